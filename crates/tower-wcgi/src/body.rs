@@ -1,0 +1,143 @@
+//! The response's body: the rest of what the script writes, then how it ended.
+
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
+
+use crate::error::{Error, ErrorKind};
+use crate::exchange::Exchange;
+use crate::request::RequestId;
+
+/// The body of a response.
+///
+/// It owns the running script: dropping it before its end ends the script. An error means that the script failed after its
+/// head; servers abort the connection then, so that the client does not take what came for the whole.
+#[derive(Debug)]
+pub struct ResponseBody(Content);
+
+#[derive(Debug)]
+enum Content {
+    /// These bytes and no more.
+    Whole(Bytes),
+    Script(Box<Streaming>),
+}
+
+#[derive(Debug)]
+struct Streaming {
+    request_id: RequestId,
+    exchange: Exchange,
+    /// What came with the head.
+    first: Bytes,
+    /// What is still to come, where the script said how long its body is.
+    remaining: Option<u64>,
+}
+
+impl ResponseBody {
+    pub(crate) fn empty() -> Self {
+        Self(Content::Whole(Bytes::new()))
+    }
+
+    pub(crate) fn text(text: &'static str) -> Self {
+        Self(Content::Whole(Bytes::from_static(text.as_bytes())))
+    }
+
+    pub(crate) fn script(
+        request_id: RequestId,
+        exchange: Exchange,
+        first: Bytes,
+        content_length: Option<u64>,
+    ) -> Self {
+        if content_length == Some(0) {
+            if !first.is_empty() {
+                log_excess(&request_id);
+            }
+            exchange.let_go_on();
+            return Self::empty();
+        }
+        Self(Content::Script(Box::new(Streaming { request_id, exchange, first, remaining: content_length })))
+    }
+}
+
+impl Body for ResponseBody {
+    type Data = Bytes;
+    type Error = Error;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
+        let streaming = match &mut self.0 {
+            Content::Whole(bytes) if bytes.is_empty() => return Poll::Ready(None),
+            Content::Whole(bytes) => return Poll::Ready(Some(Ok(Frame::data(std::mem::take(bytes))))),
+            Content::Script(streaming) => streaming,
+        };
+        let mut chunk = match ready!(streaming.poll_chunk(cx)) {
+            Some(Ok(chunk)) => chunk,
+            end => {
+                let short = streaming.remaining.filter(|_| end.is_none()).map(|bytes| too_short(streaming, bytes));
+                self.0 = Content::Whole(Bytes::new());
+                return Poll::Ready(end.or(short.map(Err)).map(|result| result.map(Frame::data)));
+            }
+        };
+        if let Some(remaining) = &mut streaming.remaining {
+            let wanted = usize::try_from(*remaining).unwrap_or(usize::MAX);
+            let excess = chunk.len() > wanted;
+            chunk.truncate(wanted);
+            *remaining -= chunk.len() as u64;
+            if *remaining == 0 {
+                if excess {
+                    log_excess(&streaming.request_id);
+                }
+                // The client has all it was promised. The script may have more to do than to write.
+                if let Content::Script(streaming) = std::mem::replace(&mut self.0, Content::Whole(Bytes::new())) {
+                    streaming.exchange.let_go_on();
+                }
+            }
+        }
+        Poll::Ready(Some(Ok(Frame::data(chunk))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match &self.0 {
+            Content::Whole(bytes) => bytes.is_empty(),
+            Content::Script(streaming) => streaming.known_length() == Some(0) && streaming.remaining.is_none(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.0 {
+            Content::Whole(bytes) => SizeHint::with_exact(bytes.len() as u64),
+            Content::Script(streaming) => match streaming.remaining.or_else(|| streaming.known_length()) {
+                Some(length) => SizeHint::with_exact(length),
+                None => SizeHint::default(),
+            },
+        }
+    }
+}
+
+impl Streaming {
+    fn poll_chunk(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Error>>> {
+        if !self.first.is_empty() {
+            return Poll::Ready(Some(Ok(std::mem::take(&mut self.first))));
+        }
+        self.exchange.stdout.poll_read(cx)
+    }
+
+    /// The length of the rest, if the script has ended well already.
+    fn known_length(&self) -> Option<u64> {
+        Some(self.first.len() as u64 + self.exchange.stdout.remaining()?)
+    }
+}
+
+fn too_short(streaming: &Streaming, missing: u64) -> Error {
+    let request_id = &streaming.request_id;
+    let error = Error::new(
+        ErrorKind::MalformedResponse,
+        format!("the script's output ended {missing} bytes before its Content-Length"),
+    );
+    tracing::warn!(%request_id, reason = error.kind().as_str(), "{error}");
+    error
+}
+
+fn log_excess(request_id: &RequestId) {
+    tracing::warn!(%request_id, "the script wrote more than its Content-Length, the rest was cut");
+}

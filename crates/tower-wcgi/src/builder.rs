@@ -1,0 +1,259 @@
+//! Every setting of a service, each with its default.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::engine::Engine;
+use crate::error::{Error, ErrorKind};
+use crate::exchange::Files;
+use crate::gateway::{self, Environ};
+use crate::package::{self, Access, Mount, Package};
+use crate::script::Script;
+use crate::service::{Inner, WcgiService};
+
+/// Settings of a [`WcgiService`]. Limits of the engine are set on [`Engine::builder`].
+///
+/// # Defaults
+///
+/// | setting | default | reason |
+/// |---|---|---|
+/// | [`engine`](Self::engine) | one of its own | |
+/// | [`command`](Self::command) | the package's entrypoint, or its only `wcgi` command | |
+/// | [`mount`](Self::mount) | taken from axum's router, else the root | |
+/// | [`deadline`](Self::deadline) | 30 s | PHP's own `max_execution_time` |
+/// | [`max_memory`](Self::max_memory) | the engine's, 256 MiB | |
+/// | [`max_body`](Self::max_body) | 64 MiB | above common upload limits (PHP: 8 MiB), far below a disk |
+/// | [`response_buffer`](Self::response_buffer) | 64 KiB | most pages at once; a slow client holds no more |
+/// | [`server_name`](Self::server_name) | `localhost` | only for requests without a host |
+/// | [`server_port`](Self::server_port) | the scheme's | only for requests whose host has none |
+/// | [`server_software`](Self::server_software) | `tower-wcgi/` and the version | |
+/// | [`pass_authorization`](Self::pass_authorization) | no | credentials are for the layer that checks them |
+///
+/// ```no_run
+/// # use std::time::Duration;
+/// # use tower_wcgi::{Access, WcgiService};
+/// # fn main() -> Result<(), tower_wcgi::Error> {
+/// let wiki = WcgiService::builder()
+///     .package("wiki/")
+///     .map_dir("/data", "/var/lib/wiki", Access::ReadWrite)
+///     .env("WIKI_TITLE", "Notes")
+///     .deadline(Duration::from_secs(10))
+///     .build()?;
+/// # Ok(()) }
+/// ```
+#[derive(Debug, Default)]
+#[must_use]
+pub struct WcgiBuilder {
+    package: Option<PathBuf>,
+    command: Option<String>,
+    engine: Option<Engine>,
+    mounts: Vec<(String, PathBuf, Access)>,
+    env: Vec<(String, String)>,
+    mount: Option<String>,
+    deadline: Deadline,
+    max_memory: Option<usize>,
+    max_body: Option<u64>,
+    response_buffer: Option<usize>,
+    server_name: Option<String>,
+    server_port: Option<u16>,
+    server_software: Option<String>,
+    pass_authorization: bool,
+}
+
+#[derive(Debug, Default, Clone, Copy)]
+enum Deadline {
+    #[default]
+    Default,
+    None,
+    After(Duration),
+}
+
+impl WcgiBuilder {
+    /// What to run: a directory with a `wasmer.toml`, a `.webc` file (with the feature `webc`), a `.wasm` or a `.wat`.
+    /// There is no default.
+    pub fn package(mut self, path: impl Into<PathBuf>) -> Self {
+        self.package = Some(path.into());
+        self
+    }
+
+    /// Which command of the package answers. Default: the package's `entrypoint`, else its only `wcgi` command.
+    pub fn command(mut self, name: impl Into<String>) -> Self {
+        self.command = Some(name.into());
+        self
+    }
+
+    /// The engine to run on. Default: a new one with its own defaults.
+    pub fn engine(mut self, engine: Engine) -> Self {
+        self.engine = Some(engine);
+        self
+    }
+
+    /// Lets the script see the host's directory `host` as `guest`, in place of what the package has there. Changes on the
+    /// host show on the next request. Default: the package's own mounts, read-only, and a private `/tmp`.
+    pub fn map_dir(mut self, guest: impl Into<String>, host: impl Into<PathBuf>, access: Access) -> Self {
+        self.mounts.push((guest.into(), host.into(), access));
+        self
+    }
+
+    /// Sets an environment variable for every request, over the package's of the same name. Variables that belong to each
+    /// request, like `QUERY_STRING`, cannot be set. The host's own environment never reaches a script.
+    pub fn env(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.env.push((name.into(), value.into()));
+        self
+    }
+
+    /// The URL path the service is mounted at, as `/wiki`: the SCRIPT_NAME of RFC 3875 §4.1.13. A request for another path
+    /// is answered 404. Default: what axum's `nest_service` or `route_service` says, else the root.
+    pub fn mount(mut self, prefix: impl Into<String>) -> Self {
+        self.mount = Some(prefix.into());
+        self
+    }
+
+    /// How long a whole exchange may take by the clock on the wall, from the request's head to the response's last byte:
+    /// computing, sleeping and waiting for the client included. `None` is no deadline, for event streams and long
+    /// downloads. Default: 30 seconds.
+    pub fn deadline(mut self, deadline: impl Into<Option<Duration>>) -> Self {
+        self.deadline = deadline.into().map_or(Deadline::None, Deadline::After);
+        self
+    }
+
+    /// The most linear memory one instance may have, in bytes; not more than the engine's. Default: the engine's.
+    pub fn max_memory(mut self, bytes: usize) -> Self {
+        self.max_memory = Some(bytes);
+        self
+    }
+
+    /// The largest request body, in bytes; a larger one is answered 413. Default: 64 MiB.
+    pub fn max_body(mut self, bytes: u64) -> Self {
+        self.max_body = Some(bytes);
+        self
+    }
+
+    /// How many bytes of output are held for a client that reads more slowly than the script writes; then the script waits.
+    /// Default: 64 KiB.
+    pub fn response_buffer(mut self, bytes: usize) -> Self {
+        self.response_buffer = Some(bytes);
+        self
+    }
+
+    /// SERVER_NAME for requests that do not name a host. Default: `localhost`.
+    pub fn server_name(mut self, name: impl Into<String>) -> Self {
+        self.server_name = Some(name.into());
+        self
+    }
+
+    /// SERVER_PORT for requests whose host has no port. Default: that of the scheme.
+    pub fn server_port(mut self, port: u16) -> Self {
+        self.server_port = Some(port);
+        self
+    }
+
+    /// SERVER_SOFTWARE. Default: `tower-wcgi/` and this crate's version.
+    pub fn server_software(mut self, name: impl Into<String>) -> Self {
+        self.server_software = Some(name.into());
+        self
+    }
+
+    /// Whether scripts see the headers `Authorization` and `Proxy-Authorization`. Default: no; an authentication layer
+    /// inserts a [`RemoteUser`](crate::RemoteUser) instead.
+    pub fn pass_authorization(mut self, pass: bool) -> Self {
+        self.pass_authorization = pass;
+        self
+    }
+
+    /// Opens the package, compiles its module or takes it from the cache, and checks that it can run.
+    ///
+    /// Takes seconds for a large module that is compiled for the first time.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Package`] for what is wrong with the package, a mount or a setting, [`ErrorKind::Module`] for a module
+    /// that can never run, [`ErrorKind::Host`] when there is no room for an engine.
+    pub fn build(self) -> Result<WcgiService, Error> {
+        let path = self.package.ok_or_else(|| setting("no package was given"))?;
+        let mut package = package::open(&path, self.command.as_deref())?;
+        let engine = match self.engine {
+            Some(engine) => engine,
+            None => Engine::builder().build()?,
+        };
+        let max_memory = self.max_memory.unwrap_or(engine.max_memory());
+        if max_memory > engine.max_memory() {
+            return Err(setting("max_memory is above the engine's"));
+        }
+        let mount = self.mount.map(|prefix| normal_mount(&prefix)).transpose()?;
+        let mounts = overlay(std::mem::take(&mut package.mounts), self.mounts)?;
+        for warning in &package.warnings {
+            tracing::warn!("{warning}");
+        }
+        let settings = gateway::Settings {
+            server_software: self
+                .server_software
+                .unwrap_or_else(|| concat!("tower-wcgi/", env!("CARGO_PKG_VERSION")).to_owned()),
+            server_name: self.server_name.unwrap_or_else(|| "localhost".to_owned()),
+            server_port: self.server_port,
+            pass_authorization: self.pass_authorization,
+            document_root: None,
+            constants: constants(&package, self.env)?,
+        };
+        let script = Script::load(&engine, &package.module, &package.module_label, max_memory)?;
+        Ok(WcgiService::new(Inner {
+            engine,
+            script: Arc::new(script),
+            files: Arc::new(Files::new(mounts)),
+            arguments: package.arguments.into(),
+            settings,
+            mount,
+            deadline: match self.deadline {
+                Deadline::Default => Some(Duration::from_secs(30)),
+                Deadline::None => None,
+                Deadline::After(deadline) => Some(deadline),
+            },
+            max_body: self.max_body.unwrap_or(64 << 20),
+            max_memory,
+            response_buffer: self.response_buffer.unwrap_or(64 << 10).max(1),
+            _unpacked: package.unpacked,
+        }))
+    }
+}
+
+fn overlay(package: Vec<Mount>, over: Vec<(String, PathBuf, Access)>) -> Result<Vec<Mount>, Error> {
+    let over = over
+        .into_iter()
+        .map(|(guest, host, access)| Ok(Mount { guest: package::guest_path(&guest)?, host, access }))
+        .collect::<Result<Vec<_>, Error>>()?;
+    let mounts = package::overlay(package, over);
+    package::check(&mounts)?;
+    Ok(mounts)
+}
+
+/// The part of the environment that is the same for every request, each name once.
+fn constants(package: &Package, over: Vec<(String, String)>) -> Result<Environ, Error> {
+    let mut env = package.env.clone();
+    for (name, value) in &over {
+        package::set_env(&mut env, name, value);
+    }
+    let mut environ = Environ::default();
+    for (name, value) in env {
+        if gateway::is_per_request(&name) {
+            tracing::warn!(name, "the variable belongs to each request and cannot be set, ignored");
+            continue;
+        }
+        environ.push(&name, value).map_err(|_| setting(format!("`{name}` cannot be an environment variable")))?;
+    }
+    Ok(environ)
+}
+
+/// Empty for the root, else with a slash before and none after.
+fn normal_mount(prefix: &str) -> Result<String, Error> {
+    let segments: Vec<_> = prefix.split('/').filter(|segment| !segment.is_empty()).collect();
+    let plain = |segment: &&str| !matches!(*segment, "." | "..") && !segment.contains(['%', '?', '#', '\0']);
+    if !segments.iter().all(plain) {
+        return Err(setting(format!("`{prefix}` cannot be a mount prefix")).with_hint("give a plain path, as /wiki"));
+    }
+    Ok(segments.iter().flat_map(|segment| ["/", segment]).collect())
+}
+
+fn setting(message: impl Into<std::borrow::Cow<'static, str>>) -> Error {
+    Error::new(ErrorKind::Package, message)
+}

@@ -1,0 +1,267 @@
+//! The engine: what scripts compile and run on, shared by any number of services.
+//!
+//! One pool of instances, one set of permits, one linker, the threads guests run on. Knows nothing of HTTP.
+
+mod admission;
+mod pool;
+mod ticker;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::runtime::{Handle, Runtime};
+use wasmtime::Linker;
+
+pub(crate) use admission::Permit;
+pub(crate) use pool::MAX_TABLE_ELEMENTS;
+pub(crate) use ticker::Ticking;
+
+use crate::error::{Error, ErrorKind};
+use crate::exchange::State;
+use crate::script::{Cache, link};
+use pool::PoolSize;
+
+/// What scripts run on: a wasmtime engine with its pool of instances, the permits to use them, and the threads.
+///
+/// Cheap to clone; clones are the same engine. Give one engine to many services and they share one pool, one queue and one
+/// set of permits:
+///
+/// ```no_run
+/// # use tower_wcgi::{Engine, WcgiService};
+/// # fn main() -> Result<(), tower_wcgi::Error> {
+/// let engine = Engine::builder().max_concurrency(32).build()?;
+/// let blog = WcgiService::builder().engine(engine.clone()).package("blog/").build()?;
+/// let wiki = WcgiService::builder().engine(engine).package("wiki/").build()?;
+/// # Ok(()) }
+/// ```
+#[derive(Clone)]
+pub struct Engine(Arc<Inner>);
+
+impl Engine {
+    /// A builder with every setting at its default.
+    #[must_use]
+    pub fn builder() -> EngineBuilder {
+        EngineBuilder::default()
+    }
+
+    /// How many more exchanges could start right now without waiting.
+    #[must_use]
+    pub fn available_permits(&self) -> usize {
+        self.0.admission.available()
+    }
+
+    /// How many requests wait for a permit.
+    #[must_use]
+    pub fn queued(&self) -> usize {
+        self.0.admission.waiting()
+    }
+
+    pub(crate) fn wasmtime(&self) -> &wasmtime::Engine {
+        &self.0.wasmtime
+    }
+
+    pub(crate) fn linker(&self) -> &Linker<State> {
+        &self.0.linker
+    }
+
+    pub(crate) fn cache(&self) -> Option<&Cache> {
+        self.0.cache.as_ref()
+    }
+
+    pub(crate) fn max_memory(&self) -> usize {
+        self.0.max_memory
+    }
+
+    /// Where guests run, and whose clock deadlines use.
+    pub(crate) fn threads(&self) -> &Handle {
+        self.0.threads.handle()
+    }
+
+    pub(crate) async fn admit(&self) -> Result<Permit, Error> {
+        self.0.admission.acquire(self.threads()).await
+    }
+}
+
+impl std::fmt::Debug for Engine {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Engine")
+            .field("admission", &self.0.admission)
+            .field("max_memory", &self.0.max_memory)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Settings of an [`Engine`].
+///
+/// # Defaults
+///
+/// | setting | default | reason |
+/// |---|---|---|
+/// | [`max_concurrency`](Self::max_concurrency) | 128 | what waits on a slow client holds a slot, so far more than cores |
+/// | [`queue`](Self::queue) | 1024 | a burst waits instead of failing, and memory stays bounded |
+/// | [`queue_wait`](Self::queue_wait) | 10 s | below the usual patience of a proxy |
+/// | [`max_memory`](Self::max_memory) | 256 MiB | twice PHP's own default limit |
+/// | [`threads`](Self::threads) | one per core | guests compute |
+/// | [`cache_dir`](Self::cache_dir) | below the user's cache directory | a package opens in milliseconds the second time |
+#[derive(Debug, Clone)]
+#[must_use]
+pub struct EngineBuilder {
+    max_concurrency: usize,
+    queue: usize,
+    queue_wait: Duration,
+    max_memory: usize,
+    threads: Option<usize>,
+    cache: CacheSetting,
+}
+
+#[derive(Debug, Clone)]
+enum CacheSetting {
+    Default,
+    Dir(PathBuf),
+    Off,
+}
+
+impl Default for EngineBuilder {
+    fn default() -> Self {
+        Self {
+            max_concurrency: 128,
+            queue: 1024,
+            queue_wait: Duration::from_secs(10),
+            max_memory: 256 << 20,
+            threads: None,
+            cache: CacheSetting::Default,
+        }
+    }
+}
+
+impl EngineBuilder {
+    /// How many exchanges run at once, each in an instance of its own; more wait in the queue. Default: 128.
+    pub fn max_concurrency(mut self, exchanges: usize) -> Self {
+        self.max_concurrency = exchanges;
+        self
+    }
+
+    /// How many requests may wait for a permit; more are answered 503 at once. Default: 1024.
+    pub fn queue(mut self, requests: usize) -> Self {
+        self.queue = requests;
+        self
+    }
+
+    /// How long a request waits for a permit before it is answered 503. Default: 10 seconds.
+    pub fn queue_wait(mut self, wait: Duration) -> Self {
+        self.queue_wait = wait;
+        self
+    }
+
+    /// The most linear memory one instance may have, in bytes; a service can set less. Default: 256 MiB.
+    pub fn max_memory(mut self, bytes: usize) -> Self {
+        self.max_memory = bytes;
+        self
+    }
+
+    /// How many threads guests run on. Default: one per core.
+    pub fn threads(mut self, threads: usize) -> Self {
+        self.threads = Some(threads);
+        self
+    }
+
+    /// Where compiled modules are kept. Whoever can write there can run code in this process.
+    ///
+    /// Default: `wcgi` below the user's cache directory (`$XDG_CACHE_HOME`, `~/.cache`; `%LOCALAPPDATA%` on Windows), or
+    /// none where there is no such directory.
+    pub fn cache_dir(mut self, dir: impl Into<PathBuf>) -> Self {
+        self.cache = CacheSetting::Dir(dir.into());
+        self
+    }
+
+    /// Compiles anew every time. Default: compiled modules are cached.
+    pub fn no_cache(mut self) -> Self {
+        self.cache = CacheSetting::Off;
+        self
+    }
+
+    /// Reserves the pool and starts the threads.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Host`] when a limit is zero or absurd, or the operating system refuses memory or threads.
+    pub fn build(self) -> Result<Engine, Error> {
+        self.check()?;
+        let size = PoolSize { instances: self.max_concurrency, max_memory: self.max_memory };
+        let wasmtime = pool::build(size)?;
+        ticker::register(&wasmtime).map_err(|error| host("cannot start the epoch thread", error))?;
+        let linker = link(&wasmtime)?;
+        let mut threads = tokio::runtime::Builder::new_multi_thread();
+        if let Some(count) = self.threads {
+            threads.worker_threads(count);
+        }
+        let threads = threads
+            .thread_name("wcgi-guest")
+            .enable_time()
+            .build()
+            .map_err(|error| host("cannot start the threads for guests", error))?;
+        let cache = match self.cache {
+            CacheSetting::Default => Cache::default_dir().map(Cache::new),
+            CacheSetting::Dir(dir) => Some(Cache::new(dir)),
+            CacheSetting::Off => None,
+        };
+        Ok(Engine(Arc::new(Inner {
+            wasmtime,
+            linker,
+            admission: admission::Admission::new(self.max_concurrency, self.queue, self.queue_wait),
+            threads: Threads(Some(threads)),
+            cache,
+            max_memory: self.max_memory,
+        })))
+    }
+
+    fn check(&self) -> Result<(), Error> {
+        let most = MAX_INSTANCES;
+        if self.max_concurrency == 0 || self.max_concurrency > most {
+            return Err(Error::new(ErrorKind::Host, format!("max_concurrency must be between 1 and {most}")));
+        }
+        if self.threads == Some(0) {
+            return Err(Error::new(ErrorKind::Host, "threads must be at least 1"));
+        }
+        if self.max_memory < WASM_PAGE || self.max_memory > MAX_MEMORY {
+            return Err(Error::new(ErrorKind::Host, "max_memory must be between 64 KiB and 4 GiB"));
+        }
+        Ok(())
+    }
+}
+
+struct Inner {
+    wasmtime: wasmtime::Engine,
+    linker: Linker<State>,
+    admission: admission::Admission,
+    threads: Threads,
+    cache: Option<Cache>,
+    max_memory: usize,
+}
+
+/// Owns the runtime, which must not be dropped where blocking is not allowed, as in an async function.
+struct Threads(Option<Runtime>);
+
+impl Threads {
+    fn handle(&self) -> &Handle {
+        self.0.as_ref().expect("taken only by drop").handle()
+    }
+}
+
+impl Drop for Threads {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.0.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
+
+fn host(message: &'static str, error: std::io::Error) -> Error {
+    Error::new(ErrorKind::Host, message).with_source(error)
+}
+
+const WASM_PAGE: usize = 64 << 10;
+const MAX_MEMORY: usize = 4 << 30;
+/// Far above what any machine can run at once, and small enough for every counter made from it.
+const MAX_INSTANCES: usize = 100_000;

@@ -1,0 +1,174 @@
+//! What can go wrong, and whose fault it is.
+//!
+//! One type for the whole crate. What the client sees of an error is the status text of [`ErrorKind::status`] and nothing
+//! else; messages and sources are for the log and for whoever opens a package.
+
+use std::borrow::Cow;
+use std::error::Error as StdError;
+use std::fmt;
+
+use http::StatusCode;
+
+/// What stands between a request and its response, or between a package and a running service.
+///
+/// [`Display`](fmt::Display) is one lower-case line without the source; walk [`source`](StdError::source) for the rest.
+pub struct Error(Box<Inner>);
+
+/// The kinds of [`Error`], grouped by whose fault they are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ErrorKind {
+    // The request's fault.
+    /// The request's target, headers or body cannot be expressed as CGI.
+    MalformedRequest,
+    /// The request's path names nothing.
+    NotFound,
+    /// The request's body is larger than the limit.
+    BodyTooLarge,
+
+    // The script's fault.
+    /// What the script wrote is not a CGI response head (RFC 3875 §6).
+    MalformedResponse,
+    /// The script ended without having written a whole response head.
+    NoResponse,
+    /// The script trapped.
+    Trap,
+    /// The script needed more memory than its limit.
+    MemoryLimit,
+    /// The exchange was not over at its deadline.
+    DeadlineExceeded,
+
+    // Too many requests at once.
+    /// No permit came free within the queue's bound and wait.
+    Overloaded,
+
+    // The host's fault.
+    /// The package, its manifest or one of its files cannot be used.
+    Package,
+    /// The module is not WebAssembly, or can never run here.
+    Module,
+    /// The host could not do its part: no memory for the pool, a mount that cannot be opened.
+    Host,
+}
+
+impl ErrorKind {
+    /// The status a client gets when the error comes before the response's head.
+    #[must_use]
+    pub fn status(self) -> StatusCode {
+        match self {
+            Self::MalformedRequest => StatusCode::BAD_REQUEST,
+            Self::NotFound => StatusCode::NOT_FOUND,
+            Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::MalformedResponse | Self::NoResponse | Self::Trap | Self::MemoryLimit => StatusCode::BAD_GATEWAY,
+            Self::DeadlineExceeded => StatusCode::GATEWAY_TIMEOUT,
+            Self::Overloaded => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Package | Self::Module | Self::Host => StatusCode::INTERNAL_SERVER_ERROR,
+        }
+    }
+
+    /// The kind as one word, as logs and metrics name it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::MalformedRequest => "malformed-request",
+            Self::NotFound => "not-found",
+            Self::BodyTooLarge => "body-too-large",
+            Self::MalformedResponse => "malformed-response",
+            Self::NoResponse => "no-response",
+            Self::Trap => "trap",
+            Self::MemoryLimit => "memory-limit",
+            Self::DeadlineExceeded => "deadline-exceeded",
+            Self::Overloaded => "overloaded",
+            Self::Package => "package",
+            Self::Module => "module",
+            Self::Host => "host",
+        }
+    }
+}
+
+impl Error {
+    pub(crate) fn new(kind: ErrorKind, message: impl Into<Cow<'static, str>>) -> Self {
+        Self(Box::new(Inner { kind, message: message.into(), hint: None, source: None }))
+    }
+
+    pub(crate) fn with_source(mut self, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
+        self.0.source = Some(source.into());
+        self
+    }
+
+    pub(crate) fn with_hint(mut self, hint: impl Into<Cow<'static, str>>) -> Self {
+        self.0.hint = Some(hint.into());
+        self
+    }
+
+    /// What went wrong, as a kind to decide by.
+    #[must_use]
+    pub fn kind(&self) -> ErrorKind {
+        self.0.kind
+    }
+
+    /// What the person who sees the error can do about it, where that is known.
+    #[must_use]
+    pub fn hint(&self) -> Option<&str> {
+        self.0.hint.as_deref()
+    }
+
+    /// The request is to blame.
+    #[must_use]
+    pub fn is_request(&self) -> bool {
+        matches!(self.kind(), ErrorKind::MalformedRequest | ErrorKind::NotFound | ErrorKind::BodyTooLarge)
+    }
+
+    /// The script is to blame.
+    #[must_use]
+    pub fn is_script(&self) -> bool {
+        use ErrorKind::{DeadlineExceeded, MalformedResponse, MemoryLimit, NoResponse, Trap};
+        matches!(self.kind(), MalformedResponse | NoResponse | Trap | MemoryLimit | DeadlineExceeded)
+    }
+
+    /// Nobody is to blame: more requests than the limits admit.
+    #[must_use]
+    pub fn is_overload(&self) -> bool {
+        self.kind() == ErrorKind::Overloaded
+    }
+
+    /// The host or the package it was given is to blame.
+    #[must_use]
+    pub fn is_host(&self) -> bool {
+        matches!(self.kind(), ErrorKind::Package | ErrorKind::Module | ErrorKind::Host)
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0.message)
+    }
+}
+
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Inner { kind, message, hint, source } = &*self.0;
+        let mut f = f.debug_struct("Error");
+        f.field("kind", kind).field("message", message);
+        if let Some(hint) = hint {
+            f.field("hint", hint);
+        }
+        if let Some(source) = source {
+            f.field("source", source);
+        }
+        f.finish()
+    }
+}
+
+impl StdError for Error {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        self.0.source.as_deref().map(|source| source as _)
+    }
+}
+
+struct Inner {
+    kind: ErrorKind,
+    message: Cow<'static, str>,
+    hint: Option<Cow<'static, str>>,
+    source: Option<Box<dyn StdError + Send + Sync>>,
+}

@@ -1,0 +1,202 @@
+//! The file system a script sees: the package's mounts and a private `/tmp`.
+//!
+//! Directories are opened once and used by one exchange after the other: a view is checked out, and handed back when the
+//! exchange is over and its `/tmp` is empty again.
+
+use std::fs::{self, File};
+use std::path::Path;
+use std::sync::{Mutex, PoisonError};
+
+use tempfile::TempDir;
+use tokio::runtime::Handle;
+use wasmtime_wasi::filesystem::WasiFilesystemCtx;
+use wasmtime_wasi::p1::WasiP1Ctx;
+use wasmtime_wasi::{FsPerms, WasiCtx, WasiView};
+
+use crate::error::{Error, ErrorKind};
+use crate::package::{Access, Mount};
+
+/// The mounts of a service.
+#[derive(Debug)]
+pub(crate) struct Files {
+    mounts: Vec<Mount>,
+    idle: Mutex<Vec<View>>,
+}
+
+impl Files {
+    pub(crate) fn new(mounts: Vec<Mount>) -> Self {
+        Self { mounts, idle: Mutex::default() }
+    }
+
+    /// A view nobody else uses. `threads` is where its `/tmp` is emptied afterwards.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Host`] when a mount's directory cannot be opened, or no temporary directory can be made.
+    pub(crate) async fn check_out(self: &std::sync::Arc<Self>, threads: &Handle) -> Result<CheckedOut, Error> {
+        let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let view = match idle.filter(View::is_current) {
+            Some(view) => view,
+            None => View::open(&self.mounts)?,
+        };
+        Ok(CheckedOut { view: Some(view), files: std::sync::Arc::clone(self), threads: threads.clone() })
+    }
+}
+
+/// A view in use.
+pub(crate) struct CheckedOut {
+    view: Option<View>,
+    files: std::sync::Arc<Files>,
+    threads: Handle,
+}
+
+impl CheckedOut {
+    pub(crate) fn mount(&self, wasi: &mut WasiP1Ctx) {
+        if let Some(view) = &self.view {
+            *wasi.ctx().ctx.filesystem() = view.context.clone();
+        }
+    }
+}
+
+impl Drop for CheckedOut {
+    fn drop(&mut self) {
+        let Some(view) = self.view.take() else { return };
+        if view.is_untouched() {
+            self.files.idle.lock().unwrap_or_else(PoisonError::into_inner).push(view);
+        } else {
+            // Whatever the script left in /tmp may be large.
+            self.threads.spawn_blocking(move || drop(view));
+        }
+    }
+}
+
+/// Open directories.
+struct View {
+    context: WasiFilesystemCtx,
+    /// What was opened, to notice when a path has come to mean another directory.
+    opened: Vec<Opened>,
+    tmp: Option<Tmp>,
+}
+
+impl View {
+    fn open(mounts: &[Mount]) -> Result<Self, Error> {
+        let mut builder = WasiCtx::builder();
+        // File calls are made on the guest's own thread: handing each to another costs 10 to 30 µs, and an application makes
+        // thousands.
+        builder.allow_blocking_current_thread(true);
+        let mut opened = Vec::with_capacity(mounts.len());
+        for mount in mounts {
+            let perms = match mount.access {
+                Access::ReadOnly => FsPerms::ReadOnly,
+                Access::ReadWrite => FsPerms::ReadWrite,
+            };
+            opened.push(Opened::new(&mount.host).map_err(|error| cannot_open(mount, error))?);
+            builder.preopened_dir(&mount.host, &mount.guest, perms).map_err(|error| cannot_open(mount, error))?;
+        }
+        let tmp = if mounts.iter().any(|mount| mount.guest == TMP) { None } else { Some(Tmp::create()?) };
+        if let Some(tmp) = &tmp {
+            builder
+                .preopened_dir(tmp.dir.path(), TMP, FsPerms::ReadWrite)
+                .map_err(|error| Error::new(ErrorKind::Host, "cannot open a temporary directory").with_source(error))?;
+        }
+        // The directories keep the setting they were opened with. What reads it later is `poll_oneoff`, which would put the
+        // thread to sleep with the guest.
+        builder.allow_blocking_current_thread(false);
+        Ok(Self { context: builder.build().filesystem().clone(), opened, tmp })
+    }
+
+    fn is_current(&self) -> bool {
+        self.opened.iter().all(Opened::is_current)
+    }
+
+    fn is_untouched(&self) -> bool {
+        self.tmp.as_ref().is_none_or(Tmp::is_untouched)
+    }
+}
+
+impl std::fmt::Debug for View {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("View").field("tmp", &self.tmp).finish_non_exhaustive()
+    }
+}
+
+/// A mount's directory at the time it was opened: a deployment may have swapped a link or renamed directories since.
+struct Opened {
+    path: std::path::PathBuf,
+    identity: Identity,
+}
+
+impl Opened {
+    fn new(path: &Path) -> std::io::Result<Self> {
+        Ok(Self { path: path.into(), identity: identity(&fs::metadata(path)?) })
+    }
+
+    fn is_current(&self) -> bool {
+        fs::metadata(&self.path).is_ok_and(|now| identity(&now) == self.identity)
+    }
+}
+
+/// A private `/tmp`.
+#[derive(Debug)]
+struct Tmp {
+    dir: TempDir,
+    handle: File,
+    created: Stamp,
+}
+
+impl Tmp {
+    fn create() -> Result<Self, Error> {
+        let make = || {
+            let dir = tempfile::Builder::new().prefix("wcgi-tmp-").tempdir()?;
+            let handle = File::open(dir.path())?;
+            let created = stamp(&handle.metadata()?);
+            Ok(Self { dir, handle, created })
+        };
+        make().map_err(|error: std::io::Error| {
+            Error::new(ErrorKind::Host, "cannot make a temporary directory").with_source(error)
+        })
+    }
+
+    /// Whether the next exchange could not tell that there was one before: nothing is in it, and its times are those it was
+    /// made with. Times alone would not do, as two changes within one clock tick of the kernel look like one; nor would
+    /// emptiness, as a script can leave a message in the times.
+    fn is_untouched(&self) -> bool {
+        self.handle.metadata().is_ok_and(|now| stamp(&now) == self.created)
+            && fs::read_dir(self.dir.path()).is_ok_and(|mut entries| entries.next().is_none())
+    }
+}
+
+#[cfg(unix)]
+type Identity = (u64, u64);
+#[cfg(unix)]
+fn identity(metadata: &fs::Metadata) -> Identity {
+    use std::os::unix::fs::MetadataExt;
+    (metadata.dev(), metadata.ino())
+}
+#[cfg(not(unix))]
+type Identity = Option<std::time::SystemTime>;
+#[cfg(not(unix))]
+fn identity(metadata: &fs::Metadata) -> Identity {
+    metadata.created().ok()
+}
+
+#[cfg(unix)]
+type Stamp = (i64, i64, i64, i64);
+#[cfg(unix)]
+fn stamp(metadata: &fs::Metadata) -> Stamp {
+    use std::os::unix::fs::MetadataExt;
+    (metadata.mtime(), metadata.mtime_nsec(), metadata.ctime(), metadata.ctime_nsec())
+}
+#[cfg(not(unix))]
+type Stamp = Option<std::time::SystemTime>;
+#[cfg(not(unix))]
+fn stamp(metadata: &fs::Metadata) -> Stamp {
+    metadata.modified().ok()
+}
+
+fn cannot_open(mount: &Mount, error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Error {
+    let Mount { guest, host, .. } = mount;
+    Error::new(ErrorKind::Host, format!("cannot open {} for the mount {guest}", host.display())).with_source(error)
+}
+
+const TMP: &str = "/tmp";

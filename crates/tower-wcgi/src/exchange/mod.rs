@@ -1,0 +1,173 @@
+//! An exchange: one run of one script in an instance of its own.
+//!
+//! In: a script, its environment, stdin, a permit. Out: stdout and, at its end, how it went. The only place that spawns;
+//! what it spawns ends when its [`Exchange`] is dropped. Knows nothing of HTTP.
+
+mod files;
+mod outcome;
+
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Instant;
+
+use tokio::task::AbortHandle;
+use wasmtime::{ResourceLimiter, Store};
+use wasmtime_wasi::WasiCtxBuilder;
+use wasmtime_wasi::p1::WasiP1Ctx;
+
+pub(crate) use files::Files;
+
+use crate::engine::{Engine, Permit, Ticking};
+use crate::error::Error;
+use crate::gateway::Environ;
+use crate::request::RequestId;
+use crate::script::Script;
+use crate::stdio::{Reader, Stderr, Stdin, Writer, pipe};
+
+/// What one run needs.
+pub(crate) struct Setup {
+    pub(crate) script: Arc<Script>,
+    pub(crate) files: Arc<Files>,
+    pub(crate) arguments: Arc<[String]>,
+    pub(crate) environ: Environ,
+    pub(crate) stdin: Stdin,
+    pub(crate) request_id: RequestId,
+    /// When it must be over, response included.
+    pub(crate) deadline: Option<Instant>,
+    /// Linear memory, in bytes.
+    pub(crate) max_memory: usize,
+    /// Output held for a reader that is slower than the script, in bytes.
+    pub(crate) response_buffer: usize,
+}
+
+/// A running exchange. Dropping it ends the script at once, unless it was [let go on](Self::let_go_on).
+#[derive(Debug)]
+pub(crate) struct Exchange {
+    pub(crate) stdout: Reader,
+    task: Option<AbortHandle>,
+}
+
+impl Exchange {
+    pub(crate) fn start(engine: &Engine, setup: Setup, permit: Permit) -> Self {
+        let (writer, stdout) = pipe(setup.response_buffer);
+        let task = engine.threads().spawn(run(engine.clone(), setup, permit, writer)).abort_handle();
+        Self { stdout, task: Some(task) }
+    }
+
+    /// Nobody reads the rest of the output, but the script may come to its end, as it would with a client that has all it
+    /// wanted: what it still does, like saving a session, must not be cut off.
+    pub(crate) fn let_go_on(mut self) {
+        self.stdout.discard();
+        self.task = None;
+    }
+}
+
+impl Drop for Exchange {
+    fn drop(&mut self) {
+        if let Some(task) = self.task.take() {
+            task.abort();
+        }
+    }
+}
+
+/// What the store holds.
+pub(crate) struct State {
+    pub(crate) wasi: WasiP1Ctx,
+    pub(crate) environ: Environ,
+    memory: MemoryLimit,
+}
+
+async fn run(engine: Engine, setup: Setup, permit: Permit, stdout: Writer) {
+    let deadline = setup.deadline.map(tokio::time::Instant::from_std);
+    let stderr = Stderr::new(setup.request_id.clone());
+    let mut departure = Departure(Some(setup.request_id.clone()));
+    let result = match deadline {
+        None => guest(&engine, setup, &stdout, &stderr).await,
+        Some(deadline) => match tokio::time::timeout_at(deadline, guest(&engine, setup, &stdout, &stderr)).await {
+            Ok(result) => result,
+            Err(_elapsed) => Err(outcome::late()),
+        },
+    };
+    let request_id = departure.0.take().expect("taken only here");
+    outcome::log(&request_id, result.as_ref().err(), &stderr);
+    stdout.finish(result);
+    drop(permit);
+    // The instance is gone. A slow reader may still hold the rest of the output, within the deadline.
+    if let Some(deadline) = deadline
+        && stdout.is_backed_up()
+        && tokio::time::timeout_at(deadline, stdout.drained()).await.is_err()
+    {
+        let late = outcome::late();
+        outcome::log(&request_id, Some(&late), &stderr);
+        stdout.fail(late);
+    }
+}
+
+/// Runs the script to its end. Its instance is gone when this returns or is dropped.
+async fn guest(engine: &Engine, setup: Setup, stdout: &Writer, stderr: &Stderr) -> Result<(), Error> {
+    let Setup { script, files, arguments, environ, stdin, max_memory, .. } = setup;
+    let view = if script.sees_files { Some(files.check_out(engine.threads()).await?) } else { None };
+    let mut wasi = WasiCtxBuilder::new()
+        .args(&arguments)
+        .stdin(stdin)
+        .stdout(stdout.clone())
+        .stderr(stderr.clone())
+        .build_p1();
+    if let Some(view) = &view {
+        view.mount(&mut wasi);
+    }
+    let memory = MemoryLimit { max_memory, exceeded: false };
+    let mut store = Store::new(engine.wasmtime(), State { wasi, environ, memory });
+    store.limiter(|state| &mut state.memory);
+    store.set_epoch_deadline(1);
+    store.epoch_deadline_async_yield_and_update(1);
+
+    let _ticking = Ticking::start();
+    let result = {
+        let mut call = pin!(call_start(&script, &mut store));
+        // Output reaches the reader whenever the script waits or yields, not at each of its writes.
+        std::future::poll_fn(|cx| {
+            let progress = call.as_mut().poll(cx);
+            if progress.is_pending() {
+                stdout.wake_reader();
+            }
+            progress
+        })
+        .await
+    };
+    outcome::judge(result, store.data().memory.exceeded)
+}
+
+async fn call_start(script: &Script, store: &mut Store<State>) -> wasmtime::Result<()> {
+    let instance = script.instance_pre.instantiate_async(&mut *store).await?;
+    let start = instance.get_module_export(&mut *store, &script.start).and_then(wasmtime::Extern::into_func);
+    start.expect("checked when the script was loaded").typed::<(), ()>(&*store)?.call_async(store, ()).await
+}
+
+/// Says in the log that the client left, if it is dropped before its id is taken.
+struct Departure(Option<RequestId>);
+
+impl Drop for Departure {
+    fn drop(&mut self) {
+        if let Some(request_id) = &self.0 {
+            tracing::info!(%request_id, "the client left before the script's end, the script was ended");
+        }
+    }
+}
+
+struct MemoryLimit {
+    max_memory: usize,
+    exceeded: bool,
+}
+
+impl ResourceLimiter for MemoryLimit {
+    fn memory_growing(&mut self, _current: usize, desired: usize, _maximum: Option<usize>) -> wasmtime::Result<bool> {
+        let fits = desired <= self.max_memory;
+        self.exceeded |= !fits;
+        Ok(fits)
+    }
+
+    fn table_growing(&mut self, _current: usize, desired: usize, _maximum: Option<usize>) -> wasmtime::Result<bool> {
+        Ok(desired <= crate::engine::MAX_TABLE_ELEMENTS)
+    }
+}

@@ -1,0 +1,274 @@
+//! Stage 3: a request's head becomes the meta-variables of RFC 3875 §4.1.
+//!
+//! In come what is known of the request, its [`Target`] and the settings of the service; out comes one [`Environ`]. It
+//! must not know wasm, tokio, or where the script's files are.
+
+use std::net::SocketAddr;
+
+use http::{HeaderMap, Method, Uri, Version, header};
+
+use super::authority::{self, Authority};
+use super::environ::{Environ, NulInValue};
+use super::request_headers::push_headers;
+use super::target::Target;
+use crate::error::{Error, ErrorKind};
+
+/// All that CGI wants to know of a request.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Request<'a> {
+    pub(crate) method: &'a Method,
+    pub(crate) version: Version,
+    pub(crate) headers: &'a HeaderMap,
+    /// As the client sent it, before any router stripped a prefix; has an authority in HTTP/2.
+    pub(crate) uri: &'a Uri,
+    pub(crate) target: &'a Target,
+    /// The true length of the body; `None` if there is no body.
+    pub(crate) content_length: Option<u64>,
+    /// The client's address; `None` if unknown.
+    pub(crate) remote_addr: Option<SocketAddr>,
+    /// The request came over TLS; `None` if unknown.
+    pub(crate) https: Option<bool>,
+    /// Scheme and user that an authentication layer vouches for.
+    pub(crate) remote_user: Option<(&'a str, &'a str)>,
+}
+
+/// What the operator decides about every request's meta-variables.
+#[derive(Clone, Debug)]
+pub(crate) struct Settings {
+    pub(crate) server_software: String,
+    /// The server's name where the request has none.
+    pub(crate) server_name: String,
+    /// The server's port where the request's authority has none; else the scheme's.
+    pub(crate) server_port: Option<u16>,
+    /// Scripts see `Authorization` and `Proxy-Authorization`.
+    pub(crate) pass_authorization: bool,
+    /// The root of the site as the guest sees it.
+    pub(crate) document_root: Option<String>,
+    /// The same for every request: the package's variables and the operator's, each name once.
+    pub(crate) constants: Environ,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            server_software: concat!("tower-wcgi/", env!("CARGO_PKG_VERSION")).to_owned(),
+            server_name: "localhost".to_owned(),
+            server_port: None,
+            pass_authorization: false,
+            document_root: None,
+            constants: Environ::default(),
+        }
+    }
+}
+
+/// The environment of one exchange: the request's variables, then the operator's constants; no name twice.
+///
+/// A constant wins over what is derived from the request (`HTTP_*`, `SERVER_NAME`, `SCRIPT_NAME` …), so no client can
+/// override the operator; only what [`is_per_request`] never comes from a constant.
+///
+/// # Errors
+///
+/// `MalformedRequest` for a request with a bad or ambiguous `Host`, several `Content-Type`s, or more than 1 MiB of
+/// variables; `Host` for a setting with a NUL.
+pub(crate) fn environ(request: &Request<'_>, settings: &Settings) -> Result<Environ, Error> {
+    let constants = &settings.constants;
+    let authority = Authorities::of(request)?;
+    let mut environ = with_enough_capacity(request, settings);
+
+    push_request_line(&mut environ, request, constants).map_err(in_request)?;
+    push_content(&mut environ, request)?;
+    push_remote(&mut environ, request).map_err(in_request)?;
+    push_server(&mut environ, request, settings, &authority).map_err(in_settings)?;
+    push_site(&mut environ, request, settings)?;
+    if let Some(host) = authority.http_host.filter(|_| !constants.contains("HTTP_HOST")) {
+        environ.push("HTTP_HOST", host).map_err(in_request)?;
+    }
+    push_headers(&mut environ, request.headers, settings.pass_authorization, constants, MAX_REQUEST_BYTES)
+        .map_err(in_request)?;
+    if environ.block().len() > MAX_REQUEST_BYTES {
+        return Err(Error::new(ErrorKind::MalformedRequest, "the request's headers are too large for an environment"));
+    }
+
+    environ.push_all(constants, |name| !is_per_request(name)).map_err(in_settings)?;
+    Ok(environ)
+}
+
+/// Names that belong to each request, and so cannot be constants.
+pub(crate) fn is_per_request(name: &str) -> bool {
+    matches!(
+        name,
+        "AUTH_TYPE"
+            | "CONTENT_LENGTH"
+            | "CONTENT_TYPE"
+            | "GATEWAY_INTERFACE"
+            | "PATH_INFO"
+            | "PATH_TRANSLATED"
+            | "QUERY_STRING"
+            | "REQUEST_METHOD"
+            | "REQUEST_URI"
+            | "SERVER_PROTOCOL"
+    ) || name.starts_with("REMOTE_")
+}
+
+/// What the request says about the server's name.
+struct Authorities<'a> {
+    /// Validated; `None` if the request says nothing.
+    server: Option<Authority<'a>>,
+    /// The bytes of `HTTP_HOST`.
+    http_host: Option<&'a [u8]>,
+}
+
+impl<'a> Authorities<'a> {
+    fn of(request: &Request<'a>) -> Result<Self, Error> {
+        let malformed = |message| Error::new(ErrorKind::MalformedRequest, message);
+        let mut fields = request.headers.get_all(header::HOST).iter();
+        let field = fields.next().map(http::HeaderValue::as_bytes);
+        // RFC 9112 §3.2: several Host fields, or a bad one, are answered 400.
+        if fields.next().is_some() {
+            return Err(malformed("the request has several Host headers"));
+        }
+        let from_field = match field {
+            None | Some(b"") => None,
+            Some(text) => Some(authority::parse(text).ok_or_else(|| malformed("the request's Host is malformed"))?),
+        };
+        // The target's authority replaces the Host field (RFC 9112 §3.2.2, RFC 9113 §8.3.1), here for HTTP_HOST as
+        // well: a script that reads both variables must not see two hosts.
+        let Some(authority) = request.uri.authority() else {
+            return Ok(Self { server: from_field, http_host: field });
+        };
+        let text = authority.as_str().as_bytes();
+        let server = authority::parse(text).ok_or_else(|| malformed("the request's authority is malformed"))?;
+        Ok(Self { server: Some(server), http_host: Some(text) })
+    }
+}
+
+fn push_request_line(environ: &mut Environ, request: &Request<'_>, constants: &Environ) -> Result<(), NulInValue> {
+    let Request { method, uri, target, .. } = request;
+    environ.push("GATEWAY_INTERFACE", "CGI/1.1")?; // §4.1.4
+    environ.push_display("SERVER_PROTOCOL", format_args!("{:?}", request.version))?; // §4.1.16
+    environ.push("REQUEST_METHOD", method.as_str())?; // §4.1.12
+    environ.push("QUERY_STRING", uri.query().unwrap_or_default())?; // §4.1.7: set, if empty, without a query too
+    match uri.path_and_query() {
+        // Its Display gives `/` for the empty path of `http://host?query`.
+        Some(path_and_query) => environ.push_display("REQUEST_URI", path_and_query)?,
+        None => environ.push("REQUEST_URI", "")?,
+    }
+    if !constants.contains("SCRIPT_NAME") {
+        environ.push("SCRIPT_NAME", &target.script_name)?; // §4.1.13
+    }
+    environ.push("PATH_INFO", &target.path_info) // §4.1.5
+}
+
+fn push_content(environ: &mut Environ, request: &Request<'_>) -> Result<(), Error> {
+    // §4.1.2: set if, and only if, there is a body.
+    if let Some(length) = request.content_length {
+        environ.push_display("CONTENT_LENGTH", length).map_err(in_request)?;
+    }
+    let mut types = request.headers.get_all(header::CONTENT_TYPE).iter();
+    if let Some(content_type) = types.next() {
+        environ.push("CONTENT_TYPE", content_type.as_bytes()).map_err(in_request)?; // §4.1.3
+    }
+    // It is no list, and whoever checked one of them may not have checked the other.
+    if types.next().is_some() {
+        return Err(Error::new(ErrorKind::MalformedRequest, "the request has several Content-Type headers"));
+    }
+    Ok(())
+}
+
+fn push_remote(environ: &mut Environ, request: &Request<'_>) -> Result<(), NulInValue> {
+    if let Some(address) = request.remote_addr {
+        // A dual-stack listener shows an IPv4 client as ::ffff:1.2.3.4, which no script's allow-list has.
+        let ip = address.ip().to_canonical();
+        environ.push_display("REMOTE_ADDR", ip)?; // §4.1.8
+        environ.push_display("REMOTE_HOST", ip)?; // §4.1.9: the address where the name is not known
+        environ.push_display("REMOTE_PORT", address.port())?;
+    }
+    if let Some((scheme, user)) = request.remote_user {
+        environ.push("AUTH_TYPE", scheme)?; // §4.1.1
+        environ.push("REMOTE_USER", user)?; // §4.1.11
+    }
+    Ok(())
+}
+
+fn push_server(
+    environ: &mut Environ,
+    request: &Request<'_>,
+    settings: &Settings,
+    authority: &Authorities<'_>,
+) -> Result<(), NulInValue> {
+    let unset = |name| !settings.constants.contains(name);
+    if unset("SERVER_SOFTWARE") {
+        environ.push("SERVER_SOFTWARE", &settings.server_software)?; // §4.1.17
+    }
+    if unset("SERVER_NAME") {
+        let host = authority.server.map_or(&*settings.server_name, |authority| authority.host);
+        environ.push("SERVER_NAME", host)?; // §4.1.14
+    }
+    if unset("SERVER_PORT") {
+        let by_scheme = if request.https == Some(true) { 443 } else { 80 };
+        let port = authority.server.and_then(|authority| authority.port).or(settings.server_port).unwrap_or(by_scheme);
+        environ.push_display("SERVER_PORT", port)?; // §4.1.15
+    }
+    if let Some(https) = request.https {
+        if unset("REQUEST_SCHEME") {
+            environ.push("REQUEST_SCHEME", if https { "https" } else { "http" })?;
+        }
+        // PHP takes any value but `off` for on, so plain http leaves it unset.
+        if https && unset("HTTPS") {
+            environ.push("HTTPS", "on")?;
+        }
+    }
+    // php-cgi built with force-cgi-redirect refuses to run without it.
+    if unset("REDIRECT_STATUS") {
+        environ.push("REDIRECT_STATUS", "200")?;
+    }
+    Ok(())
+}
+
+fn push_site(environ: &mut Environ, request: &Request<'_>, settings: &Settings) -> Result<(), Error> {
+    let constant = settings.constants.get("DOCUMENT_ROOT");
+    let Some(root) = constant.or(settings.document_root.as_deref().map(str::as_bytes)) else {
+        return Ok(());
+    };
+    if constant.is_none() {
+        environ.push("DOCUMENT_ROOT", root).map_err(in_settings)?;
+    }
+    // §4.1.6: not set if PATH_INFO is empty.
+    if !request.target.path_info.is_empty() {
+        let root = root.strip_suffix(b"/").unwrap_or(root);
+        environ.push_joined("PATH_TRANSLATED", &[root, &request.target.path_info]).map_err(in_request)?;
+    }
+    Ok(())
+}
+
+/// Room for all that will be pushed, so that the block is allocated once.
+fn with_enough_capacity(request: &Request<'_>, settings: &Settings) -> Environ {
+    let headers: usize =
+        request.headers.iter().map(|(name, value)| name.as_str().len() + value.len() + PER_HEADER_BYTES).sum();
+    let uri = request.uri.path_and_query().map_or(0, |text| text.as_str().len());
+    let bytes = headers + 3 * uri + settings.server_software.len() + FIXED_BYTES;
+    Environ::with_capacity(
+        bytes.min(MAX_REQUEST_BYTES) + settings.constants.block().len(),
+        request.headers.keys_len() + FIXED_VARIABLES + settings.constants.len(),
+    )
+}
+
+fn in_request(error: NulInValue) -> Error {
+    Error::new(ErrorKind::MalformedRequest, "the request cannot be expressed as environment variables")
+        .with_source(error)
+}
+
+fn in_settings(error: NulInValue) -> Error {
+    Error::new(ErrorKind::Host, "a setting cannot be expressed as environment variable").with_source(error)
+}
+
+/// The request's share of an environment. HTTP servers allow far less; this holds where the service is called by
+/// others.
+const MAX_REQUEST_BYTES: usize = 1024 * 1024;
+
+/// `HTTP_`, `=` and NUL.
+const PER_HEADER_BYTES: usize = 7;
+
+/// What the variables that are in every environment take, names included, but for the request's own texts.
+const FIXED_BYTES: usize = 640;
+const FIXED_VARIABLES: usize = 24;

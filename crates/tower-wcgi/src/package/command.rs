@@ -1,0 +1,203 @@
+//! Commands: which one of a package is run, and with which settings.
+//!
+//! In: the names and runners of the commands, and the annotations of the one that was picked, from a manifest or a
+//! `.webc` alike. Out: [`Settings`]. Knows no files but by name.
+
+use super::document::{Table, Text, TextOrTable};
+use super::mount::guest_path;
+use super::refuse;
+use crate::error::Error;
+
+/// How a command wants to be run. Both run the same way here; `wcgi` makes a command the one to pick.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Runner {
+    Wcgi,
+    Wasi,
+}
+
+/// What picking needs to know of a command.
+#[derive(Debug)]
+pub(super) struct Candidate<'a> {
+    pub(super) name: &'a str,
+    /// Nothing when it is no runner known here.
+    pub(super) runner: Option<Runner>,
+}
+
+/// What the annotations of a command add to its name and module.
+#[derive(Debug, Default)]
+pub(super) struct Settings<'d> {
+    pub(super) atom: Option<Text<'d>>,
+    pub(super) env: Vec<(String, String)>,
+    pub(super) main_args: Vec<String>,
+    pub(super) cwd: Option<String>,
+    pub(super) exec_name: Option<String>,
+}
+
+impl Runner {
+    /// Reads the short names of manifests and the URLs of `.webc` files, which may end in a version or a kind:
+    /// `https://webc.org/runner/wasi@unstable_`.
+    pub(super) fn parse(text: &str) -> Option<Self> {
+        let name = text.strip_prefix("https://webc.org/runner/").unwrap_or(text);
+        match name.split(['@', '/']).next() {
+            Some("wcgi") => Some(Self::Wcgi),
+            Some("wasi") => Some(Self::Wasi),
+            _ => None,
+        }
+    }
+}
+
+/// The index of the command to run: `asked`, else `entrypoint`, else the only `wcgi` command, else the only one where
+/// there is no `wcgi` command at all.
+///
+/// # Errors
+///
+/// When what was asked for or the entrypoint is no command, or no single one is left; the message lists the commands.
+pub(super) fn pick(
+    file: &str,
+    candidates: &[Candidate<'_>],
+    asked: Option<&str>,
+    entrypoint: Option<&Text<'_>>,
+) -> Result<usize, Error> {
+    if candidates.is_empty() {
+        return Err(refuse(format!("{file}: no commands"))
+            .with_hint("a package needs a `[[command]]`, and a `[[module]]` for it to run"));
+    }
+    let position = |name: &str| candidates.iter().position(|candidate| candidate.name == name);
+    let names = list(candidates.iter().map(|candidate| candidate.name));
+    if let Some(asked) = asked {
+        return position(asked).ok_or_else(|| refuse(format!("{file}: no command {asked:?} among {names}")));
+    }
+    if let Some(entrypoint) = entrypoint {
+        let why = || entrypoint.error(&format!("no command {:?} among {names}", entrypoint.value));
+        return position(entrypoint.value).ok_or_else(why);
+    }
+    let wcgi = |candidate: &Candidate<'_>| candidate.runner == Some(Runner::Wcgi);
+    let mut of_wcgi = candidates.iter().enumerate().filter(|(_, candidate)| wcgi(candidate));
+    match (of_wcgi.next(), of_wcgi.next(), candidates) {
+        (Some((only, _)), None, _) => Ok(only),
+        (None, None, [_]) => Ok(0),
+        _ => Err(refuse(format!("{file}: which command? there are {names}"))
+            .with_hint("choose one with `--command NAME`, or name it in `package.entrypoint`")),
+    }
+}
+
+impl<'d> Settings<'d> {
+    /// Reads the annotations of a command: the `wasi` and `wcgi` tables, and the same keys beside them, as some older
+    /// manifests have them and every newer `.webc` has its `atom`. They are read in this order; environments are merged,
+    /// and of what is said twice the last counts.
+    ///
+    /// # Errors
+    ///
+    /// When a key has the wrong type, an unusable value, or asks for what cannot be given.
+    pub(super) fn read(annotations: &Table<'d>) -> Result<Self, Error> {
+        let mut settings = Self::default();
+        annotations.warn_unknown(&[SETTINGS, RUNNERS].concat());
+        if let Some(wasi) = annotations.table("wasi")? {
+            wasi.warn_unknown(SETTINGS);
+            settings.add(&wasi)?;
+        }
+        if let Some(wcgi) = annotations.table("wcgi")? {
+            wcgi.warn_unknown(&[SETTINGS, &["site", "snapshot"]].concat());
+            settings.add(&wcgi)?;
+            if wcgi.names().any(|name| name == "site") {
+                // Not a warning: without its site, a package would answer every URL, or serve what the site denies.
+                return Err(wcgi.error("site", "sites are not supported yet"));
+            }
+            if wcgi.names().any(|name| name == "snapshot") {
+                wcgi.warn("snapshot", "snapshots are not supported yet, ignored");
+            }
+        }
+        settings.add(annotations)?;
+        Ok(settings)
+    }
+
+    fn add(&mut self, table: &Table<'d>) -> Result<(), Error> {
+        if let Some(dialect) = table.text(&["dialect"])?
+            && dialect.value != DIALECT
+        {
+            return Err(dialect.error(&format!("unknown dialect {:?}, the only one is {DIALECT:?}", dialect.value)));
+        }
+        match table.text_or_table("atom")? {
+            None => {}
+            Some(TextOrTable::Text(atom)) => self.atom = Some(atom),
+            Some(TextOrTable::Table(atom)) => {
+                if let Some(dependency) = atom.text(&["dependency"])? {
+                    return Err(from_dependency(&dependency, dependency.value));
+                }
+                self.atom = atom.text(&["name"])?;
+            }
+        }
+        for entry in table.texts(&["env"])? {
+            let (key, value) = split_env(&entry)?;
+            set_env(&mut self.env, key, value);
+        }
+        let main_args = table.texts(&["main-args", "main_args"])?;
+        if !main_args.is_empty() {
+            self.main_args =
+                main_args.iter().map(|arg| arg.without_nul().map(str::to_owned)).collect::<Result<_, _>>()?;
+        }
+        if let Some(cwd) = table.text(&["cwd"])? {
+            self.cwd = Some(guest_path(cwd.value).map_err(|error| cwd.error(&error.to_string()))?);
+        }
+        if let Some(exec_name) = table.text(&["exec-name", "exec_name"])? {
+            self.exec_name = Some(exec_name.without_nul()?.to_owned());
+        }
+        Ok(())
+    }
+
+    /// The arguments of a program called `name` unless the annotations call it otherwise.
+    pub(super) fn arguments(&mut self, name: &str) -> Vec<String> {
+        let mut arguments = vec![self.exec_name.take().unwrap_or_else(|| name.to_owned())];
+        arguments.append(&mut self.main_args);
+        arguments
+    }
+}
+
+/// Sets one variable: in place where the key is there already, else at the end.
+pub(crate) fn set_env(env: &mut Vec<(String, String)>, key: &str, value: &str) {
+    match env.iter_mut().find(|(present, _)| present == key) {
+        Some((_, present)) => value.clone_into(present),
+        None => env.push((key.to_owned(), value.to_owned())),
+    }
+}
+
+/// The error for a module or atom that is in another package.
+pub(super) fn from_dependency(text: &Text<'_>, name: &str) -> Error {
+    let why = format!("{name:?} is in a dependency, and dependencies are not supported");
+    text.error(&why).with_hint("copy the module into the package and name it in a `[[module]]`")
+}
+
+/// Names as a sentence lists them: `"a", "b"`.
+pub(super) fn list<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
+    names.into_iter().map(|name| format!("{name:?}")).collect::<Vec<_>>().join(", ")
+}
+
+fn split_env<'d>(entry: &Text<'d>) -> Result<(&'d str, &'d str), Error> {
+    entry.without_nul()?;
+    match entry.value.split_once('=') {
+        Some(("", _)) => Err(entry.error(&format!("{:?} has no name before `=`", entry.value))),
+        Some(pair) => Ok(pair),
+        None => Err(entry.error(&format!("{:?} is not `NAME=VALUE`", entry.value))),
+    }
+}
+
+/// The one dialect there ever was: CGI as RFC 3875 has it.
+const DIALECT: &str = "rfc-3875";
+
+/// What an annotation may set. The last ones exist in the wild and have no effect here.
+const SETTINGS: &[&str] = &[
+    "dialect",
+    "atom",
+    "env",
+    "main-args",
+    "main_args",
+    "cwd",
+    "exec-name",
+    "exec_name",
+    "package",
+    "mount-atom-in-volume",
+    "mount_atom_in_volume",
+];
+
+/// Whose annotations may be there: ours, and those of runners and registries that are nothing to us.
+const RUNNERS: &[&str] = &["wasi", "wcgi", "emscripten", "wasm4", "wapm", "wasmer"];

@@ -1,0 +1,542 @@
+//! Manifests as they are in the wild, what each mistake is answered with, and text that is no manifest at all.
+
+use std::error::Error as _;
+
+use proptest::prelude::{ProptestConfig, proptest};
+use tempfile::TempDir;
+
+use super::*;
+use crate::error::ErrorKind;
+use crate::package;
+
+/// A package directory with the modules that the manifests here name.
+struct Scene(TempDir);
+
+impl Scene {
+    fn new() -> Self {
+        let scene = Self(tempfile::tempdir().unwrap());
+        for module in ["server.wasm", "php-cgi.wasm", "target/wasm32-wasi/release/wcgi-rust-template.wasm"] {
+            let path = scene.0.path().join(module);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, "\0asm").unwrap();
+        }
+        scene
+    }
+
+    fn open_as(&self, manifest: &str, command: Option<&str>) -> Result<Package, Error> {
+        fs::write(self.0.path().join("wasmer.toml"), manifest).unwrap();
+        package::open(self.0.path(), command)
+    }
+
+    fn open(&self, manifest: &str) -> Package {
+        self.open_as(manifest, None).unwrap_or_else(|error| panic!("{error:?} in\n{manifest}"))
+    }
+
+    /// A message without the directory, which is another one each time.
+    fn short(&self, message: &str) -> String {
+        message.replace(&format!("{}/", self.0.path().display()), "")
+    }
+
+    fn error_as(&self, manifest: &str, command: Option<&str>) -> (String, Error) {
+        let error = self.open_as(manifest, command).err().unwrap_or_else(|| panic!("no error in\n{manifest}"));
+        assert_eq!(error.kind(), ErrorKind::Package);
+        assert_eq!(error.to_string().lines().count(), 1, "{error}");
+        (self.short(&error.to_string()), error)
+    }
+
+    fn error(&self, manifest: &str) -> String {
+        self.error_as(manifest, None).0
+    }
+
+    fn warnings(&self, package: &Package) -> Vec<String> {
+        package.warnings.iter().map(|warning| self.short(warning)).collect()
+    }
+
+    fn mounts(&self, package: &Package) -> Vec<(String, String, Access)> {
+        let host = |mount: &Mount| mount.host.strip_prefix(self.0.path()).unwrap_or(&mount.host).display().to_string();
+        package.mounts.iter().map(|mount| (mount.guest.clone(), host(mount), mount.access)).collect()
+    }
+}
+
+fn module_file(package: &Package) -> &Path {
+    match &package.module {
+        Module::File(path) => path,
+        Module::Bytes(_) => panic!("a manifest's module is a file"),
+    }
+}
+
+fn pairs(env: &[(String, String)]) -> Vec<String> {
+    env.iter().map(|(key, value)| format!("{key}={value}")).collect()
+}
+
+/// The announcement's Rust package, with the table headers its page has lost.
+const RUST_TEMPLATE: &str = r#"[package]
+name = "wasmer/wcgi-rust-template"
+version = "0.1.0"
+description = "A template for WCGI applications"
+license = "MIT OR Apache-2.0"
+readme = ""
+repository = ""
+
+[[module]]
+name = "server"
+source = "target/wasm32-wasi/release/wcgi-rust-template.wasm"
+abi = "wasi"
+
+[[command]]
+name = "server"
+runner = "wcgi"
+module = "wcgi"
+annotations = { wcgi = { dialect = "rfc-3875" } }
+"#;
+
+/// The announcement's PHP package, with the table headers its page has lost.
+const PHP_TEMPLATE: &str = r#"[package]
+name = "wasmer/wcgi-php-template"
+version = "0.1.0"
+description = "A PHP template for WCGI applications"
+license = "MIT OR Apache-2.0"
+readme = ""
+repository = ""
+
+[[module]]
+name = "php"
+source = "php-cgi.wasm"
+abi = "wasi"
+
+[[command]]
+name = "php"
+runner = "wcgi"
+module = "php"
+
+[command.annotations.wcgi]
+dialect = "rfc-3875"
+
+[command.annotations.wasi]
+atom = "php"
+env = ["DOCUMENT_ROOT=/app", "SCRIPT_FILENAME=/app/index.php"]
+
+[fs]
+"app" = "app"
+"#;
+
+/// A manifest to which each error below adds its mistake; the additions begin on line 7.
+const BASE: &str = "[[module]]
+name = \"m\"
+source = \"server.wasm\"
+[[command]]
+name = \"c\"
+module = \"m\"
+";
+
+#[test]
+fn the_announcements_rust_package_runs() {
+    let scene = Scene::new();
+    let package = scene.open(RUST_TEMPLATE);
+    let module = scene.0.path().join("target/wasm32-wasi/release/wcgi-rust-template.wasm");
+    assert_eq!(package.name, "wasmer/wcgi-rust-template");
+    assert_eq!(module_file(&package), module);
+    assert_eq!(package.module_label, module.display().to_string());
+    assert_eq!(package.arguments, ["server"]);
+    assert!(package.env.is_empty() && package.mounts.is_empty() && package.cwd.is_none());
+    assert_eq!(
+        scene.warnings(&package),
+        [r#"wasmer.toml:17: command.module: no module "wcgi", using the only one, "server""#]
+    );
+}
+
+#[test]
+fn the_announcements_php_package_runs() {
+    let scene = Scene::new();
+    let package = scene.open(PHP_TEMPLATE);
+    assert_eq!(package.name, "wasmer/wcgi-php-template");
+    assert_eq!(module_file(&package), scene.0.path().join("php-cgi.wasm"));
+    assert_eq!(package.arguments, ["php"]);
+    assert_eq!(pairs(&package.env), ["DOCUMENT_ROOT=/app", "SCRIPT_FILENAME=/app/index.php"]);
+    assert_eq!(scene.mounts(&package), [("/app".to_owned(), "app".to_owned(), Access::ReadOnly)]);
+    assert!(package.warnings.is_empty(), "{:?}", package.warnings);
+}
+
+#[test]
+fn a_wapm_toml_of_the_first_days_runs() {
+    let scene = Scene::new();
+    let manifest = r#"
+[package]
+name = "me/cowsay"
+version = "0.2.0"
+description = "says moo"
+license-file = "LICENSE"
+wasmer-extra-flags = "--enable-threads"
+disable-command-rename = true
+[dependencies]
+"other/thing" = "1"
+[module]
+name = "cowsay"
+source = "server.wasm"
+abi = "wasi"
+kind = "wasm"
+hash = { sha256 = "00" }
+[module.interfaces]
+wasi = "0.0.0-unstable"
+[module.bindings]
+wit-exports = "x.wit"
+wit-bindgen = "0.1.0"
+[[command]]
+name = "cowsay"
+module = "cowsay"
+main_args = "-f  tux"
+"#;
+    fs::write(scene.0.path().join("wapm.toml"), manifest).unwrap();
+    let package = package::open(scene.0.path(), None).unwrap();
+    assert_eq!(package.arguments, ["cowsay", "-f", "tux"]);
+    assert!(package.warnings.is_empty(), "{:?}", package.warnings);
+
+    // The newer name wins.
+    assert_eq!(scene.open(PHP_TEMPLATE).name, "wasmer/wcgi-php-template");
+}
+
+#[test]
+fn the_path_may_be_that_of_the_manifest() {
+    let scene = Scene::new();
+    let file = scene.0.path().join("other.toml");
+    fs::write(&file, PHP_TEMPLATE).unwrap();
+    assert_eq!(module_file(&package::open(&file, None).unwrap()), scene.0.path().join("php-cgi.wasm"));
+}
+
+#[test]
+fn annotations_are_read_wherever_they_were_put() {
+    let everything = [
+        // Two tables.
+        "[command.annotations.wcgi]\ndialect = 'rfc-3875'\n[command.annotations.wasi]\natom = 'm'\nenv = ['A=1']\n\
+         main-args = ['-x', 'y z']\ncwd = 'app/'\nexec-name = 'php-cgi'\n",
+        // All in the `wcgi` table, other spelling.
+        "[command.annotations.wcgi]\ndialect = 'rfc-3875'\natom = 'm'\nenv = ['A=1']\nmain_args = ['-x', 'y z']\n\
+         cwd = '/app'\nexec_name = 'php-cgi'\n",
+        // One inline table with both, and one without either.
+        "annotations = { wcgi = { dialect = 'rfc-3875' }, wasi = { atom = 'm', env = ['A=1'], \
+         main-args = ['-x', 'y z'], cwd = '/app', exec-name = 'php-cgi' } }\n",
+        "annotations = { dialect = 'rfc-3875', atom = 'm', env = ['A=1'], main-args = ['-x', 'y z'], cwd = '/app', \
+         exec-name = 'php-cgi' }\n",
+        // Dotted keys.
+        "annotations.wcgi.dialect = 'rfc-3875'\nannotations.wasi.env = ['A=1']\nannotations.wasi.cwd = '/app'\n\
+         annotations.wasi.exec-name = 'php-cgi'\nannotations.wasi.main-args = ['-x', 'y z']\n",
+    ];
+    let scene = Scene::new();
+    for annotations in everything {
+        for base in [BASE.to_owned(), BASE.replace("module = \"m\"", "runner = \"wcgi\"")] {
+            let package = scene.open(&format!("{base}{annotations}"));
+            assert_eq!(package.arguments, ["php-cgi", "-x", "y z"], "{annotations}");
+            assert_eq!(pairs(&package.env), ["A=1"], "{annotations}");
+            assert_eq!(package.cwd.as_deref(), Some("/app"), "{annotations}");
+        }
+    }
+}
+
+#[test]
+fn environments_are_merged_and_the_last_value_counts() {
+    let package = Scene::new().open(&format!(
+        "{BASE}[command.annotations.wcgi]\nenv = ['B=wcgi', 'C=', 'D=a=b']\n\
+         [command.annotations.wasi]\nenv = ['A=1', 'B=wasi', 'A=2']\n"
+    ));
+    assert_eq!(pairs(&package.env), ["A=2", "B=wcgi", "C=", "D=a=b"]);
+}
+
+#[test]
+fn the_module_is_found_as_far_as_it_can_be() {
+    let one = "[[module]]\nname = 'one'\nsource = 'server.wasm'\n";
+    let two = "[[module]]\nname = 'one'\nsource = 'server.wasm'\n[[module]]\nname = 'two'\nsource = 'php-cgi.wasm'\n";
+    let scene = Scene::new();
+    for (modules, command, file, warning) in [
+        (two, "module = 'two'", "php-cgi.wasm", None),
+        (two, "annotations.wasi.atom = 'two'", "php-cgi.wasm", None),
+        (two, "annotations.wcgi.atom = 'two'", "php-cgi.wasm", None),
+        (
+            two,
+            "module = 'two'\nannotations.wasi.atom = 'one'",
+            "php-cgi.wasm",
+            Some(":10: command.annotations.wasi.atom: \"one\" differs from the command's module \"two\", which counts"),
+        ),
+        (one, "", "server.wasm", Some(":4: command.module: missing, using the only module, \"one\"")),
+        (
+            one,
+            "annotations.wasi.atom = 'x'",
+            "server.wasm",
+            Some(":6: command.annotations.wasi.atom: no module \"x\", using the only one, \"one\""),
+        ),
+    ] {
+        let package = scene.open(&format!("{modules}[[command]]\nname = 'c'\n{command}\n"));
+        assert_eq!(module_file(&package), scene.0.path().join(file), "{command}");
+        let expected: Vec<String> = warning.into_iter().map(|warning| format!("wasmer.toml{warning}")).collect();
+        assert_eq!(scene.warnings(&package), expected, "{command}");
+    }
+}
+
+#[test]
+fn the_command_is_picked_by_what_is_said_and_else_by_its_runner() {
+    let module = "[[module]]\nname = 'm'\nsource = 'server.wasm'\n";
+    let command =
+        |name: &str, runner: &str| format!("[[command]]\nname = '{name}'\nmodule = 'm'\nrunner = '{runner}'\n");
+    let web = |name: &str| command(name, "https://webc.org/runner/wcgi");
+    let scene = Scene::new();
+    for (package, commands, asked, expected) in [
+        ("", [web("a"), command("b", "wasi"), command("c", "emscripten")].concat(), None, "a"),
+        ("", [web("a"), command("b", "wasi")].concat(), Some("b"), "b"),
+        ("", command("a", "https://webc.org/runner/wasi"), None, "a"),
+        ("", "[[command]]\nname = 'old'\nmodule = 'm'\n".to_owned(), None, "old"),
+        ("", "[command]\nname = 'single'\nmodule = 'm'\n".to_owned(), None, "single"),
+        ("[package]\nentrypoint = 'b'\n", [web("a"), web("b")].concat(), None, "b"),
+        ("[package]\nentrypoint = 'b'\n", [web("a"), web("b")].concat(), Some("a"), "a"),
+    ] {
+        let opened = scene.open_as(&format!("{package}{module}{commands}"), asked).unwrap();
+        assert_eq!(opened.arguments, [expected]);
+    }
+
+    let both = [module, &web("a"), &web("b")].concat();
+    let (message, error) = scene.error_as(&both, None);
+    assert_eq!(message, r#"wasmer.toml: which command? there are "a", "b""#);
+    assert!(error.hint().unwrap().contains("--command NAME"));
+    assert_eq!(scene.error_as(&both, Some("x")).0, r#"wasmer.toml: no command "x" among "a", "b""#);
+    let entrypoint = format!("[package]\nentrypoint = 'x'\n{both}");
+    assert_eq!(scene.error(&entrypoint), r#"wasmer.toml:2: package.entrypoint: no command "x" among "a", "b""#);
+}
+
+#[test]
+fn a_module_without_a_command_is_run_by_its_name() {
+    let scene = Scene::new();
+    let module = "[[module]]\nname = 'm'\nsource = 'server.wasm'\n";
+    let package = scene.open(module);
+    assert_eq!(package.arguments, ["m"]);
+    assert_eq!(package.name, scene.0.path().file_name().unwrap().to_str().unwrap());
+    let expected = "wasmer.toml:2: module.name: no [[command]] in the manifest, running its only module";
+    assert_eq!(scene.warnings(&package), [expected]);
+    assert_eq!(scene.error_as(module, Some("x")).0, r#"wasmer.toml: no command "x" among "m""#);
+}
+
+#[test]
+fn mounts_are_read_only_unless_the_manifest_says_otherwise() {
+    let scene = Scene::new();
+    let manifest = "[fs]\napp = 'app'\n'/db/' = { path = 'db', mode = 'rw' }\n'./app/lib' = { path = '../lib' }\n\
+                    '/' = { path = '.', mode = 'ro' }\n'/etc' = '/srv/etc'\n";
+    let package = scene.open(&format!("{BASE}{manifest}"));
+    let mount = |guest: &str, host: &str, access| (guest.to_owned(), host.to_owned(), access);
+    assert_eq!(
+        scene.mounts(&package),
+        [
+            mount("/app/lib", "../lib", Access::ReadOnly),
+            mount("/app", "app", Access::ReadOnly),
+            mount("/etc", "/srv/etc", Access::ReadOnly),
+            mount("/db", "db", Access::ReadWrite),
+            mount("/", "", Access::ReadOnly),
+        ]
+    );
+    assert_eq!(
+        scene.warnings(&package),
+        [
+            r#"wasmer.toml:10: fs."./app/lib".path: "../lib" is outside of the package"#,
+            r#"wasmer.toml:12: fs."/etc": "/srv/etc" is outside of the package"#,
+        ]
+    );
+}
+
+#[test]
+fn unknown_keys_are_warnings() {
+    let scene = Scene::new();
+    let manifest = format!(
+        "colour = 'red'\n[package]\nnmae = 'x'\n{BASE}speed = 1\n[command.annotations]\nfoo = 1\n\
+         [command.annotations.wasi]\nenvs = []\n[command.annotations.wcgi]\n'odd key' = 1\n\
+         [command.annotations.wcgi.snapshot]\nx = 1\n[fs]\n'/a' = {{ path = 'a', access = 'rw' }}\n"
+    );
+    assert_eq!(
+        scene.warnings(&scene.open(&manifest)),
+        [
+            "wasmer.toml:1: unknown key colour, ignored",
+            "wasmer.toml:3: unknown key package.nmae, ignored",
+            "wasmer.toml:10: unknown key command.speed, ignored",
+            "wasmer.toml:12: unknown key command.annotations.foo, ignored",
+            "wasmer.toml:14: unknown key command.annotations.wasi.envs, ignored",
+            "wasmer.toml:16: unknown key command.annotations.wcgi.\"odd key\", ignored",
+            "wasmer.toml:17: command.annotations.wcgi.snapshot: snapshots are not supported yet, ignored",
+            "wasmer.toml:20: unknown key fs.\"/a\".access, ignored",
+        ]
+    );
+}
+
+#[test]
+fn each_mistake_is_named_with_file_line_and_key() {
+    let scene = Scene::new();
+    for (added, expected) in [
+        // Wrong types.
+        ("runner = 1", ":7: command.runner: expected a string, found an integer"),
+        ("annotations = 'x'", ":7: command.annotations: expected a table, found a string"),
+        ("annotations.wasi = []", ":7: command.annotations.wasi: expected a table, found an array"),
+        (
+            "annotations.wasi.env = 'A=1'",
+            ":7: command.annotations.wasi.env: expected an array of strings, found a string",
+        ),
+        (
+            "[command.annotations.wasi]\nenv = [\n'A=1',\n2.5\n]",
+            ":10: command.annotations.wasi.env: expected a string, found a float",
+        ),
+        ("annotations.atom = true", ":7: command.annotations.atom: expected a string or a table, found a boolean"),
+        ("main_args = 1979-05-27", ":7: command.main_args: expected a string, found a date"),
+        ("[package]\nname = []", ":8: package.name: expected a string, found an array"),
+        ("[package]\nentrypoint = {}", ":8: package.entrypoint: expected a string, found a table"),
+        ("[fs]\n'/a' = 3", ":8: fs.\"/a\": expected a string or a table, found an integer"),
+        ("[[fs]]\na = 'a'", ":7: fs: expected a table, found an array"),
+        ("[[module]]\nname = 1", ":8: module.name: expected a string, found an integer"),
+        // Unusable values.
+        (
+            "runner = 'emscripten'",
+            ":7: command.runner: unknown runner \"emscripten\", only \"wcgi\" and \"wasi\" can run here",
+        ),
+        (
+            "[command.annotations.wcgi]\n\ndialect = 'rfc-9999'",
+            ":9: command.annotations.wcgi.dialect: unknown dialect \"rfc-9999\", the only one is \"rfc-3875\"",
+        ),
+        (
+            "[command.annotations.wasi]\nenv = [\n'A=1',\n'B',\n]",
+            ":10: command.annotations.wasi.env: \"B\" is not `NAME=VALUE`",
+        ),
+        ("annotations.wcgi.env = ['=1']", ":7: command.annotations.wcgi.env: \"=1\" has no name before `=`"),
+        ("annotations.wcgi.env = [\"A=\\u0000\"]", ":7: command.annotations.wcgi.env: contains a NUL"),
+        ("annotations.wasi.main-args = [\"\\u0000\"]", ":7: command.annotations.wasi.main-args: contains a NUL"),
+        ("annotations.wasi.exec-name = \"\\u0000\"", ":7: command.annotations.wasi.exec-name: contains a NUL"),
+        ("annotations.wasi.cwd = '/..'", ":7: command.annotations.wasi.cwd: guest path \"/..\" contains `..`"),
+        ("annotations.wcgi.site = { root = '/' }", ":7: command.annotations.wcgi.site: sites are not supported yet"),
+        (
+            "[command.annotations.wcgi.site]\nroot = '/app'",
+            ":7: command.annotations.wcgi.site: sites are not supported yet",
+        ),
+        (
+            "package = 'other/php'",
+            ":7: command.package: \"other/php\" is in a dependency, and dependencies are not supported",
+        ),
+        ("[[command]]\nmodule = 'm'", ":7: command.name: missing"),
+        ("[[command]]\nname = 'c'", ":8: command.name: a second command \"c\""),
+        ("[[module]]\nname = 'm'", ":8: module.name: a second module \"m\""),
+        // Mounts.
+        ("[fs]\n'../x' = 'x'", ":8: fs.\"../x\": guest path \"../x\" contains `..`"),
+        ("[fs]\n'' = 'x'", ":8: fs.\"\": guest path \"\" is empty"),
+        ("[fs]\n'app' = 'a'\n'/app/' = 'b'", ":9: fs.\"/app/\": /app is mounted twice"),
+        ("[fs]\napp = ''", ":8: fs.app: is empty"),
+        ("[fs]\napp = \"a\\u0000\"", ":8: fs.app: contains a NUL"),
+        ("[fs]\napp = { mode = 'rw' }", ":8: fs.app.path: missing"),
+        (
+            "[fs]\n[fs.app]\npath = 'x'\nmode = 'w'",
+            ":10: fs.app.mode: unknown mode \"w\", the modes are \"ro\" and \"rw\"",
+        ),
+        // Not TOML.
+        ("[fs]\napp = ", ":8: not TOML: string values must be quoted, expected literal string"),
+        ("name = 'again'", ":7: not TOML: duplicate key"),
+    ] {
+        assert_eq!(scene.error(&format!("{BASE}{added}\n")), format!("wasmer.toml{expected}"), "{added}");
+    }
+}
+
+#[test]
+fn a_module_that_cannot_be_had_is_named() {
+    let scene = Scene::new();
+    let command = "[[command]]\nname = 'c'\nmodule = 'm'\n";
+    let two = "[[module]]\nname = 'a'\nsource = 'x'\n[[module]]\nname = 'b'\nsource = 'x'\n";
+    for (manifest, expected) in [
+        ("", ": no commands".to_owned()),
+        (two, ": no commands".to_owned()),
+        (command, ":3: command.module: no module \"m\", the package has no [[module]]".to_owned()),
+        ("[[command]]\nname = 'c'\n", ":1: command.module: missing, and the package has no [[module]]".to_owned()),
+        (&format!("{two}{command}"), ":9: command.module: no module \"m\" among \"a\", \"b\"".to_owned()),
+        (
+            &format!("{two}[[command]]\nname = 'c'\n"),
+            ":7: command.module: missing, the modules are \"a\", \"b\"".to_owned(),
+        ),
+        (
+            "[[module]]\nname = 'm'\n[[command]]\nname = 'c'\nmodule = 'm'\n",
+            ":1: module.source: missing in module \"m\"".to_owned(),
+        ),
+        (
+            &format!("[[module]]\nname = 'm'\nsource = 'target'\n{command}"),
+            ":3: module.source: target is a directory".to_owned(),
+        ),
+        (&format!("[[module]]\nname = 'm'\nsource = ''\n{command}"), ":3: module.source: is empty".to_owned()),
+    ] {
+        assert_eq!(scene.error(manifest), format!("wasmer.toml{expected}"), "{manifest}");
+    }
+
+    let (message, error) = scene.error_as(&format!("[[module]]\nname = 'm'\nsource = 'no.wasm'\n{command}"), None);
+    assert_eq!(message, "wasmer.toml:3: module.source: no file no.wasm");
+    assert!(error.hint().unwrap().contains("build the module first"), "{error:?}");
+    assert!(error.source().is_some());
+
+    let dependency = BASE.replace("module = \"m\"", "module = \"php:php\"");
+    let (message, error) = scene.error_as(&dependency, None);
+    let expected = "wasmer.toml:6: command.module: \"php:php\" is in a dependency, and dependencies are not supported";
+    assert_eq!(message, expected);
+    assert!(error.hint().unwrap().contains("copy the module"), "{error:?}");
+}
+
+#[test]
+fn a_source_may_be_outside_of_the_package() {
+    let scene = Scene::new();
+    let package = scene.0.path().join("package");
+    fs::create_dir(&package).unwrap();
+    fs::write(package.join("wasmer.toml"), BASE.replace("server.wasm", "../server.wasm")).unwrap();
+    let package = package::open(&package, None).unwrap();
+    assert!(module_file(&package).ends_with("../server.wasm"));
+    assert!(package.warnings.is_empty());
+}
+
+#[test]
+fn what_is_not_text_is_named_with_its_line() {
+    let scene = Scene::new();
+    fs::write(scene.0.path().join("wasmer.toml"), b"[package]\nname = '\xff'\n").unwrap();
+    let error = package::open(scene.0.path(), None).unwrap_err();
+    assert_eq!(scene.short(&error.to_string()), "wasmer.toml:2: not TOML: not UTF-8");
+}
+
+#[test]
+fn lines_are_counted_whatever_ends_them() {
+    let scene = Scene::new();
+    let manifest = format!("{BASE}runner = 1\n").replace('\n', "\r\n");
+    assert_eq!(scene.error(&manifest), "wasmer.toml:7: command.runner: expected a string, found an integer");
+    let manifest = format!("\u{feff}{BASE}runner = 1");
+    assert_eq!(scene.error(&manifest), "wasmer.toml:7: command.runner: expected a string, found an integer");
+}
+
+#[test]
+fn deep_nesting_is_an_error_or_nothing() {
+    for manifest in [
+        format!("a = {}", "[".repeat(5_000)),
+        format!("a = {}1{}", "[".repeat(5_000), "]".repeat(5_000)),
+        format!("a = {}", "{ a = ".repeat(5_000)),
+        format!("{}a = 1", "a.".repeat(5_000)),
+    ] {
+        // Neither way may it panic or exhaust the stack.
+        let _ = Scene::new().open_as(&manifest, None);
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(512) })]
+
+    #[test]
+    fn any_text_is_a_package_or_an_error(text in r#"([a-z\[\]{}="'.,\n #\\u0-9=]|\PC){0,200}"#) {
+        let document = Document::from_toml("wasmer.toml".to_owned(), &text);
+        let _ = document.and_then(|document| read(&document, Path::new(""), None));
+    }
+
+    #[test]
+    fn any_change_of_a_manifest_is_a_package_or_an_error(at in 0..600_usize, removed in 0..12_usize, added in r#"[\[\]{}="'.,\n#a-z0-9é\x00]{0,6}"#) {
+        for manifest in [RUST_TEMPLATE, PHP_TEMPLATE] {
+            let mut text: Vec<char> = manifest.chars().collect();
+            let start = at.min(text.len());
+            let end = (start + removed).min(text.len());
+            text.splice(start..end, added.chars());
+            let text: String = text.into_iter().collect();
+            let read = Document::from_toml("wasmer.toml".to_owned(), &text)
+                .and_then(|document| read(&document, Path::new(""), None));
+            if let Err(error) = read {
+                assert_eq!(error.to_string().lines().count(), 1, "{error}");
+                assert!(error.to_string().starts_with("wasmer.toml:"), "{error}");
+            }
+        }
+    }
+}

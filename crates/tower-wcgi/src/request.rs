@@ -1,0 +1,112 @@
+//! What the gateway takes from a request's extensions, and how it names a request in the log.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use http::{Extensions, HeaderMap};
+
+/// The user an authentication layer has established; becomes REMOTE_USER and AUTH_TYPE (RFC 3875 §4.1.1, §4.1.11).
+///
+/// A layer inserts it into the request's extensions:
+///
+/// ```
+/// # let mut request = http::Request::new(());
+/// request.extensions_mut().insert(tower_wcgi::RemoteUser::new("Bearer", "alice"));
+/// ```
+///
+/// Without it both variables are unset, whatever the request's headers say.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RemoteUser {
+    auth_type: Arc<str>,
+    name: Arc<str>,
+}
+
+impl RemoteUser {
+    /// `auth_type` is the scheme's word, as `Basic` or `Bearer`; `name` is whatever names the user.
+    #[must_use]
+    pub fn new(auth_type: impl Into<Arc<str>>, name: impl Into<Arc<str>>) -> Self {
+        Self { auth_type: auth_type.into(), name: name.into() }
+    }
+
+    pub(crate) fn parts(&self) -> (&str, &str) {
+        (&self.auth_type, &self.name)
+    }
+}
+
+/// Names one request in every log line about it.
+///
+/// Taken from the request's extensions if a layer put one there, else from its `x-request-id` header if that is short and
+/// printable, else made here. It is found in the extensions of the response.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct RequestId(Arc<str>);
+
+impl RequestId {
+    /// An id of the caller's own making.
+    #[must_use]
+    pub fn new(id: impl Into<Arc<str>>) -> Self {
+        Self(id.into())
+    }
+
+    /// The id as text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    pub(crate) fn generate() -> Self {
+        static NEXT: AtomicU64 = AtomicU64::new(1);
+        Self(format!("{:08x}", NEXT.fetch_add(1, Ordering::Relaxed)).into())
+    }
+
+    pub(crate) fn of(extensions: &Extensions, headers: &HeaderMap) -> Self {
+        if let Some(id) = extensions.get::<Self>() {
+            return id.clone();
+        }
+        let sent = headers.get("x-request-id").and_then(|value| value.to_str().ok());
+        match sent.filter(|id| (1..=MAX_SENT_ID).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_graphic())) {
+            Some(id) => Self::new(id),
+            None => Self::generate(),
+        }
+    }
+}
+
+impl fmt::Display for RequestId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// The client's address, where the server has left it in the extensions: axum's `ConnectInfo`, or a plain [`SocketAddr`].
+pub(crate) fn remote_addr(extensions: &Extensions) -> Option<SocketAddr> {
+    #[cfg(feature = "axum")]
+    if let Some(axum::extract::ConnectInfo(address)) = extensions.get::<axum::extract::ConnectInfo<SocketAddr>>() {
+        return Some(*address);
+    }
+    extensions.get::<SocketAddr>().copied()
+}
+
+/// The target as the client sent it, before a router took a prefix off.
+pub(crate) fn original_uri(extensions: &Extensions) -> Option<&http::Uri> {
+    #[cfg(feature = "axum")]
+    if let Some(axum::extract::OriginalUri(uri)) = extensions.get::<axum::extract::OriginalUri>() {
+        return Some(uri);
+    }
+    let _ = extensions;
+    None
+}
+
+/// Where axum's `route_service` has put the service: what its path says before the first parameter. Nothing below
+/// `nest_service`, which takes the prefix off the path instead.
+pub(crate) fn mount(extensions: &Extensions) -> Option<String> {
+    #[cfg(feature = "axum")]
+    if let Some(path) = extensions.get::<axum::extract::MatchedPath>() {
+        let literal = path.as_str().split('{').next().unwrap_or_default();
+        return Some(literal.trim_end_matches('/').to_owned());
+    }
+    let _ = extensions;
+    None
+}
+
+const MAX_SENT_ID: usize = 64;

@@ -1,0 +1,245 @@
+//! Compiled modules on disk.
+//!
+//! A file is `<key>/<content>.cwasm`: the key is a hash of the module, the engine's settings and wasmtime's version, and the
+//! name is a hash of the file's own bytes. A file that was cut, damaged or put there by something else does not match its
+//! name and is never loaded. Files appear by an atomic rename, so any number of processes may write at once.
+//!
+//! The hashes guard against accidents. Whoever can write to the directory can run code in this process, so it is created
+//! for its owner alone.
+
+use std::fs::{self, File};
+use std::hash::{Hash, Hasher};
+use std::io::{self, Read, Seek, Write};
+use std::path::{Path, PathBuf};
+
+use wasmtime::Module;
+
+use crate::error::Error;
+
+#[derive(Debug)]
+pub(crate) struct Cache {
+    dir: PathBuf,
+}
+
+impl Cache {
+    pub(crate) fn new(dir: PathBuf) -> Self {
+        Self { dir }
+    }
+
+    /// Where the cache is unless somebody says otherwise.
+    pub(crate) fn default_dir() -> Option<PathBuf> {
+        let absolute = |name| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
+        let base = if cfg!(windows) {
+            absolute("LOCALAPPDATA")
+        } else {
+            absolute("XDG_CACHE_HOME").or_else(|| Some(absolute("HOME")?.join(".cache")))
+        };
+        Some(base?.join("wcgi"))
+    }
+
+    /// The compiled form of `wasm`, from disk where a good one is there, else made by `compile` and kept. Trouble with the
+    /// disk is logged and costs the time to compile, nothing else.
+    pub(crate) fn load_or(
+        &self,
+        engine: &wasmtime::Engine,
+        wasm: &[u8],
+        compile: impl FnOnce() -> Result<Module, Error>,
+    ) -> Result<Module, Error> {
+        let entry = self.dir.join(key(engine, wasm));
+        if let Some(module) = load(engine, &entry) {
+            return Ok(module);
+        }
+        let module = compile()?;
+        match module.serialize() {
+            Ok(code) => {
+                if let Err(error) = store(&self.dir, &entry, &code) {
+                    tracing::warn!(dir = %self.dir.display(), %error, "cannot keep the compiled module");
+                }
+            }
+            Err(error) => tracing::warn!(%error, "cannot serialize the compiled module"),
+        }
+        Ok(module)
+    }
+}
+
+/// What a compiled module depends on: what it was compiled from, by what, and for which settings and processor.
+fn key(engine: &wasmtime::Engine, wasm: &[u8]) -> String {
+    struct Blake3(blake3::Hasher);
+    impl Hasher for Blake3 {
+        fn write(&mut self, bytes: &[u8]) {
+            self.0.update(bytes);
+        }
+        fn finish(&self) -> u64 {
+            unreachable!("the digest is taken from the inner hasher")
+        }
+    }
+    let mut hasher = Blake3(blake3::Hasher::new());
+    engine.precompile_compatibility_hash().hash(&mut hasher);
+    hasher.0.update(env!("CARGO_PKG_VERSION").as_bytes());
+    hasher.0.update(blake3::hash(wasm).as_bytes());
+    hasher.0.finalize().to_hex().to_string()
+}
+
+fn load(engine: &wasmtime::Engine, entry: &Path) -> Option<Module> {
+    for file in fs::read_dir(entry).ok()?.flatten() {
+        let path = file.path();
+        if path.extension().is_none_or(|extension| extension != EXTENSION) {
+            continue;
+        }
+        match load_file(engine, &path) {
+            Ok(module) => return Some(module),
+            Err(error) => {
+                tracing::warn!(path = %path.display(), error = format!("{error:#}"), "a damaged file in the cache, compiling again");
+                // It would be refused every time; the next one to compile puts a good one there.
+                let _ = fs::remove_file(&path);
+            }
+        }
+    }
+    None
+}
+
+fn load_file(engine: &wasmtime::Engine, path: &Path) -> wasmtime::Result<Module> {
+    let mut file = File::open(path)?;
+    let expected = path.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
+    let mut hasher = blake3::Hasher::new();
+    let mut buffer = vec![0; 256 << 10];
+    loop {
+        match file.read(&mut buffer)? {
+            0 => break,
+            n => hasher.update(buffer.get(..n).unwrap_or_default()),
+        };
+    }
+    if hasher.finalize().to_hex().as_str() != expected {
+        wasmtime::bail!("its content does not match its name");
+    }
+    file.rewind()?;
+    // SAFETY: the bytes are those a `Module::serialize` of this crate gave: the file's content matches the hash in its name,
+    // only `store` makes such names, and the directory belongs to the user this process runs as. The file is never written
+    // again once it has its name.
+    #[expect(unsafe_code, reason = "loading a precompiled module is the one thing here that cannot be checked by types")]
+    unsafe {
+        Module::deserialize_open_file(engine, file)
+    }
+}
+
+fn store(dir: &Path, entry: &Path, code: &[u8]) -> io::Result<()> {
+    create_private_dir(dir)?;
+    create_private_dir(entry)?;
+    let mut file = tempfile::Builder::new().suffix(".partial").tempfile_in(entry)?;
+    file.write_all(code)?;
+    let name = blake3::hash(code).to_hex();
+    file.persist(entry.join(name.as_str()).with_extension(EXTENSION))?;
+    Ok(())
+}
+
+fn create_private_dir(dir: &Path) -> io::Result<()> {
+    let mut builder = fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(dir)
+}
+
+const EXTENSION: &str = "cwasm";
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+    use std::sync::Arc;
+
+    use super::*;
+
+    const WASM: &[u8] = b"\0asm\x01\0\0\0";
+
+    #[test]
+    fn the_second_load_does_not_compile() {
+        let dir = tempfile::tempdir().unwrap();
+        let (engine, compiled) = (wasmtime::Engine::default(), Cell::new(0));
+        for _ in 0..2 {
+            load_counted(&Cache::new(dir.path().join("deep/er")), &engine, &compiled);
+        }
+        assert_eq!(compiled.get(), 1);
+    }
+
+    #[test]
+    fn a_truncated_or_foreign_file_is_compiled_again_and_never_loaded() {
+        let dir = tempfile::tempdir().unwrap();
+        let cache = Cache::new(dir.path().into());
+        let (engine, compiled) = (wasmtime::Engine::default(), Cell::new(0));
+        load_counted(&cache, &engine, &compiled);
+        let path = only_file(dir.path());
+        let good = fs::read(&path).unwrap();
+
+        for damaged in [&good[..good.len() / 2], b"", b"not a module", &[&good[..], b"x"].concat()] {
+            fs::write(&path, damaged).unwrap();
+            let before = compiled.get();
+            load_counted(&cache, &engine, &compiled);
+            assert_eq!(compiled.get(), before + 1);
+            assert_eq!(fs::read(only_file(dir.path())).unwrap(), good, "the good one is back");
+        }
+
+        // A file that is whole but was made by another engine has a matching name; wasmtime's own header refuses it.
+        let mut config = wasmtime::Config::new();
+        config.epoch_interruption(true);
+        let other = wasmtime::Engine::new(&config).unwrap();
+        let foreign = Module::new(&other, WASM).unwrap().serialize().unwrap();
+        fs::remove_file(&path).unwrap();
+        let entry = path.parent().unwrap();
+        store(dir.path(), entry, &foreign).unwrap();
+        let before = compiled.get();
+        load_counted(&cache, &engine, &compiled);
+        assert_eq!(compiled.get(), before + 1);
+    }
+
+    #[test]
+    fn other_settings_and_other_modules_have_other_keys() {
+        let mut config = wasmtime::Config::new();
+        config.epoch_interruption(true);
+        let (plain, epochs) = (wasmtime::Engine::default(), wasmtime::Engine::new(&config).unwrap());
+        assert_ne!(key(&plain, WASM), key(&epochs, WASM));
+        assert_ne!(key(&plain, WASM), key(&plain, b"other"));
+        assert_eq!(key(&plain, WASM), key(&wasmtime::Engine::default(), WASM));
+    }
+
+    #[test]
+    fn many_writers_at_once_leave_one_good_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let cache = Arc::new(Cache::new(dir.path().into()));
+        let engine = wasmtime::Engine::default();
+        std::thread::scope(|scope| {
+            for _ in 0..8 {
+                scope.spawn(|| load_counted(&cache, &engine, &Cell::new(0)));
+            }
+        });
+        let compiled = Cell::new(0);
+        load_counted(&cache, &engine, &compiled);
+        assert_eq!(compiled.get(), 0);
+        only_file(dir.path());
+    }
+
+    #[test]
+    fn a_directory_that_cannot_be_written_costs_the_cache_and_nothing_else() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("file");
+        fs::write(&file, "").unwrap();
+        let compiled = Cell::new(0);
+        load_counted(&Cache::new(file), &wasmtime::Engine::default(), &compiled);
+        assert_eq!(compiled.get(), 1);
+    }
+
+    fn load_counted(cache: &Cache, engine: &wasmtime::Engine, compiled: &Cell<u32>) {
+        cache
+            .load_or(engine, WASM, || {
+                compiled.set(compiled.get() + 1);
+                Ok(Module::new(engine, WASM).unwrap())
+            })
+            .unwrap();
+    }
+
+    fn only_file(dir: &Path) -> PathBuf {
+        let entry = fs::read_dir(dir).unwrap().next().unwrap().unwrap().path();
+        let files: Vec<_> = fs::read_dir(entry).unwrap().map(|file| file.unwrap().path()).collect();
+        assert_eq!(files.len(), 1, "{files:?}");
+        files[0].clone()
+    }
+}

@@ -1,0 +1,129 @@
+//! A script: a module compiled, linked and checked once, ready to be instantiated for every exchange.
+//!
+//! In: the bytes of a module. Out: an `InstancePre`. Knows nothing of HTTP.
+
+mod cache;
+mod link;
+
+use std::path::Path;
+
+use wasmtime::{ExternType, InstancePre, Module, ModuleExport};
+
+pub(crate) use cache::Cache;
+pub(crate) use link::{Exit, link};
+
+use crate::engine::{Engine, MAX_TABLE_ELEMENTS};
+use crate::error::{Error, ErrorKind};
+use crate::exchange::State;
+use crate::package;
+
+/// A script that can run: every import is provided and `_start` is there.
+pub(crate) struct Script {
+    pub(crate) instance_pre: InstancePre<State>,
+    pub(crate) start: ModuleExport,
+    /// Whether it imports anything by which it could tell that there are files. One that does not needs neither mounts nor
+    /// `/tmp`.
+    pub(crate) sees_files: bool,
+}
+
+impl Script {
+    /// Compiles `source`, or takes it from the cache, and links it. `label` names it in errors.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Package`] when the file cannot be read; [`ErrorKind::Module`] when it is not WebAssembly or can never
+    /// run here: no `_start`, an import nobody provides, more memory than `max_memory`.
+    pub(crate) fn load(
+        engine: &Engine,
+        source: &package::Module,
+        label: &str,
+        max_memory: usize,
+    ) -> Result<Self, Error> {
+        let module = match source {
+            package::Module::File(path) => compile(engine, &read(path, label)?, label)?,
+            package::Module::Bytes(bytes) => compile(engine, bytes, label)?,
+        };
+        check_size(&module, label, max_memory)?;
+        let start = start(&module, label)?;
+        let instance_pre = engine.linker().instantiate_pre(&module).map_err(|source| {
+            Error::new(ErrorKind::Module, format!("{label} can never run here"))
+                .with_source(source)
+                .with_hint("scripts may import WASI preview 1 and nothing else")
+        })?;
+        let sees_files = module.imports().any(|import| {
+            let name = import.name();
+            name.starts_with("path_") || name.starts_with("fd_prestat_") || name == "fd_readdir"
+        });
+        Ok(Self { instance_pre, start, sees_files })
+    }
+}
+
+impl std::fmt::Debug for Script {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Script").field("sees_files", &self.sees_files).finish_non_exhaustive()
+    }
+}
+
+fn read(path: &Path, label: &str) -> Result<Vec<u8>, Error> {
+    std::fs::read(path)
+        .map_err(|source| Error::new(ErrorKind::Package, format!("cannot read {label}")).with_source(source))
+}
+
+fn compile(engine: &Engine, bytes: &[u8], label: &str) -> Result<Module, Error> {
+    if bytes.starts_with(COMPONENT_PREAMBLE) {
+        return Err(Error::new(ErrorKind::Module, format!("{label} is a component, and only core modules can run"))
+            .with_hint("build it for wasm32-wasip1"));
+    }
+    if !bytes.starts_with(WASM_MAGIC) && std::str::from_utf8(bytes).is_err() {
+        return Err(Error::new(ErrorKind::Module, format!("{label} is neither WebAssembly nor its text format")));
+    }
+    let compile = || {
+        Module::new(engine.wasmtime(), bytes).map_err(|source| {
+            Error::new(ErrorKind::Module, format!("{label} is not valid WebAssembly")).with_source(source)
+        })
+    };
+    match engine.cache() {
+        Some(cache) => cache.load_or(engine.wasmtime(), bytes, compile),
+        None => compile(),
+    }
+}
+
+/// The entry point of a WASI command.
+fn start(module: &Module, label: &str) -> Result<ModuleExport, Error> {
+    let no_start = |problem: &str| {
+        Error::new(ErrorKind::Module, format!("{label} {problem}"))
+            .with_hint("build it as a WASI command (a program with a main function), not as a library or reactor")
+    };
+    match module.get_export("_start") {
+        Some(ExternType::Func(ty)) if ty.params().len() == 0 && ty.results().len() == 0 => {
+            Ok(module.get_export_index("_start").expect("the export was just found"))
+        }
+        Some(_) => Err(no_start("has a `_start` that is no function without parameters and results")),
+        None => Err(no_start("exports no `_start`")),
+    }
+}
+
+/// Refuses at the start what the pool could never hold.
+fn check_size(module: &Module, label: &str, max_memory: usize) -> Result<(), Error> {
+    let needs = module.resources_required();
+    let memory = needs.max_initial_memory_size.unwrap_or(0);
+    if memory > max_memory as u64 {
+        return Err(Error::new(
+            ErrorKind::Module,
+            format!("{label} starts with {memory} bytes of memory, above the limit of {max_memory}"),
+        )
+        .with_hint("raise the memory limit"));
+    }
+    let elements = needs.max_initial_table_size.unwrap_or(0);
+    if elements > MAX_TABLE_ELEMENTS as u64 {
+        return Err(Error::new(
+            ErrorKind::Module,
+            format!("{label} has a table of {elements} elements, above the limit of {MAX_TABLE_ELEMENTS}"),
+        ));
+    }
+    Ok(())
+}
+
+const WASM_MAGIC: &[u8] = b"\0asm";
+/// Version 0x0d of layer 1, where a core module has version 1 of layer 0.
+const COMPONENT_PREAMBLE: &[u8] = b"\0asm\x0d\0\x01\0";

@@ -1,0 +1,352 @@
+//! The service: one request in, one response out, along a straight line through the other modules.
+
+use std::convert::Infallible;
+use std::path::Path;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::{Duration, Instant};
+
+use bytes::{Buf, Bytes};
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER};
+use http::{HeaderValue, Method, Request, Response, StatusCode, Uri};
+use http_body::{Body, Frame, SizeHint};
+use pin_project_lite::pin_project;
+use tower_service::Service;
+
+use crate::body::ResponseBody;
+use crate::builder::WcgiBuilder;
+use crate::engine::Engine;
+use crate::error::{Error, ErrorKind};
+use crate::exchange::{Exchange, Files, Setup};
+use crate::future::{ResponseFuture, TryResponseFuture};
+use crate::gateway::{self, Head, HeadParser, Progress, ResponseHead, Target};
+use crate::request::{self, RemoteUser, RequestId};
+use crate::script::Script;
+use crate::stdio::{BoxBody, BoxError, Stdin, spool};
+
+/// Answers HTTP requests with a CGI program compiled to WebAssembly, one fresh isolated instance per request.
+///
+/// A leaf [`Service`] for any request body, cheap to clone; clones are the same service. Mount it in an axum router with
+/// `nest_service` or `route_service`, or give it to hyper directly; any tower layer goes around it.
+///
+/// Unlike most services it never fails: what goes wrong becomes a response with the status of the error's
+/// [kind](ErrorKind::status), its reason goes to the log. [`try_call`](Self::try_call) gives the error instead.
+///
+/// What goes wrong after the response's head is an error of the [`ResponseBody`]: the connection is aborted, so that a cut
+/// response never looks like a whole one.
+///
+/// # Backpressure
+///
+/// The service is always ready. A request takes a permit of the [`Engine`] inside its future, where it waits in a bounded
+/// queue; above the bound, and after too long a wait, it is answered 503. (A permit taken in `poll_ready` would make axum,
+/// which polls readiness inside its own response future, queue without bound.)
+#[derive(Clone, Debug)]
+pub struct WcgiService(Arc<Inner>);
+
+impl WcgiService {
+    /// Opens the package at `path` with every setting at its default and an [`Engine`] of its own.
+    ///
+    /// Compiles the package's module if it is not in the cache yet, which takes seconds for a large one.
+    ///
+    /// # Errors
+    ///
+    /// See [`WcgiBuilder::build`].
+    pub fn from_package(path: impl AsRef<Path>) -> Result<Self, Error> {
+        Self::builder().package(path.as_ref()).build()
+    }
+
+    /// A builder with every setting at its default.
+    pub fn builder() -> WcgiBuilder {
+        WcgiBuilder::default()
+    }
+
+    /// The engine the service's scripts run on.
+    #[must_use]
+    pub fn engine(&self) -> &Engine {
+        &self.0.engine
+    }
+
+    /// Answers `request`, or says why that was not possible.
+    ///
+    /// The future resolves as soon as the response's head is complete; the body streams what the script goes on to write.
+    ///
+    /// # Errors
+    ///
+    /// The future's output: every [`ErrorKind`] of the request, the script and overload, and [`ErrorKind::Host`].
+    pub fn try_call<B>(&self, request: Request<B>) -> TryResponseFuture
+    where
+        B: Body + Send + 'static,
+        B::Data: Send,
+        B::Error: Into<BoxError>,
+    {
+        let id = RequestId::of(request.extensions(), request.headers());
+        let response = Arc::clone(&self.0).respond(id, request.map(|body| Box::pin(AnyBody { body }) as BoxBody));
+        TryResponseFuture::new(response)
+    }
+
+    pub(crate) fn new(inner: Inner) -> Self {
+        Self(Arc::new(inner))
+    }
+}
+
+impl<B> Service<Request<B>> for WcgiService
+where
+    B: Body + Send + 'static,
+    B::Data: Send,
+    B::Error: Into<BoxError>,
+{
+    type Response = Response<ResponseBody>;
+    type Error = Infallible;
+    type Future = ResponseFuture;
+
+    fn poll_ready(&mut self, _cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<B>) -> ResponseFuture {
+        let id = RequestId::of(request.extensions(), request.headers());
+        let inner = Arc::clone(&self.0);
+        let request = request.map(|body| Box::pin(AnyBody { body }) as BoxBody);
+        ResponseFuture::new(async move {
+            match inner.respond(id.clone(), request).await {
+                Ok(response) => response,
+                Err(error) => error_response(&id, &error),
+            }
+        })
+    }
+}
+
+/// What every request needs, prepared once.
+#[derive(Debug)]
+pub(crate) struct Inner {
+    pub(crate) engine: Engine,
+    pub(crate) script: Arc<Script>,
+    pub(crate) files: Arc<Files>,
+    pub(crate) arguments: Arc<[String]>,
+    pub(crate) settings: gateway::Settings,
+    /// Where the service is mounted, if that was said: empty or `/prefix`.
+    pub(crate) mount: Option<String>,
+    pub(crate) deadline: Option<Duration>,
+    pub(crate) max_body: u64,
+    pub(crate) max_memory: usize,
+    pub(crate) response_buffer: usize,
+    /// Holds the files of a `.webc` while anything uses them.
+    pub(crate) _unpacked: Option<Arc<tempfile::TempDir>>,
+}
+
+impl Inner {
+    async fn respond(
+        self: Arc<Self>,
+        request_id: RequestId,
+        request: Request<BoxBody>,
+    ) -> Result<Response<ResponseBody>, Error> {
+        let deadline = self.deadline.map(|deadline| Instant::now() + deadline);
+        let (mut parts, body) = request.into_parts();
+        let original = request::original_uri(&parts.extensions).unwrap_or(&parts.uri).clone();
+        let mount = self.mount.clone().or_else(|| request::mount(&parts.extensions));
+        let mut target = gateway::split(original.path(), parts.uri.path(), mount.as_deref())?;
+        let mut uri = original;
+        let mut stdin = self.within(deadline, self.stdin(body)).await?;
+        for _hop in 0..=MAX_LOCAL_REDIRECTS {
+            let permit = self.within(deadline, self.engine.admit()).await?;
+            let (stdin, content_length) = std::mem::replace(&mut stdin, (Stdin::empty(), None));
+            let remote_user = parts.extensions.get::<RemoteUser>();
+            let environ = gateway::environ(
+                &gateway::Request {
+                    method: &parts.method,
+                    version: parts.version,
+                    headers: &parts.headers,
+                    uri: &uri,
+                    target: &target,
+                    content_length,
+                    remote_addr: request::remote_addr(&parts.extensions),
+                    https: None,
+                    remote_user: remote_user.map(RemoteUser::parts),
+                },
+                &self.settings,
+            )?;
+            let setup = Setup {
+                script: Arc::clone(&self.script),
+                files: Arc::clone(&self.files),
+                arguments: Arc::clone(&self.arguments),
+                environ,
+                stdin,
+                request_id: request_id.clone(),
+                deadline,
+                max_memory: self.max_memory,
+                response_buffer: self.response_buffer,
+            };
+            let mut exchange = Exchange::start(&self.engine, setup, permit);
+            match read_head(&mut exchange).await? {
+                (Head::Response(head), rest) => {
+                    let is_head = parts.method == Method::HEAD;
+                    return Ok(response(request_id, head, is_head, rest, exchange));
+                }
+                (Head::LocalRedirect(location), _) => {
+                    // RFC 3875 §6.2.2: as if the client had asked for that path.
+                    exchange.let_go_on();
+                    (uri, target) = redirected(&location, uri, target)?;
+                    if parts.method != Method::HEAD {
+                        parts.method = Method::GET;
+                    }
+                    parts.headers.remove(CONTENT_TYPE);
+                }
+            }
+        }
+        Err(Error::new(
+            ErrorKind::MalformedResponse,
+            format!("the script redirected locally more than {MAX_LOCAL_REDIRECTS} times"),
+        ))
+    }
+
+    /// The request's body as the script will read it, and its length if there is one.
+    async fn stdin(&self, body: BoxBody) -> Result<(Stdin, Option<u64>), Error> {
+        if body.is_end_stream() {
+            return Ok((Stdin::empty(), None));
+        }
+        match body.size_hint().exact() {
+            Some(0) => Ok((Stdin::empty(), None)),
+            Some(length) if length > self.max_body => {
+                let limit = self.max_body;
+                Err(Error::new(ErrorKind::BodyTooLarge, format!("the request's body is over {limit} bytes")))
+            }
+            Some(length) => Ok((Stdin::new(body, length), Some(length))),
+            None => match spool(body, self.max_body, self.engine.threads()).await? {
+                (_, 0) => Ok((Stdin::empty(), None)),
+                (body, length) => Ok((Stdin::new(body, length), Some(length))),
+            },
+        }
+    }
+
+    /// `future`, unless the deadline comes first.
+    async fn within<T>(
+        &self,
+        deadline: Option<Instant>,
+        future: impl Future<Output = Result<T, Error>>,
+    ) -> Result<T, Error> {
+        let Some(deadline) = deadline else { return future.await };
+        let timeout = {
+            // On the engine's clock, as the caller may run without one.
+            let _clock = self.engine.threads().enter();
+            tokio::time::timeout_at(deadline.into(), future)
+        };
+        timeout.await.unwrap_or_else(|_elapsed| {
+            Err(Error::new(ErrorKind::DeadlineExceeded, "the deadline passed before the script was started"))
+        })
+    }
+}
+
+async fn read_head(exchange: &mut Exchange) -> Result<(Head, Bytes), Error> {
+    let mut parser = HeadParser::new();
+    loop {
+        match exchange.stdout.read().await {
+            Some(chunk) => match parser.feed(chunk?)? {
+                Progress::More => {}
+                Progress::Head { head, rest } => return Ok((head, rest)),
+            },
+            None => return Err(parser.end()),
+        }
+    }
+}
+
+fn response(
+    request_id: RequestId,
+    head: ResponseHead,
+    is_head: bool,
+    rest: Bytes,
+    exchange: Exchange,
+) -> Response<ResponseBody> {
+    let ResponseHead { status, headers, content_length, has_body } = head;
+    // RFC 9110 §6.4.1: these have no content, whatever the script writes.
+    let has_body = has_body && !is_head && status != StatusCode::NO_CONTENT && status != StatusCode::NOT_MODIFIED;
+    let body = if has_body {
+        ResponseBody::script(request_id.clone(), exchange, rest, content_length)
+    } else {
+        exchange.let_go_on();
+        ResponseBody::empty()
+    };
+    let mut response = Response::new(body);
+    *response.status_mut() = status;
+    *response.headers_mut() = headers;
+    if let Some(length) = content_length.filter(|_| has_body || is_head) {
+        response.headers_mut().insert(CONTENT_LENGTH, length.into());
+    }
+    response.extensions_mut().insert(request_id);
+    response
+}
+
+fn error_response(request_id: &RequestId, error: &Error) -> Response<ResponseBody> {
+    use std::error::Error as _;
+    let kind = error.kind();
+    // The exchange has logged what ended it, with more than is known here.
+    if !matches!(kind, ErrorKind::Trap | ErrorKind::MemoryLimit) {
+        let reason = kind.as_str();
+        let source = error.source().map(tracing::field::display);
+        if error.is_host() {
+            tracing::error!(%request_id, reason, source, "{error}");
+        } else {
+            tracing::warn!(%request_id, reason, source, "{error}");
+        }
+    }
+    let status = kind.status();
+    let mut response = Response::new(ResponseBody::text(status.canonical_reason().unwrap_or("Error")));
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+    if error.is_overload() {
+        headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
+    }
+    response.extensions_mut().insert(request_id.clone());
+    response
+}
+
+/// Where a local redirect leads: a path below the mount, or it is the script's fault.
+fn redirected(location: &str, from: Uri, target: Target) -> Result<(Uri, Target), Error> {
+    let outside = |source: BoxError| {
+        Error::new(ErrorKind::MalformedResponse, "the script redirected to what it cannot answer").with_source(source)
+    };
+    let mount = String::from_utf8(target.script_name).map_err(|error| outside(error.into()))?;
+    let mut parts = from.into_parts();
+    let path_and_query = location.parse().map_err(|error: http::uri::InvalidUri| outside(error.into()))?;
+    parts.path_and_query = Some(path_and_query);
+    let uri = Uri::from_parts(parts).map_err(|error| outside(error.into()))?;
+    let target = gateway::split(uri.path(), uri.path(), Some(&mount)).map_err(|error| outside(error.into()))?;
+    Ok((uri, target))
+}
+
+pin_project! {
+    /// Any body as one of [`Bytes`] and a boxed error.
+    struct AnyBody<B> {
+        #[pin]
+        body: B,
+    }
+}
+
+impl<B> Body for AnyBody<B>
+where
+    B: Body,
+    B::Error: Into<BoxError>,
+{
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        Poll::Ready(match ready!(self.project().body.poll_frame(cx)) {
+            // No copy where the data is `Bytes` already.
+            Some(Ok(frame)) => Some(Ok(frame.map_data(|mut data| data.copy_to_bytes(data.remaining())))),
+            Some(Err(error)) => Some(Err(error.into())),
+            None => None,
+        })
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+const MAX_LOCAL_REDIRECTS: usize = 10;

@@ -1,0 +1,11 @@
+//! The script's standard streams: request body → stdin, stdout → response, stderr → log. All bounded.
+
+mod pipe;
+mod spool;
+mod stderr;
+mod stdin;
+
+pub(crate) use pipe::{Reader, Writer, pipe};
+pub(crate) use spool::spool;
+pub(crate) use stderr::Stderr;
+pub(crate) use stdin::{BoxBody, BoxError, Stdin};

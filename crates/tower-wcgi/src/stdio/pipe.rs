@@ -1,0 +1,365 @@
+//! stdout: a bounded pipe from the guest to whoever reads the response.
+//!
+//! In: what the script writes. Out: chunks of [`Bytes`] and, at the end, how the exchange ended. A reader that is slow
+//! blocks the guest, never the server; memory is bounded by the pipe's capacity whatever the response's size.
+//!
+//! It implements wasmtime's `OutputStream` itself: the adapter that wasmtime-wasi would put before an `AsyncWrite` has a
+//! worker task whose last bytes can be lost when the store is dropped right after `_start` returns.
+
+use std::future::poll_fn;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
+
+use async_trait::async_trait;
+use bytes::{Bytes, BytesMut};
+use tokio::io::AsyncWrite;
+use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
+use wasmtime_wasi::p2::{OutputStream, Pollable, StreamError, StreamResult};
+
+use crate::error::Error;
+
+/// A pipe that holds up to `capacity` bytes.
+pub(crate) fn pipe(capacity: usize) -> (Writer, Reader) {
+    let shared = Arc::new(Shared(Mutex::new(State {
+        buffer: BytesMut::new(),
+        capacity,
+        overflowed: false,
+        closed: false,
+        end: None,
+        reader: ReaderState::Reading,
+        reader_waker: None,
+        writer_waker: None,
+    })));
+    (Writer(Arc::clone(&shared)), Reader(shared))
+}
+
+/// The guest's side.
+#[derive(Debug, Clone)]
+pub(crate) struct Writer(Arc<Shared>);
+
+impl Writer {
+    /// Ends the stream. The first end counts: a script that closed its stdout has ended it, whatever becomes of it later.
+    /// To be called when the script is over; before that, [`wake_reader`](Self::wake_reader) finds out that it closed its
+    /// stdout.
+    pub(crate) fn finish(&self, end: Result<(), Error>) {
+        let waker = {
+            let mut state = self.0.lock();
+            state.end.get_or_insert(end);
+            state.reader_waker.take()
+        };
+        wake(waker);
+    }
+
+    /// Replaces a clean end that the reader has not reached, because the rest of the output will never be read.
+    pub(crate) fn fail(&self, error: Error) {
+        let waker = {
+            let mut state = self.0.lock();
+            state.end = Some(Err(error));
+            state.buffer.clear();
+            state.reader_waker.take()
+        };
+        wake(waker);
+    }
+
+    /// Wakes the reader if there is something for it. Writing does not: whoever polls the guest calls this each time the
+    /// guest stops to wait or is made to yield, so that a small response is one chunk and one wake.
+    pub(crate) fn wake_reader(&self) {
+        let waker = {
+            let mut state = self.0.lock();
+            if state.closed {
+                state.end.get_or_insert(Ok(()));
+            }
+            if state.buffer.is_empty() && state.end.is_none() { None } else { state.reader_waker.take() }
+        };
+        wake(waker);
+    }
+
+    /// Whether output is left that only a slow reader can explain: more was written than the pipe holds at once.
+    pub(crate) fn is_backed_up(&self) -> bool {
+        let state = self.0.lock();
+        state.overflowed && !state.buffer.is_empty() && matches!(state.reader, ReaderState::Reading)
+    }
+
+    /// Waits until the reader has taken everything.
+    pub(crate) async fn drained(&self) {
+        poll_fn(|cx| {
+            let mut state = self.0.lock();
+            if state.buffer.is_empty() || !matches!(state.reader, ReaderState::Reading) {
+                return Poll::Ready(());
+            }
+            register(&mut state.writer_waker, cx);
+            Poll::Pending
+        })
+        .await;
+    }
+
+    async fn writable(&self) {
+        poll_fn(|cx| {
+            let mut state = self.0.lock();
+            if state.room() > 0 {
+                return Poll::Ready(());
+            }
+            state.overflowed = true;
+            register(&mut state.writer_waker, cx);
+            Poll::Pending
+        })
+        .await;
+    }
+}
+
+/// The response's side. Dropping it makes every later write of the guest fail.
+#[derive(Debug)]
+pub(crate) struct Reader(Arc<Shared>);
+
+impl Reader {
+    /// Everything that is there now; `None` at a clean end.
+    pub(crate) fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Error>>> {
+        let mut state = self.0.lock();
+        if !state.buffer.is_empty() {
+            let chunk = state.buffer.split().freeze();
+            let waker = state.writer_waker.take();
+            drop(state);
+            wake(waker);
+            return Poll::Ready(Some(Ok(chunk)));
+        }
+        match &mut state.end {
+            Some(Ok(())) => Poll::Ready(None),
+            Some(end) => Poll::Ready(std::mem::replace(end, Ok(())).err().map(Err)),
+            None => {
+                register(&mut state.reader_waker, cx);
+                Poll::Pending
+            }
+        }
+    }
+
+    pub(crate) async fn read(&mut self) -> Option<Result<Bytes, Error>> {
+        poll_fn(|cx| self.poll_read(cx)).await
+    }
+
+    /// What is left to read, if the stream has ended cleanly already.
+    pub(crate) fn remaining(&self) -> Option<u64> {
+        let state = self.0.lock();
+        matches!(state.end, Some(Ok(()))).then_some(state.buffer.len() as u64)
+    }
+
+    /// From here on, what the guest writes is dropped and it may go on to its end.
+    pub(crate) fn discard(&mut self) {
+        let waker = {
+            let mut state = self.0.lock();
+            state.reader = ReaderState::Discarding;
+            state.buffer = BytesMut::new();
+            state.writer_waker.take()
+        };
+        wake(waker);
+    }
+}
+
+impl Drop for Reader {
+    fn drop(&mut self) {
+        let waker = {
+            let mut state = self.0.lock();
+            if matches!(state.reader, ReaderState::Reading) {
+                state.reader = ReaderState::Gone;
+            }
+            state.buffer = BytesMut::new();
+            state.writer_waker.take()
+        };
+        wake(waker);
+    }
+}
+
+impl IsTerminal for Writer {
+    fn is_terminal(&self) -> bool {
+        false
+    }
+}
+
+impl StdoutStream for Writer {
+    fn async_stream(&self) -> Box<dyn AsyncWrite + Send + Sync> {
+        // Only WASI 0.3 asks for this one, and nothing here links that.
+        Box::new(tokio::io::sink())
+    }
+
+    fn p2_stream(&self) -> Box<dyn OutputStream> {
+        Box::new(Stdout(self.clone()))
+    }
+}
+
+/// The stream in the guest's table.
+struct Stdout(Writer);
+
+impl Drop for Stdout {
+    /// Either the guest closes its stdout, or its store is dropped after a failure that is about to be told.
+    fn drop(&mut self) {
+        self.0.0.lock().closed = true;
+    }
+}
+
+#[async_trait]
+impl Pollable for Stdout {
+    async fn ready(&mut self) {
+        self.0.writable().await;
+    }
+}
+
+#[async_trait]
+impl OutputStream for Stdout {
+    fn write(&mut self, bytes: Bytes) -> StreamResult<()> {
+        let mut state = self.0.0.lock();
+        match state.reader {
+            ReaderState::Gone => return Err(StreamError::Closed),
+            ReaderState::Discarding => {}
+            // `check_write` said how much may come, so this is bounded.
+            ReaderState::Reading => state.buffer.extend_from_slice(&bytes),
+        }
+        Ok(())
+    }
+
+    fn flush(&mut self) -> StreamResult<()> {
+        Ok(())
+    }
+
+    fn check_write(&mut self) -> StreamResult<usize> {
+        let state = self.0.0.lock();
+        match state.reader {
+            ReaderState::Gone => Err(StreamError::Closed),
+            _ => Ok(state.room()),
+        }
+    }
+
+    /// What preview 1's `fd_write` calls for every 4 KiB, with no epoch tick between them. The default waits for room once
+    /// more after the last byte.
+    async fn blocking_write_and_flush(&mut self, mut bytes: Bytes) -> StreamResult<()> {
+        tokio::task::coop::consume_budget().await;
+        while !bytes.is_empty() {
+            self.0.writable().await;
+            let room = self.check_write()?;
+            self.write(bytes.split_to(room.min(bytes.len())))?;
+        }
+        Ok(())
+    }
+}
+
+#[derive(Debug)]
+struct Shared(Mutex<State>);
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[derive(Debug)]
+struct State {
+    buffer: BytesMut,
+    capacity: usize,
+    /// The guest has waited for room at least once.
+    overflowed: bool,
+    /// The guest's stream is gone.
+    closed: bool,
+    end: Option<Result<(), Error>>,
+    reader: ReaderState,
+    reader_waker: Option<Waker>,
+    writer_waker: Option<Waker>,
+}
+
+#[derive(Debug)]
+enum ReaderState {
+    Reading,
+    Discarding,
+    Gone,
+}
+
+impl State {
+    /// How many bytes a write may have now; never zero for a reader that takes no more, so that its writer finds out.
+    fn room(&self) -> usize {
+        match self.reader {
+            ReaderState::Reading => self.capacity.saturating_sub(self.buffer.len()),
+            ReaderState::Discarding | ReaderState::Gone => self.capacity,
+        }
+    }
+}
+
+fn register(slot: &mut Option<Waker>, cx: &Context<'_>) {
+    match slot {
+        Some(waker) => waker.clone_from(cx.waker()),
+        None => *slot = Some(cx.waker().clone()),
+    }
+}
+
+/// Outside the lock: a waker may run anything.
+fn wake(waker: Option<Waker>) {
+    if let Some(waker) = waker {
+        waker.wake();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::ErrorKind;
+
+    #[tokio::test]
+    async fn bytes_arrive_in_order_then_the_end() {
+        let (writer, mut reader) = pipe(8);
+        let mut stdout = writer.p2_stream();
+        stdout.blocking_write_and_flush(Bytes::from_static(b"abc")).await.unwrap();
+        stdout.blocking_write_and_flush(Bytes::from_static(b"de")).await.unwrap();
+        assert_eq!(reader.remaining(), None);
+        drop(stdout);
+        assert_eq!(reader.remaining(), None);
+        writer.wake_reader();
+        assert_eq!(reader.remaining(), Some(5));
+        assert_eq!(reader.read().await.unwrap().unwrap(), "abcde");
+        assert!(reader.read().await.is_none());
+    }
+
+    #[tokio::test]
+    async fn a_full_pipe_blocks_the_writer_until_the_reader_takes_some() {
+        let (writer, mut reader) = pipe(4);
+        let mut stdout = writer.p2_stream();
+        let ending = writer.clone();
+        let task = tokio::spawn(async move {
+            stdout.blocking_write_and_flush(Bytes::from_static(b"0123456789")).await.unwrap();
+            ending.finish(Ok(()));
+        });
+        let mut all = Vec::new();
+        while let Some(chunk) = reader.read().await {
+            let chunk = chunk.unwrap();
+            assert!(chunk.len() <= 4);
+            all.extend_from_slice(&chunk);
+            writer.wake_reader();
+        }
+        assert_eq!(all, b"0123456789");
+        task.await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn what_was_written_before_a_failure_is_read_before_the_failure() {
+        let (writer, mut reader) = pipe(8);
+        let mut stdout = writer.p2_stream();
+        stdout.blocking_write_and_flush(Bytes::from_static(b"x")).await.unwrap();
+        drop(stdout);
+        writer.finish(Err(Error::new(ErrorKind::Trap, "unreachable")));
+        assert_eq!(reader.read().await.unwrap().unwrap(), "x");
+        assert_eq!(reader.read().await.unwrap().unwrap_err().kind(), ErrorKind::Trap);
+        assert!(reader.read().await.is_none());
+    }
+
+    #[tokio::test]
+    async fn a_reader_that_left_closes_the_pipe_and_one_that_discards_does_not() {
+        let (writer, reader) = pipe(4);
+        let mut stdout = writer.p2_stream();
+        drop(reader);
+        let left = stdout.blocking_write_and_flush(Bytes::from_static(b"x")).await;
+        assert!(matches!(left, Err(StreamError::Closed)));
+
+        let (writer, mut reader) = pipe(4);
+        let mut stdout = writer.p2_stream();
+        reader.discard();
+        stdout.blocking_write_and_flush(Bytes::from_static(b"much more than four bytes")).await.unwrap();
+        drop(reader);
+        stdout.blocking_write_and_flush(Bytes::from_static(b"x")).await.unwrap();
+        writer.drained().await;
+    }
+}

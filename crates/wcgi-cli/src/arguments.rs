@@ -1,0 +1,196 @@
+//! The command line, as text and as values.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{ArgAction, Args, Parser, Subcommand};
+use tower_wcgi::Access;
+
+/// Serves CGI programs compiled to WebAssembly, one isolated instance per request.
+#[derive(Debug, Parser)]
+#[command(name = "wcgi", version)]
+pub(crate) struct Arguments {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+
+    /// Log more; twice for everything
+    #[arg(short, long, global = true, action = ArgAction::Count)]
+    verbose: u8,
+
+    /// Log only what goes wrong
+    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    quiet: bool,
+}
+
+impl Arguments {
+    pub(crate) fn verbosity(&self) -> Verbosity {
+        match (self.quiet, self.verbose) {
+            (true, _) => Verbosity::Quiet,
+            (false, 0) => Verbosity::Normal,
+            (false, 1) => Verbosity::Verbose,
+            (false, _) => Verbosity::Everything,
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Verbosity {
+    Quiet,
+    Normal,
+    Verbose,
+    Everything,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Serve a package over HTTP
+    Run(Run),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Run {
+    /// A directory with wasmer.toml, a .webc, or a .wasm/.wat
+    pub(crate) package: PathBuf,
+
+    /// Where to listen; port 0 picks a free one
+    #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:8000")]
+    pub(crate) addr: String,
+
+    /// Let the program see a host directory; repeatable, rw when not said
+    #[arg(long, value_name = "GUEST:HOST[:ro|rw]", value_parser = mapdir)]
+    pub(crate) mapdir: Vec<MapDir>,
+
+    /// Set an environment variable; repeatable, wins over the package's
+    #[arg(long, value_name = "KEY=VALUE", value_parser = variable)]
+    pub(crate) env: Vec<(String, String)>,
+
+    /// Which command of the package
+    #[arg(long, value_name = "NAME")]
+    pub(crate) command: Option<String>,
+
+    /// Serve the package below this URL prefix
+    #[arg(long, value_name = "PREFIX", default_value = "/")]
+    pub(crate) mount: String,
+
+    /// Time for a whole exchange; 0 = none
+    #[arg(long, value_name = "SECONDS", default_value = "30", value_parser = seconds)]
+    pub(crate) deadline: Duration,
+
+    /// Linear memory of one instance
+    #[arg(long, value_name = "SIZE", default_value = "256MiB", value_parser = size)]
+    pub(crate) max_memory: u64,
+
+    /// Largest request body
+    #[arg(long, value_name = "SIZE", default_value = "64MiB", value_parser = size)]
+    pub(crate) max_body: u64,
+
+    /// Exchanges at once; what is above waits in the queue
+    #[arg(long, value_name = "N", default_value = "128")]
+    pub(crate) max_concurrency: usize,
+
+    /// Requests that may wait; what is above is answered 503
+    #[arg(long, value_name = "N", default_value = "1024")]
+    pub(crate) queue: usize,
+
+    /// How long a request may wait
+    #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = seconds)]
+    pub(crate) queue_wait: Duration,
+
+    /// Where compiled modules are kept [default: below the user's cache directory]
+    #[arg(long, value_name = "DIR", conflicts_with = "no_cache")]
+    pub(crate) cache_dir: Option<PathBuf>,
+
+    /// Compile anew
+    #[arg(long)]
+    pub(crate) no_cache: bool,
+}
+
+/// The value of `--mapdir`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct MapDir {
+    pub(crate) guest: String,
+    pub(crate) host: PathBuf,
+    pub(crate) access: Access,
+}
+
+/// Guest paths have no colon, host paths may (`C:\db`).
+fn mapdir(text: &str) -> Result<MapDir, String> {
+    let (guest, host) = text.split_once(':').ok_or("expected GUEST:HOST")?;
+    let (host, access) = match host.rsplit_once(':') {
+        Some((host, "ro")) => (host, Access::ReadOnly),
+        Some((host, "rw")) => (host, Access::ReadWrite),
+        _ => (host, Access::ReadWrite),
+    };
+    if guest.is_empty() || host.is_empty() {
+        return Err("expected GUEST:HOST".to_owned());
+    }
+    Ok(MapDir { guest: guest.to_owned(), host: host.into(), access })
+}
+
+fn variable(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
+        _ => Err("expected KEY=VALUE".to_owned()),
+    }
+}
+
+fn seconds(text: &str) -> Result<Duration, String> {
+    let seconds: f64 = text.parse().map_err(|_| "expected a number of seconds")?;
+    Duration::try_from_secs_f64(seconds).map_err(|_| "expected a number of seconds, not negative".to_owned())
+}
+
+fn size(text: &str) -> Result<u64, String> {
+    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    let unit = match text.strip_prefix(digits).unwrap_or_default() {
+        "" | "B" => 1,
+        "KiB" => 1 << 10,
+        "MiB" => 1 << 20,
+        "GiB" => 1 << 30,
+        _ => return Err("expected bytes, or a number with KiB, MiB or GiB".to_owned()),
+    };
+    let number: u64 = digits.parse().map_err(|_| "expected bytes, or a number with KiB, MiB or GiB")?;
+    number.checked_mul(unit).ok_or_else(|| "too large".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn sizes() {
+        for (text, bytes) in [("0", 0), ("64", 64), ("64B", 64), ("2KiB", 2048), ("256MiB", 256 << 20), ("3GiB", 3 << 30)] {
+            assert_eq!(size(text), Ok(bytes), "{text}");
+        }
+        for text in ["", "MiB", "1.5GiB", "-1", "1 MiB", "1MB", "1mib", "99999999999999999999", "99999999999GiB"] {
+            assert!(size(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn mapdirs() {
+        let parsed = |guest: &str, host: &str, access| Ok(MapDir { guest: guest.into(), host: host.into(), access });
+        assert_eq!(mapdir("/db:db"), parsed("/db", "db", Access::ReadWrite));
+        assert_eq!(mapdir("/db:./db:ro"), parsed("/db", "./db", Access::ReadOnly));
+        assert_eq!(mapdir("/db:/a:b:rw"), parsed("/db", "/a:b", Access::ReadWrite));
+        assert_eq!(mapdir(r"/db:C:\db"), parsed("/db", r"C:\db", Access::ReadWrite));
+        for text in ["", "/db", ":", "/db:", ":db", "/db::ro"] {
+            assert!(mapdir(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn durations() {
+        assert_eq!(seconds("0"), Ok(Duration::ZERO));
+        assert_eq!(seconds("0.25"), Ok(Duration::from_millis(250)));
+        for text in ["", "-1", "1s", "inf", "nan", "1e400"] {
+            assert!(seconds(text).is_err(), "{text}");
+        }
+    }
+}

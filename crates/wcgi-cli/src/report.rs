@@ -1,0 +1,57 @@
+//! How a failure is told: one `error:` line with its causes, and a `hint:` where there is one.
+
+use std::io::Write;
+
+/// Writes `error` to stderr.
+pub(crate) fn error(error: &anyhow::Error) {
+    let hint = error.chain().find_map(|cause| {
+        let from_library = cause.downcast_ref::<tower_wcgi::Error>().and_then(tower_wcgi::Error::hint);
+        from_library.or_else(|| cause.downcast_ref::<WithHint>().map(|error| error.hint))
+    });
+    let mut text = String::from("error: ");
+    let mut said = String::new();
+    for cause in error.chain() {
+        // A cause often ends with its own cause's text.
+        let cause = one_line(&cause.to_string());
+        if said.ends_with(&cause) {
+            continue;
+        }
+        if !said.is_empty() {
+            text.push_str(": ");
+        }
+        text.push_str(&cause);
+        said = cause;
+    }
+    text.push('\n');
+    if let Some(hint) = hint {
+        text.push_str("hint: ");
+        text.push_str(hint);
+        text.push('\n');
+    }
+    // Nobody is left to tell that stderr is gone.
+    let _ = std::io::stderr().write_all(text.as_bytes());
+}
+
+/// An error of the command line itself that knows what to do about it.
+#[derive(Debug)]
+pub(crate) struct WithHint {
+    pub(crate) message: String,
+    pub(crate) hint: &'static str,
+    pub(crate) source: std::io::Error,
+}
+
+impl std::fmt::Display for WithHint {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for WithHint {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        Some(&self.source)
+    }
+}
+
+fn one_line(text: &str) -> String {
+    text.lines().map(str::trim).filter(|line| !line.is_empty()).collect::<Vec<_>>().join("; ")
+}

@@ -1,0 +1,127 @@
+//! The server: accepts connections and answers them until a signal says stop.
+
+use std::future::poll_fn;
+use std::net::SocketAddr;
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use anyhow::Context;
+use http::Request;
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tower_service::Service;
+use tower_wcgi::WcgiService;
+
+use crate::access::Access;
+
+/// Serves until SIGINT or SIGTERM, then finishes what runs. A second signal, or too long a wait, ends it at once.
+pub(crate) async fn serve(listener: TcpListener, service: WcgiService) -> anyhow::Result<()> {
+    let mut signals = Signals::new().context("cannot listen for signals")?;
+    let (stop, stopping) = watch::channel(false);
+    let mut connections = JoinSet::new();
+    loop {
+        tokio::select! {
+            accepted = listener.accept() => match accepted {
+                Ok((stream, peer)) => {
+                    connections.spawn(connection(stream, peer, service.clone(), stopping.clone()));
+                }
+                Err(error) => {
+                    // Mostly too many open files: others have to close first.
+                    tracing::warn!(%error, "cannot accept a connection");
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                }
+            },
+            Some(_) = connections.join_next() => {}
+            () = signals.next() => break,
+        }
+    }
+    drop(listener);
+    tracing::debug!(connections = connections.len(), "stopping");
+    // The receivers are in the connections; with none left there is nobody to tell.
+    let _ = stop.send(true);
+    tokio::select! {
+        () = async { while connections.join_next().await.is_some() {} } => {}
+        () = signals.next() => tracing::warn!("stopped at the second signal"),
+        () = tokio::time::sleep(DRAIN) => tracing::warn!("stopped with exchanges still running after {DRAIN:?}"),
+    }
+    Ok(())
+}
+
+async fn connection(stream: TcpStream, peer: SocketAddr, service: WcgiService, mut stopping: watch::Receiver<bool>) {
+    // What a script flushes shall not wait for more.
+    let _ = stream.set_nodelay(true);
+    let asked = Arc::new(AtomicBool::new(false));
+    let answer = service_fn({
+        let asked = Arc::clone(&asked);
+        move |mut request: Request<Incoming>| {
+            asked.store(true, Ordering::Relaxed);
+            let access = Access::start(&request, peer);
+            request.extensions_mut().insert(peer);
+            let mut service = service.clone();
+            async move { service.call(request).await.map(|response| access.response(response)) }
+        }
+    });
+    let mut builder = auto::Builder::new(TokioExecutor::new());
+    builder.http1().timer(TokioTimer::new()).header_read_timeout(HEADER_READ);
+    builder.http2().timer(TokioTimer::new());
+    let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), answer));
+    let ended = tokio::select! {
+        ended = poll_fn(|cx| connection.as_mut().poll(cx)) => ended,
+        _ = stopping.wait_for(|stop| *stop) => {
+            if !asked.load(Ordering::Relaxed) {
+                return;
+            }
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
+    if let Err(error) = ended {
+        tracing::debug!(%peer, error, "the connection ended early");
+    }
+}
+
+struct Signals {
+    #[cfg(unix)]
+    terminate: tokio::signal::unix::Signal,
+    #[cfg(unix)]
+    interrupt: tokio::signal::unix::Signal,
+}
+
+impl Signals {
+    #[cfg(unix)]
+    fn new() -> std::io::Result<Self> {
+        use tokio::signal::unix::{SignalKind, signal};
+        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+    }
+
+    #[cfg(unix)]
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+
+    #[cfg(not(unix))]
+    fn new() -> std::io::Result<Self> {
+        Ok(Self {})
+    }
+
+    #[cfg(not(unix))]
+    async fn next(&mut self) {
+        if tokio::signal::ctrl_c().await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
+}
+
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+const DRAIN: Duration = Duration::from_secs(30);
+const HEADER_READ: Duration = Duration::from_secs(30);

@@ -1,0 +1,147 @@
+//! The checks a change passes, in the order in which they run: the table is `STEPS`.
+
+use std::ffi::OsStr;
+use std::fs;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, bail};
+
+use crate::program::run as run_program;
+use crate::tools::{DENY, HACK, NEXTEST};
+use crate::workspace::Workspace;
+
+/// One check.
+struct Step {
+    name: &'static str,
+    /// Whether `--quick` runs it.
+    quick: bool,
+    check: fn(&Workspace) -> Result<Outcome>,
+}
+
+/// What became of a check that did not fail.
+enum Outcome {
+    Passed,
+    /// It could not be made here, and that is no fault of the change.
+    Warned(String),
+}
+
+const STEPS: [Step; 9] = [
+    Step { name: "format", quick: true, check: format },
+    Step { name: "lints", quick: true, check: lints },
+    Step { name: "tests", quick: true, check: tests },
+    Step { name: "doc tests", quick: false, check: doc_tests },
+    Step { name: "docs", quick: false, check: docs },
+    Step { name: "licences, bans, sources", quick: false, check: licences },
+    Step { name: "advisories", quick: false, check: advisories },
+    Step { name: "each feature", quick: false, check: each_feature },
+    Step { name: "benches, once", quick: false, check: benches },
+];
+
+/// Runs the steps, says how each went, and fails when one did.
+pub(crate) fn run(workspace: &Workspace, quick: bool, keep_going: bool) -> Result<()> {
+    let steps: Vec<_> = STEPS.iter().filter(|step| step.quick || !quick).collect();
+    let mut report = Vec::new();
+    let mut failed = 0;
+    for step in &steps {
+        println!("\n== {}", step.name);
+        let begin = Instant::now();
+        let result = (step.check)(workspace);
+        let took = begin.elapsed();
+        let result = match result {
+            Ok(Outcome::Passed) => "passed".to_owned(),
+            Ok(Outcome::Warned(why)) => format!("warning: {why}"),
+            Err(error) => {
+                failed += 1;
+                format!("FAILED: {error:#}")
+            }
+        };
+        println!("== {}: {result}, {}", step.name, seconds(took));
+        report.push((step.name, took, result));
+        if failed > 0 && !keep_going {
+            break;
+        }
+    }
+
+    println!("\n== summary");
+    for (name, took, result) in &report {
+        println!("{name:<24} {:>9}  {result}", seconds(*took));
+    }
+    let left_out = steps.len() - report.len();
+    if left_out > 0 {
+        println!("{left_out} more were not run; --keep-going runs them");
+    }
+    if failed > 0 {
+        bail!("{failed} of {} checks failed", steps.len());
+    }
+    Ok(())
+}
+
+fn format(workspace: &Workspace) -> Result<Outcome> {
+    run_cargo(workspace, ["fmt", "--all", "--check"])
+}
+
+fn lints(workspace: &Workspace) -> Result<Outcome> {
+    run_cargo(workspace, ["clippy", "--workspace", "--all-targets", "--all-features", "--", "-D", "warnings"])
+}
+
+fn tests(workspace: &Workspace) -> Result<Outcome> {
+    if let Err(error) = NEXTEST.ensure() {
+        println!("{error:#}; `cargo test` takes its place");
+        return run_cargo(workspace, ["test", "--workspace", "--all-features", "--all-targets"]);
+    }
+    run_cargo(workspace, ["nextest", "run", "--workspace", "--all-features"])
+}
+
+fn doc_tests(workspace: &Workspace) -> Result<Outcome> {
+    run_cargo(workspace, ["test", "--workspace", "--all-features", "--doc"])
+}
+
+fn docs(workspace: &Workspace) -> Result<Outcome> {
+    let mut doc = cargo(workspace, ["doc", "--workspace", "--all-features", "--no-deps"]);
+    run_program(doc.env("RUSTDOCFLAGS", "-D warnings"))?;
+    Ok(Outcome::Passed)
+}
+
+fn licences(workspace: &Workspace) -> Result<Outcome> {
+    DENY.ensure()?;
+    run_cargo(workspace, ["deny", "--all-features", "check", "licenses", "bans", "sources"])
+}
+
+/// The database of advisories comes from outside; a check that cannot have it says so and passes.
+fn advisories(workspace: &Workspace) -> Result<Outcome> {
+    DENY.ensure()?;
+    if run_program(&mut cargo(workspace, ["deny", "fetch", "db"])).is_err() {
+        return Ok(Outcome::Warned("the database of advisories cannot be had".to_owned()));
+    }
+    run_cargo(workspace, ["deny", "--all-features", "check", "--disable-fetch", "advisories"])
+}
+
+fn each_feature(workspace: &Workspace) -> Result<Outcome> {
+    HACK.ensure()?;
+    run_cargo(workspace, ["hack", "check", "--each-feature", "--package", "tower-wcgi"])
+}
+
+/// Whether they run at all, not how fast: so with what the tests were built with, which spares another build.
+fn benches(workspace: &Workspace) -> Result<Outcome> {
+    let has_benches = |krate: fs::DirEntry| krate.path().join("benches").is_dir();
+    if !fs::read_dir(workspace.root().join("crates"))?.flatten().any(has_benches) {
+        return Ok(Outcome::Warned("there are none".to_owned()));
+    }
+    run_cargo(workspace, ["bench", "--workspace", "--all-features", "--benches", "--profile", "dev", "--", "--test"])
+}
+
+fn run_cargo<const N: usize>(workspace: &Workspace, arguments: [&str; N]) -> Result<Outcome> {
+    run_program(&mut cargo(workspace, arguments))?;
+    Ok(Outcome::Passed)
+}
+
+fn cargo(workspace: &Workspace, arguments: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Command {
+    let mut command = Command::new("cargo");
+    command.current_dir(workspace.root()).args(arguments);
+    command
+}
+
+fn seconds(duration: Duration) -> String {
+    format!("{:.1} s", duration.as_secs_f64())
+}

@@ -1,0 +1,144 @@
+//! Guests in C: which compiler, and one call of it per program.
+//!
+//! The compiler is Zig's clang, in a pinned version, checked by hash and installed by pip below `target/toolchains`: it
+//! brings a linker and a C library for WASI, on every host and without root. `WCGI_WASM_CC` puts another in its
+//! place, as a command line: `WCGI_WASM_CC="clang-19 --target=wasm32-wasi"`.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::Mutex;
+use std::{env, thread};
+
+use anyhow::{Context as _, Result, anyhow, bail};
+
+use super::{Guest, install};
+use crate::program;
+use crate::stamp::{self, Stamp};
+use crate::workspace::Workspace;
+
+/// Builds those that are not up to date and says how many that were.
+pub(super) fn build(workspace: &Workspace, guests: &[Guest]) -> Result<usize> {
+    let recipe = recipe(workspace)?;
+    let mut stale = Vec::new();
+    for guest in guests {
+        let output = workspace.guests().join(&guest.name).with_extension("wasm");
+        let stamp = Stamp::default().text(&recipe).file(&guest.source)?;
+        let stamp = stamp.file(&workspace.guest_sources().join("guest.h"))?.finish();
+        if !stamp::is_current(&output, &stamp) {
+            stale.push((guest, output, stamp));
+        }
+    }
+    if stale.is_empty() {
+        return Ok(0);
+    }
+
+    let compiler = Compiler::find(workspace)?;
+    println!("guests: compiling {} in C", stale.len());
+    let count = stale.len();
+    let queue = Mutex::new(stale);
+    let next = || queue.lock().ok()?.pop();
+    let work = || -> Result<()> {
+        while let Some((guest, output, stamp)) = next() {
+            let unfinished = output.with_extension("wasm.unfinished");
+            let warnings = compiler.compile(&guest.source, &unfinished)?;
+            eprint!("{warnings}");
+            install(&unfinished, &output, &stamp)?;
+        }
+        Ok(())
+    };
+    let workers = thread::available_parallelism().map_or(1, usize::from);
+    thread::scope(|scope| {
+        let handles: Vec<_> = (0..workers).map(|_| scope.spawn(work)).collect();
+        handles.into_iter().try_for_each(|handle| handle.join().map_err(|_| anyhow!("a compiling thread panicked"))?)
+    })?;
+    Ok(count)
+}
+
+/// A C compiler for WASI and the words every call of it begins with.
+#[derive(Debug)]
+pub(super) struct Compiler {
+    words: Vec<String>,
+    cache: PathBuf,
+}
+
+impl Compiler {
+    /// The one `WCGI_WASM_CC` names, else Zig's, fetched when it is not there.
+    pub(super) fn find(workspace: &Workspace) -> Result<Self> {
+        let cache = workspace.toolchains().join("zig-cache");
+        if let Some(words) = compiler_override() {
+            return Ok(Self { words, cache });
+        }
+        let zig = zig(workspace)?.to_str().context("the path of the repository is not UTF-8")?.to_owned();
+        Ok(Self { words: [&zig, "cc", "-target", "wasm32-wasi"].map(str::to_owned).to_vec(), cache })
+    }
+
+    /// As a command line for a shell script, with the environment it needs.
+    pub(super) fn export_to(&self, command: &mut Command) {
+        command.env("WCGI_CC", self.words.join(" "));
+        self.set_cache(command);
+    }
+
+    fn compile(&self, source: &Path, output: &Path) -> Result<String> {
+        let (program, first_arguments) = self.words.split_first().context("WCGI_WASM_CC is empty")?;
+        let mut command = Command::new(program);
+        command.args(first_arguments).args(FLAGS).arg("-o").arg(output).arg(source);
+        self.set_cache(&mut command);
+        let run = command.output().with_context(|| format!("cannot run {program}"))?;
+        let messages = String::from_utf8_lossy(&run.stderr).into_owned();
+        if !run.status.success() {
+            bail!("{} does not compile\n{}", source.display(), messages.trim_end());
+        }
+        Ok(messages)
+    }
+
+    fn set_cache(&self, command: &mut Command) {
+        command.env("ZIG_GLOBAL_CACHE_DIR", &self.cache).env("ZIG_LOCAL_CACHE_DIR", &self.cache);
+    }
+}
+
+/// What decides the output besides the source.
+fn recipe(workspace: &Workspace) -> Result<String> {
+    let compiler = match compiler_override() {
+        Some(words) => words.join(" "),
+        None => fs::read_to_string(requirements(workspace))?,
+    };
+    Ok(format!("{compiler} {}", FLAGS.join(" ")))
+}
+
+fn compiler_override() -> Option<Vec<String>> {
+    let words = env::var("WCGI_WASM_CC").ok()?;
+    Some(words.split_whitespace().map(str::to_owned).collect()).filter(|words: &Vec<_>| !words.is_empty())
+}
+
+/// The Zig that pip's requirements file names, installed once per such file.
+fn zig(workspace: &Workspace) -> Result<PathBuf> {
+    let requirements = requirements(workspace);
+    let digest = stamp::sha256(&requirements)?;
+    let directory = workspace.toolchains().join(format!("zig-{}", digest.get(..12).unwrap_or(&digest)));
+    let zig = directory.join("ziglang").join(if cfg!(windows) { "zig.exe" } else { "zig" });
+    if zig.exists() {
+        return Ok(zig);
+    }
+
+    println!("guests: fetching the C compiler (Zig, about 100 MB, once)");
+    let unfinished = directory.with_extension("unfinished");
+    let _ = fs::remove_dir_all(&unfinished);
+    let mut pip = Command::new(if cfg!(windows) { "python" } else { "python3" });
+    pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps", "--require-hashes"]);
+    pip.arg("--target").arg(&unfinished).arg("--requirement").arg(&requirements);
+    program::run(pip.env("PIP_ROOT_USER_ACTION", "ignore")).context(
+        "cannot fetch Zig by pip; install Python 3 with pip, or set WCGI_WASM_CC to a C compiler for WASI \
+         (for example `clang-19 --target=wasm32-wasi`, with Debian's lld-19, wasi-libc and libclang-rt-19-dev-wasm32)",
+    )?;
+    fs::rename(&unfinished, &directory).with_context(|| format!("cannot write {}", directory.display()))?;
+    println!("guests: C compiler ready; its first call builds the C library, which takes half a minute");
+    Ok(zig)
+}
+
+fn requirements(workspace: &Workspace) -> PathBuf {
+    workspace.wasi().join("zig-requirements.txt")
+}
+
+/// Small code and a small stack, so that an instance begins with two pages of memory.
+const FLAGS: [&str; 6] = ["-std=gnu17", "-Os", "-s", "-Wall", "-Wextra", "-Wl,-z,stack-size=65536"];

@@ -1,0 +1,86 @@
+//! The guest programs: from `tests/guests` and `examples/hello` to `target/guests/NAME.wasm`. C by one compiler call each,
+//! Rust by one Cargo call for all, text format as it is (`NAME.wat`).
+
+mod c;
+mod rust;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result, bail};
+
+use crate::stamp::{self, Stamp};
+use crate::workspace::Workspace;
+
+/// Builds the guests of these names, or all of them.
+pub(crate) fn build(workspace: &Workspace, names: &[String]) -> Result<()> {
+    let mut guests = all(workspace)?;
+    if let Some(unknown) = names.iter().find(|&name| !guests.contains_key(name)) {
+        let known: Vec<_> = guests.into_keys().collect();
+        bail!("no guest is called {unknown}; there are {}", known.join(", "));
+    }
+    if !names.is_empty() {
+        guests.retain(|name, _| names.contains(name));
+    }
+
+    let output = workspace.guests();
+    fs::create_dir_all(&output).with_context(|| format!("cannot create {}", output.display()))?;
+    let with_extension = |extension| -> Vec<Guest> {
+        let of_extension = guests.iter().filter(|(_, source)| source.extension().is_some_and(|e| e == extension));
+        of_extension.map(|(name, source)| Guest { name: name.clone(), source: source.clone() }).collect()
+    };
+    let built = copy_text(workspace, &with_extension("wat"))?
+        + c::build(workspace, &with_extension("c"))?
+        + rust::build(workspace, &with_extension("rs"))?;
+    println!("guests: {built} built, {} up to date, in {}", guests.len() - built, workspace.relative(&output));
+    Ok(())
+}
+
+/// One program.
+struct Guest {
+    name: String,
+    source: PathBuf,
+}
+
+/// Every guest there is, by name: what lies in the source directories, and the page of the `hello` example.
+fn all(workspace: &Workspace) -> Result<BTreeMap<String, PathBuf>> {
+    let sources = workspace.guest_sources();
+    let mut guests = BTreeMap::from([("hello-page".to_owned(), workspace.examples().join("hello/hello.c"))]);
+    for path in files(&sources)?.into_iter().chain(files(&sources.join("rust/src/bin"))?) {
+        let is_guest = path.extension().is_some_and(|e| e == "c" || e == "wat" || e == "rs");
+        if let Some(name) = path.file_stem().filter(|_| is_guest) {
+            guests.insert(name.to_string_lossy().into_owned(), path);
+        }
+    }
+    Ok(guests)
+}
+
+/// The files of a directory, in order.
+fn files(directory: &Path) -> Result<Vec<PathBuf>> {
+    let entries = fs::read_dir(directory).with_context(|| format!("cannot read {}", directory.display()))?;
+    let mut paths = entries.map(|entry| Ok(entry?.path())).collect::<Result<Vec<_>>>()?;
+    paths.retain(|path| path.is_file());
+    paths.sort();
+    Ok(paths)
+}
+
+fn copy_text(workspace: &Workspace, guests: &[Guest]) -> Result<usize> {
+    let mut copied = 0;
+    for guest in guests {
+        let output = workspace.guests().join(&guest.name).with_extension("wat");
+        let stamp = Stamp::default().file(&guest.source)?.finish();
+        if !stamp::is_current(&output, &stamp) {
+            fs::copy(&guest.source, &output).with_context(|| format!("cannot write {}", output.display()))?;
+            stamp::write(&output, &stamp)?;
+            copied += 1;
+        }
+    }
+    Ok(copied)
+}
+
+/// Puts a finished module in its place at once, and notes what it was made from.
+fn install(built: &Path, output: &Path, stamp: &str) -> Result<()> {
+    fs::rename(built, output).with_context(|| format!("cannot write {}", output.display()))?;
+    stamp::write(output, stamp)
+}

@@ -1,0 +1,67 @@
+//! `cargo xtask …`: what the repository needs done that is no part of what it publishes: fetching and building the guest
+//! programs, and the checks a change passes. Other programs do the work; this says which, in what order.
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "its output is for the person who runs it")]
+
+mod checks;
+mod guests;
+mod php;
+mod program;
+mod stamp;
+mod tools;
+mod workspace;
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::Parser;
+
+use crate::workspace::Workspace;
+
+/// Tasks of this repository.
+#[derive(Debug, Parser)]
+#[command(name = "xtask", bin_name = "cargo xtask", version)]
+enum Task {
+    /// Fetch and build what the tests, the examples and the checks need; what is there already is left alone.
+    Setup,
+    /// Build guest programs into target/guests; those whose source did not change are left alone.
+    Guests {
+        /// Which guests: all of them when none is named.
+        names: Vec<String>,
+    },
+    /// Set up, then run every check a change must pass.
+    Test {
+        /// Only formatting, lints and tests.
+        #[arg(long)]
+        quick: bool,
+        /// Run what comes after a failed check too.
+        #[arg(long)]
+        keep_going: bool,
+    },
+}
+
+fn main() -> ExitCode {
+    match run(&Task::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(task: &Task) -> Result<()> {
+    let workspace = Workspace::current()?;
+    match task {
+        Task::Setup => {
+            guests::build(&workspace, &[])?;
+            php::fetch(&workspace)?;
+            tools::install_all()
+        }
+        Task::Guests { names } => guests::build(&workspace, names),
+        Task::Test { quick, keep_going } => {
+            guests::build(&workspace, &[])?;
+            php::fetch(&workspace)?;
+            checks::run(&workspace, *quick, *keep_going)
+        }
+    }
+}

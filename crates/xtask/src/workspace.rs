@@ -1,0 +1,56 @@
+//! Where things are: every path the tasks read or write is named here. All that is made lies below `target/` of the
+//! repository, wherever Cargo's own target directory is, so that tests find it from their manifest.
+
+use std::env;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result};
+
+/// The root of the repository.
+#[derive(Debug)]
+pub(crate) struct Workspace {
+    root: PathBuf,
+}
+
+impl Workspace {
+    /// The repository whose `cargo xtask` this is.
+    pub(crate) fn current() -> Result<Self> {
+        let manifest_dir = env::var_os("CARGO_MANIFEST_DIR").context("run this as `cargo xtask`")?;
+        let root = Path::new(&manifest_dir).ancestors().nth(2).context("xtask does not lie in crates/")?;
+        Ok(Self { root: root.to_owned() })
+    }
+
+    pub(crate) fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// `path` without the root before it, for messages.
+    pub(crate) fn relative<'a>(&self, path: &'a Path) -> std::path::Display<'a> {
+        path.strip_prefix(&self.root).unwrap_or(path).display()
+    }
+
+    /// Sources of the test guests.
+    pub(crate) fn guest_sources(&self) -> PathBuf {
+        self.root.join("tests/guests")
+    }
+
+    /// The examples that are packages.
+    pub(crate) fn examples(&self) -> PathBuf {
+        self.root.join("examples")
+    }
+
+    /// Built guests.
+    pub(crate) fn guests(&self) -> PathBuf {
+        self.root.join("target/guests")
+    }
+
+    /// Compilers that were fetched for the guests.
+    pub(crate) fn toolchains(&self) -> PathBuf {
+        self.root.join("target/toolchains")
+    }
+
+    /// Recipes and sources for those compilers.
+    pub(crate) fn wasi(&self) -> PathBuf {
+        self.root.join("crates/xtask/wasi")
+    }
+}

@@ -1,0 +1,26 @@
+//! Lists the guest programs, so that one without a test does not compile.
+
+use std::path::Path;
+use std::{env, fs};
+
+fn main() {
+    let sources = Path::new("guests");
+    let mut guests: Vec<String> = Vec::new();
+    for dir in [sources.to_path_buf(), sources.join("rust/src/bin")] {
+        println!("cargo::rerun-if-changed={}", dir.display());
+        for file in fs::read_dir(&dir).unwrap_or_else(|error| panic!("{}: {error}", dir.display())) {
+            let path = file.expect("the directory can be read").path();
+            if path.extension().is_some_and(|extension| extension == "c" || extension == "wat" || extension == "rs") {
+                let stem = path.file_stem().and_then(|stem| stem.to_str()).expect("guests have plain names");
+                guests.push(stem.replace('-', "_"));
+            }
+        }
+    }
+    guests.sort();
+    let calls: String = guests.iter().map(|guest| format!("$check!({guest});")).collect();
+    let code = format!(
+        "/// Calls a macro with the name of every guest.\n#[macro_export]\nmacro_rules! foreach_guest {{ ($check:ident) => {{ {calls} }} }}\n"
+    );
+    let out = env::var_os("OUT_DIR").expect("cargo sets it");
+    fs::write(Path::new(&out).join("guests.rs"), code).expect("the output folder can be written");
+}

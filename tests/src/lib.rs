@@ -1,0 +1,257 @@
+//! What the tests share: where guests are, services and servers made of them, and requests in one line.
+
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderMap, Method, Request, Response, StatusCode};
+use http_body_util::{BodyExt, Full};
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyper_util::server::conn::auto;
+use hyper_util::service::TowerToHyperService;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::AbortHandle;
+use tower::{Service, ServiceExt};
+use tower_wcgi::{Engine, EngineBuilder, ErrorKind, ResponseBody, WcgiBuilder, WcgiService};
+
+include!(concat!(env!("OUT_DIR"), "/guests.rs"));
+
+/// The repository.
+#[must_use]
+pub fn root() -> &'static Path {
+    Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
+}
+
+/// A guest program as `cargo xtask setup` has built it.
+///
+/// # Panics
+///
+/// When it has not been built.
+#[must_use]
+pub fn guest(name: &str) -> PathBuf {
+    let built = root().join("target/guests");
+    let found = ["wasm", "wat"].map(|extension| built.join(name).with_extension(extension)).into_iter().find(|p| p.exists());
+    found.unwrap_or_else(|| panic!("guest {name} is not built; `cargo xtask setup` does that"))
+}
+
+/// Where tests keep compiled modules.
+#[must_use]
+pub fn cache_dir() -> PathBuf {
+    root().join("target/test-cache")
+}
+
+/// An engine small enough to be made for one test.
+pub fn engine() -> EngineBuilder {
+    Engine::builder().max_concurrency(16).cache_dir(cache_dir())
+}
+
+/// A service of one guest, to be set up further.
+///
+/// # Panics
+///
+/// When the guest has not been built or there is no room for an engine.
+pub fn builder(name: &str) -> WcgiBuilder {
+    WcgiService::builder().package(guest(name)).engine(engine().build().expect("an engine"))
+}
+
+/// A service of one guest.
+///
+/// # Panics
+///
+/// When it cannot be built.
+#[must_use]
+pub fn service(name: &str) -> WcgiService {
+    builder(name).build().expect("a service")
+}
+
+/// A response that has been read.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Reply {
+    /// Its status.
+    pub status: StatusCode,
+    /// Its headers.
+    pub headers: HeaderMap,
+    /// Its body as far as it came.
+    pub body: Bytes,
+    /// How the body ended, if not well.
+    pub failure: Option<ErrorKind>,
+}
+
+impl Reply {
+    /// Reads a response to its end.
+    pub async fn read(response: Response<ResponseBody>) -> Self {
+        let (parts, mut body) = response.into_parts();
+        let (mut bytes, mut failure) = (Vec::new(), None);
+        while let Some(frame) = body.frame().await {
+            match frame {
+                Ok(frame) => bytes.extend_from_slice(&frame.into_data().unwrap_or_default()),
+                Err(error) => failure = Some(error.kind()),
+            }
+        }
+        Self { status: parts.status, headers: parts.headers, body: bytes.into(), failure }
+    }
+
+    /// The body as text.
+    #[must_use]
+    pub fn text(&self) -> String {
+        String::from_utf8_lossy(&self.body).into_owned()
+    }
+
+    /// The value of a header, or the empty string.
+    #[must_use]
+    pub fn header(&self, name: &str) -> &str {
+        self.headers.get(name).map_or("", |value| value.to_str().unwrap_or("?"))
+    }
+
+    /// The value of `name` in a body of `NAME=VALUE` lines.
+    #[must_use]
+    pub fn variable(&self, name: &str) -> Option<String> {
+        let text = self.text();
+        text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix('=').map(str::to_owned))
+    }
+}
+
+/// Gives `service` a request and reads the response.
+pub async fn ask(service: &WcgiService, request: Request<Full<Bytes>>) -> Reply {
+    let Ok(response) = service.clone().oneshot(request).await;
+    Reply::read(response).await
+}
+
+/// GETs `target`.
+pub async fn get(service: &WcgiService, target: &str) -> Reply {
+    ask(service, request(Method::GET, target, "")).await
+}
+
+/// POSTs `body` to `target`.
+pub async fn post(service: &WcgiService, target: &str, body: impl Into<Bytes>) -> Reply {
+    ask(service, request(Method::POST, target, body)).await
+}
+
+/// A request to `localhost`.
+///
+/// # Panics
+///
+/// When `target` is no URI.
+#[must_use]
+pub fn request(method: Method, target: &str, body: impl Into<Bytes>) -> Request<Full<Bytes>> {
+    let request = Request::builder().method(method).uri(target).header("host", "localhost");
+    request.body(Full::new(body.into())).expect("a valid request")
+}
+
+/// A server on a free port of the loopback interface. Ends when dropped.
+#[derive(Debug)]
+pub struct Server {
+    /// Where it listens.
+    pub addr: SocketAddr,
+    task: AbortHandle,
+}
+
+impl Server {
+    /// Serves `service` with plain hyper.
+    ///
+    /// # Panics
+    ///
+    /// When no port is free.
+    pub async fn start<S, B>(service: S) -> Self
+    where
+        S: Service<Request<hyper::body::Incoming>, Response = Response<B>, Error = Infallible> + Clone + Send + 'static,
+        S::Future: Send + 'static,
+        B: http_body::Body + Send + 'static,
+        B::Data: Send,
+        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let addr = listener.local_addr().expect("a bound socket has an address");
+        let task = tokio::spawn(async move {
+            let mut connections = tokio::task::JoinSet::new();
+            while let Ok((stream, peer)) = listener.accept().await {
+                let service = service.clone().map_request(move |mut request: Request<_>| {
+                    request.extensions_mut().insert(peer);
+                    request
+                });
+                connections.spawn(async move {
+                    let builder = auto::Builder::new(TokioExecutor::new());
+                    // A client that leaves is no failure of the server.
+                    let _ = builder.serve_connection(TokioIo::new(stream), TowerToHyperService::new(service)).await;
+                });
+                while connections.try_join_next().is_some() {}
+            }
+        });
+        Self { addr, task: task.abort_handle() }
+    }
+
+    /// A connection to it.
+    ///
+    /// # Panics
+    ///
+    /// When it refuses.
+    pub async fn connect(&self) -> TcpStream {
+        TcpStream::connect(self.addr).await.expect("the server listens")
+    }
+
+    /// Sends `request` as it is and reads until the server closes the connection.
+    ///
+    /// # Panics
+    ///
+    /// When the connection breaks.
+    pub async fn raw(&self, request: &[u8]) -> String {
+        let mut stream = self.connect().await;
+        stream.write_all(request).await.expect("the server reads");
+        let mut response = Vec::new();
+        stream.read_to_end(&mut response).await.expect("the server answers");
+        String::from_utf8_lossy(&response).into_owned()
+    }
+
+    /// GETs `target` and reads until the server closes the connection.
+    ///
+    /// # Panics
+    ///
+    /// When the connection breaks.
+    pub async fn get(&self, target: &str) -> String {
+        self.raw(format!("GET {target} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").as_bytes()).await
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+/// Reads from `stream` until `wanted` has come, and gives everything read.
+///
+/// # Panics
+///
+/// When the stream ends first.
+pub async fn read_until(stream: &mut TcpStream, wanted: &str) -> String {
+    let mut all = Vec::new();
+    let mut buffer = [0; 4096];
+    loop {
+        let text = String::from_utf8_lossy(&all);
+        if text.contains(wanted) {
+            return text.into_owned();
+        }
+        let n = stream.read(&mut buffer).await.expect("the server answers");
+        assert!(n > 0, "the connection ended before {wanted:?}: {text:?}");
+        all.extend_from_slice(buffer.get(..n).unwrap_or_default());
+    }
+}
+
+/// Waits until `engine` has `permits` free.
+///
+/// # Panics
+///
+/// When that takes more than ten seconds.
+pub async fn wait_for_permits(engine: &Engine, permits: usize) {
+    let all = async {
+        while engine.available_permits() != permits {
+            tokio::task::yield_now().await;
+        }
+    };
+    let waited = tokio::time::timeout(Duration::from_secs(10), all).await;
+    waited.unwrap_or_else(|_| panic!("{} of {permits} permits are free", engine.available_permits()));
+}

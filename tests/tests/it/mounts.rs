@@ -1,0 +1,124 @@
+//! What a script sees of the host's files.
+
+use std::fs;
+
+use tower_wcgi::{Access, ErrorKind};
+use wcgi_tests::{builder, get};
+
+#[tokio::test]
+async fn edits_on_the_host_show_on_the_next_request() {
+    let dir = tempfile::tempdir().unwrap();
+    let service = builder("files").map_dir("/d", dir.path(), Access::ReadOnly).build().unwrap();
+    for content in ["one", "two, longer", "3"] {
+        fs::write(dir.path().join("a"), content).unwrap();
+        let text = get(&service, "/?op=read&path=/d/a").await.text();
+        assert!(text.contains(content), "{text}");
+    }
+    fs::remove_file(dir.path().join("a")).unwrap();
+    assert!(get(&service, "/?op=read&path=/d/a").await.text().contains("ENOENT"));
+}
+
+/// As a deployment does it: the directory is another one under the same name.
+#[tokio::test]
+async fn a_directory_that_was_replaced_is_opened_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let site = dir.path().join("site");
+    fs::create_dir(&site).unwrap();
+    fs::write(site.join("a"), "old").unwrap();
+    let service = builder("files").map_dir("/d", &site, Access::ReadOnly).build().unwrap();
+    assert!(get(&service, "/?op=read&path=/d/a").await.text().contains("old"));
+    fs::rename(&site, dir.path().join("before")).unwrap();
+    fs::create_dir(&site).unwrap();
+    fs::write(site.join("a"), "new").unwrap();
+    assert!(get(&service, "/?op=read&path=/d/a").await.text().contains("new"));
+    fs::remove_dir_all(&site).unwrap();
+    assert_eq!(get(&service, "/?op=read&path=/d/a").await.status, 500);
+}
+
+#[tokio::test]
+async fn read_only_mounts_refuse_every_kind_of_write() {
+    let dir = tempfile::tempdir().unwrap();
+    fs::write(dir.path().join("a"), "kept").unwrap();
+    fs::create_dir(dir.path().join("sub")).unwrap();
+    let service = builder("files").map_dir("/d", dir.path(), Access::ReadOnly).build().unwrap();
+    let before = fs::metadata(dir.path().join("a")).unwrap().modified().unwrap();
+    let operations = [
+        "op=write&path=/d/a&data=x",
+        "op=create&path=/d/b&data=x",
+        "op=append&path=/d/a&data=x",
+        "op=mkdir&path=/d/c",
+        "op=rmdir&path=/d/sub",
+        "op=unlink&path=/d/a",
+        "op=rename&path=/d/a&to=/d/b",
+        "op=rename&path=/d/a&to=/tmp/b",
+        "op=rename&path=/tmp/x&to=/d/x",
+        "op=link&path=/d/a&to=/d/b",
+        "op=symlink&path=a&to=/d/b",
+        "op=settimes&path=/d/a&time=1",
+        "op=settimes&path=/d&time=1",
+        "op=truncate&path=/d/a&size=0",
+    ];
+    for operation in operations {
+        let text = get(&service, &format!("/?op=write&path=/tmp/x&data=x&{operation}")).await.text();
+        let last = text.lines().last().unwrap();
+        assert!(!last.contains(": ok"), "{operation}: {text}");
+    }
+    assert_eq!(fs::read(dir.path().join("a")).unwrap(), b"kept");
+    assert_eq!(fs::metadata(dir.path().join("a")).unwrap().modified().unwrap(), before);
+    assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 2);
+    assert!(get(&service, "/?op=read&path=/d/a").await.text().contains("kept"));
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn symlinks_out_of_a_mount_are_refused_in_both_spellings() {
+    let (dir, outside) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    fs::write(outside.path().join("secret"), "topsecret").unwrap();
+    fs::write(dir.path().join("inside"), "public").unwrap();
+    std::os::unix::fs::symlink(outside.path(), dir.path().join("out")).unwrap();
+    std::os::unix::fs::symlink(outside.path().join("secret"), dir.path().join("file")).unwrap();
+    std::os::unix::fs::symlink("inside", dir.path().join("near")).unwrap();
+    let service = builder("files").map_dir("/d", dir.path(), Access::ReadWrite).build().unwrap();
+    for path in ["out", "out/", "out/secret", "file", "file/", "./out/../out/secret", "../secret", "out/."] {
+        for op in ["read", "list", "stat", "write", "mkdir"] {
+            let text = get(&service, &format!("/?op={op}&path=/d/{path}&data=x")).await.text();
+            assert!(!text.contains(": ok") && !text.contains("topsecret"), "{op} {path}: {text}");
+        }
+    }
+    assert!(get(&service, "/?op=read&path=/d/near").await.text().contains("public"));
+    assert_eq!(fs::read(outside.path().join("secret")).unwrap(), b"topsecret");
+    // A link the script makes itself leads nowhere either.
+    let target = outside.path().join("secret");
+    let made = format!("/?op=symlink&path={}&to=/d/made&op=read&path=/d/made", target.display());
+    assert!(!get(&service, &made).await.text().contains("topsecret"));
+}
+
+#[tokio::test]
+async fn the_private_tmp_is_gone_after_the_exchange_even_without_a_trace_in_it() {
+    let service = builder("files").build().unwrap();
+    get(&service, "/?op=mkdir&path=/tmp/a&op=write&path=/tmp/a/b&data=x").await;
+    assert!(get(&service, "/?op=list&path=/tmp").await.text().contains("ok 0"));
+    // A message in the directory's own time.
+    get(&service, "/?op=settimes&path=/tmp&time=1000000000").await;
+    assert!(!get(&service, "/?op=stat&path=/tmp").await.text().contains("1000000000"));
+    get(&service, "/?op=write&path=/tmp/a&data=x&op=unlink&path=/tmp/a").await;
+    assert!(get(&service, "/?op=list&path=/tmp").await.text().contains("ok 0"));
+}
+
+#[test]
+fn a_missing_host_directory_is_an_error_that_names_it() {
+    let error = builder("files").map_dir("/d", "/no/such/dir", Access::ReadOnly).build().unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Package);
+    assert!(error.to_string().contains("/no/such/dir"), "{error}");
+}
+
+#[tokio::test]
+async fn the_longest_guest_path_wins() {
+    let (outer, inner) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    fs::create_dir(outer.path().join("sub")).unwrap();
+    fs::write(outer.path().join("sub/a"), "outer").unwrap();
+    fs::write(inner.path().join("a"), "inner").unwrap();
+    let service = builder("files").map_dir("/d", outer.path(), Access::ReadOnly);
+    let service = service.map_dir("/d/sub", inner.path(), Access::ReadOnly).build().unwrap();
+    assert!(get(&service, "/?op=read&path=/d/sub/a").await.text().contains("inner"));
+}
