@@ -32,6 +32,8 @@ struct Streaming {
     first: Bytes,
     /// What is still to come, where the script said how long its body is.
     remaining: Option<u64>,
+    /// Why the body is about to fail.
+    failure: Option<Error>,
 }
 
 impl ResponseBody {
@@ -56,7 +58,7 @@ impl ResponseBody {
             exchange.let_go_on();
             return Self::empty();
         }
-        Self(Content::Script(Box::new(Streaming { request_id, exchange, first, remaining: content_length })))
+        Self(Content::Script(Box::new(Streaming { request_id, exchange, first, remaining: content_length, failure: None })))
     }
 }
 
@@ -119,7 +121,18 @@ impl Streaming {
         if !self.first.is_empty() {
             return Poll::Ready(Some(Ok(std::mem::take(&mut self.first))));
         }
-        self.exchange.stdout.poll_read(cx)
+        if let Some(error) = self.failure.take() {
+            return Poll::Ready(Some(Err(error)));
+        }
+        match ready!(self.exchange.stdout.poll_read(cx)) {
+            Some(Err(error)) => {
+                // A server that gets an error drops what it has not sent. Waiting once makes it send that first.
+                self.failure = Some(error);
+                cx.waker().wake_by_ref();
+                Poll::Pending
+            }
+            chunk => Poll::Ready(chunk),
+        }
     }
 
     /// The length of the rest, if the script has ended well already.

@@ -96,7 +96,8 @@ impl WcgiBuilder {
         self
     }
 
-    /// Sets an environment variable for every request, over the package's of the same name. Variables that belong to each
+    /// Sets an environment variable for every request, over the package's of the same name. `TMPDIR` is `/tmp` unless it is
+    /// set. Variables that belong to each
     /// request, like `QUERY_STRING`, cannot be set. The host's own environment never reaches a script.
     pub fn env(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.env.push((name.into(), value.into()));
@@ -229,7 +230,11 @@ fn overlay(package: Vec<Mount>, over: Vec<(String, PathBuf, Access)>) -> Result<
 
 /// The part of the environment that is the same for every request, each name once.
 fn constants(package: &Package, over: Vec<(String, String)>) -> Result<Environ, Error> {
-    let mut env = package.env.clone();
+    // The one place that is there for temporary files. The stock php-cgi takes no upload without being told.
+    let mut env = vec![("TMPDIR".to_owned(), "/tmp".to_owned())];
+    for (name, value) in &package.env {
+        package::set_env(&mut env, name, value);
+    }
     for (name, value) in &over {
         package::set_env(&mut env, name, value);
     }

@@ -74,7 +74,7 @@ async fn connection(stream: TcpStream, peer: SocketAddr, service: WcgiService, m
     let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), answer));
     let ended = tokio::select! {
         ended = poll_fn(|cx| connection.as_mut().poll(cx)) => ended,
-        _ = stopping.wait_for(|stop| *stop) => {
+        _ = async { stopping.wait_for(|stop| *stop).await.map(drop) } => {
             if !asked.load(Ordering::Relaxed) {
                 return;
             }

@@ -90,9 +90,10 @@ async fn run(engine: Engine, setup: Setup, permit: Permit, stdout: Writer) {
     };
     let request_id = departure.0.take().expect("taken only here");
     outcome::log(&request_id, result.as_ref().err(), &stderr);
-    stdout.finish(result);
+    // The instance is gone, so whoever sees the response's end finds the permit free.
     drop(permit);
-    // The instance is gone. A slow reader may still hold the rest of the output, within the deadline.
+    stdout.finish(result);
+    // A slow reader may still hold the rest of the output, within the deadline.
     if let Some(deadline) = deadline
         && stdout.is_backed_up()
         && tokio::time::timeout_at(deadline, stdout.drained()).await.is_err()

@@ -1,0 +1,120 @@
+//! What cannot work: one `error:` line, a hint, the right exit code, and never a panic.
+
+use std::fs;
+use std::net::TcpListener;
+
+use wcgi_tests::guest;
+
+use crate::process::{output, text};
+
+/// Runs `wcgi run ARGUMENTS…`, which must fail with exit code 1, and gives what it said.
+fn failure(arguments: &[&str]) -> String {
+    let output = output(&[&["run", "--addr", "127.0.0.1:0"], arguments].concat());
+    let stderr = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{stderr}");
+    assert!(output.stdout.is_empty());
+    assert!(!stderr.contains("panic") && !stderr.contains("RUST_BACKTRACE") && !stderr.contains("listening"), "{stderr}");
+    assert_eq!(stderr.lines().filter(|line| line.starts_with("error: ")).count(), 1, "{stderr}");
+    stderr
+}
+
+#[test]
+fn what_is_wrong_with_a_package_is_said_in_one_line() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = |name: &str| dir.path().join(name).to_str().unwrap().to_owned();
+    fs::write(path("broken.wasm"), b"\0asm\x01\0\0\0broken").unwrap();
+    fs::create_dir(path("empty")).unwrap();
+    let manifest = |name: &str, text: &str| {
+        fs::create_dir(path(name)).unwrap();
+        fs::copy(guest("hello"), dir.path().join(name).join("m.wasm")).unwrap();
+        fs::write(dir.path().join(name).join("wasmer.toml"), text).unwrap();
+    };
+    let module = "[[module]]\nname = 'm'\nsource = 'm.wasm'\n";
+    let command = "[[command]]\nname = 'c'\nmodule = 'm'\nrunner = 'wcgi'\n";
+    manifest("no-module", &format!("[[module]]\nname = 'm'\nsource = 'missing.wasm'\n{command}"));
+    manifest("dialect", &format!("{module}{command}annotations = {{ wcgi = {{ dialect = 'http' }} }}\n"));
+    manifest("runner", &format!("{module}{}", command.replace("wcgi", "emscripten")));
+    manifest("syntax", "[[module]\n");
+    manifest("fs", &format!("{module}{command}[fs]\n'/app' = 'missing'\n"));
+
+    let cases: [(&str, &[&str]); 10] = [
+        (&path("nothing"), &["nothing"]),
+        (&path("empty"), &["wasmer.toml", "hint: "]),
+        (&path("no-module"), &["wasmer.toml:3", "source", "missing.wasm", "hint: "]),
+        (&path("broken.wasm"), &["broken.wasm"]),
+        (guest("nostart").to_str().unwrap(), &["_start", "hint: "]),
+        (guest("noimport").to_str().unwrap(), &["import", "hint: "]),
+        (&path("dialect"), &["wasmer.toml:8", "dialect", "rfc-3875"]),
+        (&path("runner"), &["wasmer.toml:7", "runner", "emscripten"]),
+        (&path("syntax"), &["wasmer.toml:1"]),
+        (&path("fs"), &["missing", "/app"]),
+    ];
+    for (package, expected) in cases {
+        let said = failure(&[package]);
+        for part in expected {
+            assert!(said.contains(part), "{package}: {part:?} is not in {said}");
+        }
+    }
+}
+
+#[test]
+fn a_missing_host_directory_is_named() {
+    let said = failure(&[guest("hello").to_str().unwrap(), "--mapdir", "/db:./no-such-dir"]);
+    assert!(said.contains("no-such-dir") && said.contains("/db"), "{said}");
+}
+
+#[test]
+fn a_busy_port_is_named() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let addr = taken.local_addr().unwrap().to_string();
+    let output = output(&["run", guest("hello").to_str().unwrap(), "--addr", &addr]);
+    let stderr = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(stderr.starts_with(&format!("error: cannot listen on {addr}: ")) && stderr.contains("hint: "), "{stderr}");
+}
+
+#[test]
+fn an_unknown_command_is_answered_with_those_there_are() {
+    let hello = wcgi_tests::root().join("examples/hello");
+    let said = failure(&[hello.to_str().unwrap(), "--command", "nope"]);
+    assert!(said.contains("nope"), "{said}");
+}
+
+#[test]
+fn limits_out_of_bounds_are_refused() {
+    let hello = guest("hello");
+    let hello = hello.to_str().unwrap();
+    for arguments in [["--max-concurrency", "0"], ["--max-memory", "1"], ["--max-memory", "5GiB"]] {
+        failure(&[hello, arguments[0], arguments[1]]);
+    }
+}
+
+#[test]
+fn wrong_usage_exits_with_2() {
+    let hello = guest("hello");
+    let hello = hello.to_str().unwrap();
+    let cases: [&[&str]; 8] = [
+        &[],
+        &["serve"],
+        &["run"],
+        &["run", hello, "--no-such-option"],
+        &["run", hello, "--mapdir", "/db"],
+        &["run", hello, "--env", "X"],
+        &["run", hello, "--max-body", "1MB"],
+        &["run", hello, "--deadline", "-1"],
+    ];
+    for arguments in cases {
+        let output = output(arguments);
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}");
+        assert!(output.stdout.is_empty() && !output.stderr.is_empty(), "{arguments:?}");
+    }
+}
+
+#[test]
+fn help_and_version_go_to_stdout() {
+    for arguments in [&["--help"][..], &["run", "--help"], &["--version"]] {
+        let output = output(arguments);
+        assert_eq!(output.status.code(), Some(0));
+        assert!(!output.stdout.is_empty() && output.stderr.is_empty(), "{arguments:?}");
+    }
+}

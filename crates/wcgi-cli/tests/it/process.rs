@@ -1,0 +1,112 @@
+//! A `wcgi` process of the test's own.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::path::Path;
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+use std::time::Duration;
+
+/// A command line of `wcgi`, with nothing of the test's own environment that could change what it does.
+pub(crate) fn wcgi(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_wcgi"));
+    command.args(arguments).env_remove("RUST_LOG").env_remove("NO_COLOR").stdin(Stdio::null());
+    command
+}
+
+/// Runs it to its end.
+pub(crate) fn output(arguments: &[&str]) -> Output {
+    wcgi(arguments).output().unwrap()
+}
+
+pub(crate) fn text(bytes: &[u8]) -> String {
+    String::from_utf8(bytes.to_vec()).unwrap()
+}
+
+/// A serving process. Killed when dropped.
+pub(crate) struct Serving {
+    child: Child,
+    pub(crate) addr: SocketAddr,
+    /// Lines on stderr after the first.
+    pub(crate) lines: Receiver<String>,
+}
+
+impl Serving {
+    /// `wcgi run --addr 127.0.0.1:0 PACKAGE ARGUMENTS…`, with the tests' own cache.
+    pub(crate) fn start(package: &Path, arguments: &[&str]) -> Self {
+        let cache = wcgi_tests::cache_dir();
+        let mut command = wcgi(&["run", "--addr", "127.0.0.1:0"]);
+        command.arg(package).args(arguments);
+        if !arguments.iter().any(|argument| argument.contains("cache")) {
+            command.arg("--cache-dir").arg(cache);
+        }
+        Self::spawn(command)
+    }
+
+    pub(crate) fn spawn(mut command: Command) -> Self {
+        let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+        let (sender, lines) = channel();
+        let stderr = BufReader::new(child.stderr.take().unwrap());
+        // Ends with the child.
+        std::thread::spawn(move || {
+            for line in stderr.lines().map_while(Result::ok) {
+                if sender.send(line).is_err() {
+                    break;
+                }
+            }
+        });
+        let first = lines.recv_timeout(PATIENCE).expect("a first line");
+        let addr = first.strip_prefix("listening on http://").and_then(|rest| rest.strip_suffix('/'));
+        let addr = addr.and_then(|addr| addr.parse().ok()).unwrap_or_else(|| panic!("{first}"));
+        Self { child, addr, lines }
+    }
+
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    pub(crate) fn connect(&self) -> TcpStream {
+        let stream = TcpStream::connect(self.addr).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream
+    }
+
+    /// GETs `target` on a connection of its own and gives the whole response.
+    pub(crate) fn get(&self, target: &str) -> String {
+        let mut stream = self.connect();
+        write!(stream, "GET {target} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").unwrap();
+        let mut response = String::new();
+        stream.read_to_string(&mut response).unwrap();
+        response
+    }
+
+    /// Waits for a line that has `wanted` in it.
+    pub(crate) fn line(&self, wanted: &str) -> String {
+        loop {
+            let line = self.lines.recv_timeout(PATIENCE).unwrap_or_else(|_| panic!("no line with {wanted:?}"));
+            if line.contains(wanted) {
+                return line;
+            }
+        }
+    }
+
+    pub(crate) fn signal(&self, signal: rustix::process::Signal) {
+        let pid = rustix::process::Pid::from_child(&self.child);
+        rustix::process::kill_process(pid, signal).unwrap();
+    }
+
+    /// Waits for its end.
+    pub(crate) fn wait(mut self) -> ExitStatus {
+        self.child.wait().unwrap()
+    }
+}
+
+impl Drop for Serving {
+    fn drop(&mut self) {
+        // It may have ended already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);

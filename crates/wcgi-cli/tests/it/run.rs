@@ -1,0 +1,165 @@
+//! `wcgi run` when all is well.
+
+use std::fs;
+use std::io::{BufRead, BufReader, Read, Write};
+
+use wcgi_tests::{guest, root};
+
+use crate::process::{Serving, wcgi};
+
+#[test]
+fn the_first_line_says_where_it_listens_then_each_request_has_a_line() {
+    let serving = Serving::start(&root().join("examples/hello"), &[]);
+    let response = serving.get("/?name=Ada");
+    assert!(response.starts_with("HTTP/1.1 200 OK\r\n") && response.contains("Ada"), "{response}");
+    let line = serving.line("GET /?name=Ada");
+    assert!(line.contains(" 200 "), "{line}");
+    assert!(!line.contains('\x1b'), "no colours in a pipe: {line:?}");
+}
+
+#[test]
+fn quiet_has_no_access_lines_and_verbose_has_more() {
+    let serving = Serving::start(&guest("trap"), &["-q"]);
+    serving.get("/?quiet");
+    let line = serving.lines.recv_timeout(crate::process::PATIENCE).unwrap();
+    assert!(line.contains("trap") && !line.contains("GET"), "the failure, not the access: {line}");
+    let serving = Serving::start(&guest("hello"), &["-v"]);
+    serving.line("DEBUG");
+}
+
+#[test]
+fn every_option_does_what_it_says() {
+    let dir = tempfile::tempdir().unwrap();
+    fs::copy(guest("env"), dir.path().join("env.wasm")).unwrap();
+    let manifest = r#"
+[[module]]
+name = "env"
+source = "env.wasm"
+[[command]]
+name = "one"
+module = "env"
+runner = "wcgi"
+annotations = { wasi = { env = ["WHICH=one", "KEPT=yes"] } }
+[[command]]
+name = "two"
+module = "env"
+runner = "wcgi"
+annotations = { wasi = { env = ["WHICH=two"] } }
+"#;
+    fs::write(dir.path().join("wasmer.toml"), manifest).unwrap();
+    let serving = Serving::start(dir.path(), &["--command", "two", "--env", "A=1=2", "--env", "WHICH=mine", "--mount", "/x"]);
+    let response = serving.get("/x/y?q");
+    for line in ["A=1=2", "WHICH=mine", "SCRIPT_NAME=/x", "PATH_INFO=/y", "QUERY_STRING=q", "REMOTE_ADDR=127.0.0.1"] {
+        assert!(response.lines().any(|other| other == line), "{line}: {response}");
+    }
+    assert!(response.contains(&format!("\nSERVER_PORT={}\n", 80)), "the host header has no port: {response}");
+    assert!(serving.get("/other").starts_with("HTTP/1.1 404"));
+
+    let serving = Serving::start(&guest("count"), &["--max-body", "1KiB"]);
+    let mut stream = serving.connect();
+    stream.write_all(b"POST / HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 1025\r\n\r\n").unwrap();
+    let mut response = String::new();
+    stream.read_to_string(&mut response).unwrap();
+    assert!(response.starts_with("HTTP/1.1 413"), "{response}");
+
+    let serving = Serving::start(&guest("grow"), &["--max-memory", "16MiB"]);
+    assert!(serving.get("/?8").contains("grew 8 MiB"));
+    assert!(serving.get("/?32").contains("failed after"));
+}
+
+#[test]
+fn a_spinning_script_is_504_at_its_deadline() {
+    let serving = Serving::start(&guest("spin"), &["--deadline", "0.2"]);
+    assert!(serving.get("/").starts_with("HTTP/1.1 504"));
+    let line = serving.line("deadline");
+    assert!(line.contains("WARN"), "{line}");
+}
+
+#[test]
+fn php_edited_through_mapdir_shows_on_the_next_request() {
+    let app = tempfile::tempdir().unwrap();
+    let mapdir = format!("/app:{}", app.path().display());
+    fs::write(app.path().join("index.php"), "<?php echo 1 + 1, ' old';").unwrap();
+    let serving = Serving::start(&root().join("examples/php"), &["--mapdir", &mapdir]);
+    assert!(serving.get("/").ends_with("2 old"));
+    fs::write(app.path().join("index.php"), "<?php echo 2 + 2, ' new';").unwrap();
+    assert!(serving.get("/").ends_with("4 new"));
+}
+
+#[test]
+fn relative_host_paths_are_from_the_current_directory_and_nothing_is_created() {
+    let dir = tempfile::tempdir().unwrap();
+    fs::create_dir(dir.path().join("db")).unwrap();
+    let mut command = wcgi(&["run", "--addr", "127.0.0.1:0", "--mapdir", "/db:db", "--mapdir", "/ro:./db:ro"]);
+    command.arg(guest("files")).arg("--cache-dir").arg(wcgi_tests::cache_dir()).current_dir(dir.path());
+    let serving = Serving::spawn(command);
+    let response = serving.get("/?op=write&path=/db/a&data=x&op=write&path=/ro/b&data=x");
+    assert!(response.contains("/db/a: ok") && !response.contains("/ro/b: ok"), "{response}");
+    assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
+}
+
+#[test]
+fn each_line_of_a_slow_script_arrives_as_it_is_printed() {
+    let serving = Serving::start(&guest("ticker"), &["--deadline", "0"]);
+    let mut stream = serving.connect();
+    stream.write_all(b"GET /?n=3&ms=1000000 HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
+    let mut lines = BufReader::new(stream).lines();
+    assert!(lines.any(|line| line.unwrap() == "tick 1"));
+}
+
+/// Peak resident memory, in KiB, of a process.
+#[cfg(target_os = "linux")]
+fn peak_resident_kib(id: u32) -> u64 {
+    let status = fs::read_to_string(format!("/proc/{id}/status")).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+    line.trim().trim_end_matches(" kB").parse().unwrap()
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_post_of_one_gib_leaves_the_server_under_100_mib() {
+    let serving = Serving::start(&guest("count"), &["--max-body", "2GiB", "--deadline", "0"]);
+    let mut stream = serving.connect();
+    let size: u64 = 1 << 30;
+    write!(stream, "POST / HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: {size}\r\n\r\n").unwrap();
+    let chunk = vec![0; 1 << 20];
+    for _ in 0..size >> 20 {
+        stream.write_all(&chunk).unwrap();
+    }
+    let mut response = String::new();
+    stream.read_to_string(&mut response).unwrap();
+    assert!(response.ends_with("bytes=1073741824\ncontent_length=1073741824\n"), "{response}");
+    let peak = peak_resident_kib(serving.id());
+    assert!(peak < 100 << 10, "{peak} KiB");
+}
+
+#[test]
+fn a_cache_that_is_damaged_or_not_writable_is_a_warning() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("file");
+    fs::write(&file, "").unwrap();
+    let serving = Serving::start(&guest("hello"), &["--cache-dir", file.to_str().unwrap()]);
+    assert!(serving.line("WARN").contains("cannot keep the compiled module"));
+    assert!(serving.get("/").starts_with("HTTP/1.1 200"));
+
+    let cache = dir.path().join("cache");
+    let arguments = ["--cache-dir", cache.to_str().unwrap()];
+    assert!(Serving::start(&guest("hello"), &arguments).get("/").starts_with("HTTP/1.1 200"));
+    let entry = fs::read_dir(&cache).unwrap().next().unwrap().unwrap().path();
+    let compiled = fs::read_dir(entry).unwrap().next().unwrap().unwrap().path();
+    fs::write(&compiled, "damaged").unwrap();
+    let serving = Serving::start(&guest("hello"), &arguments);
+    assert!(serving.line("WARN").contains("damaged"));
+    assert!(serving.get("/").starts_with("HTTP/1.1 200"));
+
+    let serving = Serving::start(&guest("hello"), &["--no-cache"]);
+    assert!(serving.get("/").starts_with("HTTP/1.1 200"));
+}
+
+#[test]
+fn the_servers_environment_stays_outside() {
+    let mut command = wcgi(&["run", "--addr", "127.0.0.1:0"]);
+    command.arg(guest("env")).arg("--cache-dir").arg(wcgi_tests::cache_dir()).env("WCGI_TEST_SECRET", "topsecret");
+    let response = Serving::spawn(command).get("/");
+    assert!(!response.contains("topsecret") && !response.contains("PATH=/"), "{response}");
+}
