@@ -26,7 +26,7 @@ use crate::service::{Inner, WcgiService};
 /// | [`max_body`](Self::max_body) | 64 MiB | above common upload limits (PHP: 8 MiB), far below a disk |
 /// | [`response_buffer`](Self::response_buffer) | 64 KiB | most pages at once; a slow client holds no more |
 /// | [`server_name`](Self::server_name) | `localhost` | only for requests without a host |
-/// | [`server_port`](Self::server_port) | the scheme's | only for requests whose host has none |
+/// | [`server_port`](Self::server_port) | the scheme's | only for requests without a host |
 /// | [`server_software`](Self::server_software) | `tower-wcgi/` and the version | |
 /// | [`pass_authorization`](Self::pass_authorization) | no | credentials are for the layer that checks them |
 ///
@@ -144,7 +144,7 @@ impl WcgiBuilder {
         self
     }
 
-    /// SERVER_PORT for requests whose host has no port. Default: that of the scheme.
+    /// SERVER_PORT for requests that do not name a host. Default: that of the scheme.
     pub fn server_port(mut self, port: u16) -> Self {
         self.server_port = Some(port);
         self
@@ -184,8 +184,12 @@ impl WcgiBuilder {
         }
         let mount = self.mount.map(|prefix| normal_mount(&prefix)).transpose()?;
         let mounts = overlay(std::mem::take(&mut package.mounts), self.mounts)?;
+        tracing::debug!(package = package.name, module = package.module_label, "opening");
         for warning in &package.warnings {
             tracing::warn!("{warning}");
+        }
+        if package.cwd.is_some() {
+            tracing::warn!("the command's cwd is ignored: WASI preview 1 has no current directory");
         }
         let settings = gateway::Settings {
             server_software: self

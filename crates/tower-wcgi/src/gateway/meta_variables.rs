@@ -38,7 +38,7 @@ pub(crate) struct Settings {
     pub(crate) server_software: String,
     /// The server's name where the request has none.
     pub(crate) server_name: String,
-    /// The server's port where the request's authority has none; else the scheme's.
+    /// The server's port where the request has no authority; else the scheme's.
     pub(crate) server_port: Option<u16>,
     /// Scripts see `Authorization` and `Proxy-Authorization`.
     pub(crate) pass_authorization: bool,
@@ -206,8 +206,12 @@ fn push_server(
     }
     if unset("SERVER_PORT") {
         let by_scheme = if request.https == Some(true) { 443 } else { 80 };
-        let port = authority.server.and_then(|authority| authority.port).or(settings.server_port).unwrap_or(by_scheme);
-        environ.push_display("SERVER_PORT", port)?; // §4.1.15
+        // A client that names a host without a port means the scheme's, wherever the server really listens.
+        let port = match authority.server {
+            Some(authority) => authority.port,
+            None => settings.server_port,
+        };
+        environ.push_display("SERVER_PORT", port.unwrap_or(by_scheme))?; // §4.1.15
     }
     if let Some(https) = request.https {
         if unset("REQUEST_SCHEME") {

@@ -120,7 +120,7 @@ fn server_name_and_port() {
         (Some(""), "/", None, None, "localhost", "80", Some("")),
         (Some("a.example"), "/", None, None, "a.example", "80", Some("a.example")),
         (Some("a.example"), "/", Some(true), None, "a.example", "443", Some("a.example")),
-        (Some("a.example"), "/", Some(true), Some(8443), "a.example", "8443", Some("a.example")),
+        (Some("a.example"), "/", Some(true), Some(8443), "a.example", "443", Some("a.example")),
         (Some("a.example:81"), "/", Some(true), Some(8443), "a.example", "81", Some("a.example:81")),
         (Some("[::1]:81"), "/", None, None, "[::1]", "81", Some("[::1]:81")),
         (Some("[::1]"), "/", None, None, "[::1]", "80", Some("[::1]")),

@@ -226,10 +226,6 @@ impl<'d> Table<'d> {
         entries.into_iter().map(|entry| entry.name.as_str())
     }
 
-    pub(super) fn is_empty(&self) -> bool {
-        self.entries.is_empty()
-    }
-
     /// Warns of every key that is not among `known`.
     pub(super) fn warn_unknown(&self, known: &[&str]) {
         for entry in self.entries.iter().filter(|entry| !known.contains(&entry.name.as_str())) {

@@ -317,18 +317,23 @@ mod tests {
     #[tokio::test]
     async fn a_full_pipe_blocks_the_writer_until_the_reader_takes_some() {
         let (writer, mut reader) = pipe(4);
-        let mut stdout = writer.p2_stream();
-        let ending = writer.clone();
         let task = tokio::spawn(async move {
-            stdout.blocking_write_and_flush(Bytes::from_static(b"0123456789")).await.unwrap();
-            ending.finish(Ok(()));
+            let mut stdout = writer.p2_stream();
+            let mut write = stdout.blocking_write_and_flush(Bytes::from_static(b"0123456789"));
+            poll_fn(|cx| {
+                let progress = write.as_mut().poll(cx);
+                writer.wake_reader();
+                progress
+            })
+            .await
+            .unwrap();
+            writer.finish(Ok(()));
         });
         let mut all = Vec::new();
         while let Some(chunk) = reader.read().await {
             let chunk = chunk.unwrap();
             assert!(chunk.len() <= 4);
             all.extend_from_slice(&chunk);
-            writer.wake_reader();
         }
         assert_eq!(all, b"0123456789");
         task.await.unwrap();

@@ -37,13 +37,14 @@ fn what_is_wrong_with_a_package_is_said_in_one_line() {
     manifest("syntax", "[[module]\n");
     manifest("fs", &format!("{module}{command}[fs]\n'/app' = 'missing'\n"));
 
+    let built = |name: &str| guest(name).to_str().unwrap().to_owned();
     let cases: [(&str, &[&str]); 10] = [
         (&path("nothing"), &["nothing"]),
         (&path("empty"), &["wasmer.toml", "hint: "]),
         (&path("no-module"), &["wasmer.toml:3", "source", "missing.wasm", "hint: "]),
         (&path("broken.wasm"), &["broken.wasm"]),
-        (guest("nostart").to_str().unwrap(), &["_start", "hint: "]),
-        (guest("noimport").to_str().unwrap(), &["import", "hint: "]),
+        (&built("nostart"), &["_start", "hint: "]),
+        (&built("noimport"), &["import", "hint: "]),
         (&path("dialect"), &["wasmer.toml:8", "dialect", "rfc-3875"]),
         (&path("runner"), &["wasmer.toml:7", "runner", "emscripten"]),
         (&path("syntax"), &["wasmer.toml:1"]),

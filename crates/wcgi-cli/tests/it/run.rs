@@ -52,7 +52,7 @@ annotations = { wasi = { env = ["WHICH=two"] } }
     for line in ["A=1=2", "WHICH=mine", "SCRIPT_NAME=/x", "PATH_INFO=/y", "QUERY_STRING=q", "REMOTE_ADDR=127.0.0.1"] {
         assert!(response.lines().any(|other| other == line), "{line}: {response}");
     }
-    assert!(response.contains(&format!("\nSERVER_PORT={}\n", 80)), "the host header has no port: {response}");
+    assert!(response.contains("\nSERVER_PORT=80\n"), "the Host header has no port: {response}");
     assert!(serving.get("/other").starts_with("HTTP/1.1 404"));
 
     let serving = Serving::start(&guest("count"), &["--max-body", "1KiB"]);
@@ -81,9 +81,9 @@ fn php_edited_through_mapdir_shows_on_the_next_request() {
     let mapdir = format!("/app:{}", app.path().display());
     fs::write(app.path().join("index.php"), "<?php echo 1 + 1, ' old';").unwrap();
     let serving = Serving::start(&root().join("examples/php"), &["--mapdir", &mapdir]);
-    assert!(serving.get("/").ends_with("2 old"));
+    assert!(serving.get("/").contains("2 old"));
     fs::write(app.path().join("index.php"), "<?php echo 2 + 2, ' new';").unwrap();
-    assert!(serving.get("/").ends_with("4 new"));
+    assert!(serving.get("/").contains("4 new"));
 }
 
 #[test]
