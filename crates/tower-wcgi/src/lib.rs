@@ -21,3 +21,18 @@ pub use future::{ResponseFuture, TryResponseFuture};
 pub use package::Access;
 pub use request::{RemoteUser, RequestId};
 pub use service::WcgiService;
+
+/// What takes more than the crate's front page to say.
+pub mod _docs {
+    #[doc = include_str!("../docs/limits.md")]
+    pub mod limits {}
+
+    #[doc = include_str!("../docs/meta-variables.md")]
+    pub mod meta_variables {}
+
+    #[doc = include_str!("../docs/failures.md")]
+    pub mod failures {}
+
+    #[doc = include_str!("../docs/security.md")]
+    pub mod security {}
+}
