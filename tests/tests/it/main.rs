@@ -7,3 +7,4 @@ mod packages;
 mod php;
 mod routing;
 mod streaming;
+mod webc;

@@ -36,7 +36,10 @@ pub(crate) fn build(size: PoolSize) -> Result<wasmtime::Engine, Error> {
                 reason = format!("{reason:#}"),
                 "no room for a pool of instances, allocating each by itself"
             );
-            wasmtime::Engine::new(&base())
+            let mut config = base();
+            // Grown as it is needed, with bounds checks in the code, where the pool reserves 4 GiB of addresses each.
+            config.memory_reservation(0).memory_guard_size(64 << 10).memory_reservation_for_growth(1 << 20);
+            wasmtime::Engine::new(&config)
                 .map_err(|source| Error::new(ErrorKind::Host, "cannot create the wasm engine").with_source(source))
         }
     }
@@ -45,7 +48,6 @@ pub(crate) fn build(size: PoolSize) -> Result<wasmtime::Engine, Error> {
 /// The largest table a module may have, in elements: php-cgi has 12,000.
 pub(crate) const MAX_TABLE_ELEMENTS: usize = 100_000;
 
-/// Settings that decide what code is compiled to are the same with and without a pool, so that both share the cache.
 fn base() -> Config {
     let mut config = Config::new();
     config

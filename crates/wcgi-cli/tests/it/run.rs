@@ -163,3 +163,19 @@ fn the_servers_environment_stays_outside() {
     let response = Serving::spawn(command).get("/");
     assert!(!response.contains("topsecret") && !response.contains("PATH=/"), "{response}");
 }
+
+/// A process that may map little: no room for the pool, and then each instance is allocated by itself.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_short_address_space_costs_the_pool_and_nothing_else() {
+    let wcgi = env!("CARGO_BIN_EXE_wcgi");
+    let mut command = std::process::Command::new("sh");
+    command.args(["-c", "ulimit -v 6000000 && exec \"$@\"", "sh", wcgi, "run", "--addr", "127.0.0.1:0"]);
+    command.arg("--cache-dir").arg(wcgi_tests::cache_dir()).arg(root().join("examples/php"));
+    let serving = Serving::spawn(command);
+    let line = serving.line("WARN");
+    assert!(line.contains("pool") && line.contains("reason="), "{line}");
+    for _ in 0..3 {
+        assert!(serving.get("/").contains("PHP 8.2.0"));
+    }
+}
