@@ -1,4 +1,5 @@
 //! What the tests share: where guests are, services and servers made of them, and requests in one line.
+#![expect(clippy::panic, reason = "a test that cannot go on")]
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -33,7 +34,8 @@ pub fn root() -> &'static Path {
 #[must_use]
 pub fn guest(name: &str) -> PathBuf {
     let built = root().join("target/guests");
-    let found = ["wasm", "wat"].map(|extension| built.join(name).with_extension(extension)).into_iter().find(|p| p.exists());
+    let found =
+        ["wasm", "wat"].map(|extension| built.join(name).with_extension(extension)).into_iter().find(|p| p.exists());
     found.unwrap_or_else(|| panic!("guest {name} is not built; `cargo xtask setup` does that"))
 }
 

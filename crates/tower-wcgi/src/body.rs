@@ -45,12 +45,7 @@ impl ResponseBody {
         Self(Content::Whole(Bytes::from_static(text.as_bytes())))
     }
 
-    pub(crate) fn script(
-        request_id: RequestId,
-        exchange: Exchange,
-        first: Bytes,
-        content_length: Option<u64>,
-    ) -> Self {
+    pub(crate) fn script(request_id: RequestId, exchange: Exchange, first: Bytes, content_length: Option<u64>) -> Self {
         if content_length == Some(0) {
             if !first.is_empty() {
                 log_excess(&request_id);
@@ -58,7 +53,13 @@ impl ResponseBody {
             exchange.let_go_on();
             return Self::empty();
         }
-        Self(Content::Script(Box::new(Streaming { request_id, exchange, first, remaining: content_length, failure: None })))
+        Self(Content::Script(Box::new(Streaming {
+            request_id,
+            exchange,
+            first,
+            remaining: content_length,
+            failure: None,
+        })))
     }
 }
 

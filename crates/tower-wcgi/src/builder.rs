@@ -4,6 +4,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::request::Parts;
+
+use crate::connection::{ConnectionInfo, Hook};
 use crate::engine::Engine;
 use crate::error::{Error, ErrorKind};
 use crate::exchange::Files;
@@ -29,6 +32,7 @@ use crate::service::{Inner, WcgiService};
 /// | [`server_port`](Self::server_port) | the scheme's | only for requests without a host |
 /// | [`server_software`](Self::server_software) | `tower-wcgi/` and the version | |
 /// | [`pass_authorization`](Self::pass_authorization) | no | credentials are for the layer that checks them |
+/// | [`connection_info`](Self::connection_info) | what the server left in the extensions | headers can be forged |
 ///
 /// ```no_run
 /// # use std::time::Duration;
@@ -59,6 +63,7 @@ pub struct WcgiBuilder {
     server_port: Option<u16>,
     server_software: Option<String>,
     pass_authorization: bool,
+    connection_info: Hook,
 }
 
 #[derive(Debug, Default, Clone, Copy)]
@@ -104,7 +109,7 @@ impl WcgiBuilder {
         self
     }
 
-    /// The URL path the service is mounted at, as `/wiki`: the SCRIPT_NAME of RFC 3875 §4.1.13. A request for another path
+    /// The URL path the service is mounted at, as `/wiki`: the `SCRIPT_NAME` of RFC 3875 §4.1.13. A request for another path
     /// is answered 404. Default: what axum's `nest_service` or `route_service` says, else the root.
     pub fn mount(mut self, prefix: impl Into<String>) -> Self {
         self.mount = Some(prefix.into());
@@ -138,19 +143,19 @@ impl WcgiBuilder {
         self
     }
 
-    /// SERVER_NAME for requests that do not name a host. Default: `localhost`.
+    /// `SERVER_NAME` for requests that do not name a host. Default: `localhost`.
     pub fn server_name(mut self, name: impl Into<String>) -> Self {
         self.server_name = Some(name.into());
         self
     }
 
-    /// SERVER_PORT for requests that do not name a host. Default: that of the scheme.
+    /// `SERVER_PORT` for requests that do not name a host. Default: that of the scheme.
     pub fn server_port(mut self, port: u16) -> Self {
         self.server_port = Some(port);
         self
     }
 
-    /// SERVER_SOFTWARE. Default: `tower-wcgi/` and this crate's version.
+    /// `SERVER_SOFTWARE`. Default: `tower-wcgi/` and this crate's version.
     pub fn server_software(mut self, name: impl Into<String>) -> Self {
         self.server_software = Some(name.into());
         self
@@ -160,6 +165,13 @@ impl WcgiBuilder {
     /// inserts a [`RemoteUser`](crate::RemoteUser) instead.
     pub fn pass_authorization(mut self, pass: bool) -> Self {
         self.pass_authorization = pass;
+        self
+    }
+
+    /// How the client's address and its use of TLS are found out: see [`TrustedProxies`](crate::TrustedProxies) for a
+    /// server behind proxies. Default: [`ConnectionInfo::of`].
+    pub fn connection_info(mut self, hook: impl Fn(&Parts) -> ConnectionInfo + Send + Sync + 'static) -> Self {
+        self.connection_info = Hook::new(hook);
         self
     }
 
@@ -208,6 +220,7 @@ impl WcgiBuilder {
             files: Arc::new(Files::new(mounts)),
             arguments: package.arguments.into(),
             settings,
+            connection_info: self.connection_info,
             mount,
             deadline: match self.deadline {
                 Deadline::Default => Some(Duration::from_secs(30)),

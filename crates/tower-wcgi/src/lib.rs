@@ -2,6 +2,7 @@
 
 mod body;
 mod builder;
+mod connection;
 mod engine;
 mod error;
 mod exchange;
@@ -15,11 +16,12 @@ mod stdio;
 
 pub use body::ResponseBody;
 pub use builder::WcgiBuilder;
+pub use connection::{ConnectionInfo, TrustedProxies};
 pub use engine::{Engine, EngineBuilder};
 pub use error::{Error, ErrorKind};
 pub use future::{ResponseFuture, TryResponseFuture};
 pub use package::Access;
-pub use request::{RemoteUser, RequestId};
+pub use request::{RemoteUser, RequestEnv, RequestId};
 pub use service::WcgiService;
 
 /// What takes more than the crate's front page to say.

@@ -1,13 +1,12 @@
 //! What the gateway takes from a request's extensions, and how it names a request in the log.
 
 use std::fmt;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use http::{Extensions, HeaderMap};
 
-/// The user an authentication layer has established; becomes REMOTE_USER and AUTH_TYPE (RFC 3875 §4.1.1, §4.1.11).
+/// The user an authentication layer has established; becomes `REMOTE_USER` and `AUTH_TYPE` (RFC 3875 §4.1.1, §4.1.11).
 ///
 /// A layer inserts it into the request's extensions:
 ///
@@ -32,6 +31,38 @@ impl RemoteUser {
 
     pub(crate) fn parts(&self) -> (&str, &str) {
         (&self.auth_type, &self.name)
+    }
+}
+
+/// Environment variables for one request, from a layer before the service.
+///
+/// ```
+/// # let mut request = http::Request::new(());
+/// request.extensions_mut().insert(tower_wcgi::RequestEnv::new().set("TENANT", "alice"));
+/// ```
+///
+/// They win over the package's and the builder's; what belongs to each request, like `QUERY_STRING`, cannot be set.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct RequestEnv(Vec<(String, String)>);
+
+impl RequestEnv {
+    /// No variables.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Sets a variable, over one of the same name.
+    #[must_use]
+    pub fn set(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        let name = name.into();
+        self.0.retain(|(set, _)| *set != name);
+        self.0.push((name, value.into()));
+        self
+    }
+
+    pub(crate) fn variables(&self) -> &[(String, String)] {
+        &self.0
     }
 }
 
@@ -65,7 +96,8 @@ impl RequestId {
             return id.clone();
         }
         let sent = headers.get("x-request-id").and_then(|value| value.to_str().ok());
-        match sent.filter(|id| (1..=MAX_SENT_ID).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_graphic())) {
+        match sent.filter(|id| (1..=MAX_SENT_ID).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_graphic()))
+        {
             Some(id) => Self::new(id),
             None => Self::generate(),
         }
@@ -76,15 +108,6 @@ impl fmt::Display for RequestId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }
-}
-
-/// The client's address, where the server has left it in the extensions: axum's `ConnectInfo`, or a plain [`SocketAddr`].
-pub(crate) fn remote_addr(extensions: &Extensions) -> Option<SocketAddr> {
-    #[cfg(feature = "axum")]
-    if let Some(axum::extract::ConnectInfo(address)) = extensions.get::<axum::extract::ConnectInfo<SocketAddr>>() {
-        return Some(*address);
-    }
-    extensions.get::<SocketAddr>().copied()
 }
 
 /// The target as the client sent it, before a router took a prefix off.

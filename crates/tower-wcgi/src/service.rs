@@ -1,5 +1,6 @@
 //! The service: one request in, one response out, along a straight line through the other modules.
 
+use std::borrow::Cow;
 use std::convert::Infallible;
 use std::path::Path;
 use std::pin::Pin;
@@ -16,12 +17,13 @@ use tower_service::Service;
 
 use crate::body::ResponseBody;
 use crate::builder::WcgiBuilder;
+use crate::connection::Hook;
 use crate::engine::Engine;
 use crate::error::{Error, ErrorKind};
-use crate::exchange::{Exchange, Files, Setup};
+use crate::exchange::{Exchange, Files, Lingering, Setup};
 use crate::future::{ResponseFuture, TryResponseFuture};
-use crate::gateway::{self, Head, HeadParser, Progress, ResponseHead, Target};
-use crate::request::{self, RemoteUser, RequestId};
+use crate::gateway::{self, Environ, Head, HeadParser, Progress, ResponseHead, Target};
+use crate::request::{self, RemoteUser, RequestEnv, RequestId};
 use crate::script::Script;
 use crate::stdio::{BoxBody, BoxError, Stdin, spool};
 
@@ -81,8 +83,7 @@ impl WcgiService {
         B::Error: Into<BoxError>,
     {
         let id = RequestId::of(request.extensions(), request.headers());
-        let response = Arc::clone(&self.0).respond(id, request.map(|body| Box::pin(AnyBody { body }) as BoxBody));
-        TryResponseFuture::new(response)
+        TryResponseFuture::new(Arc::clone(&self.0).respond(id, self.0.with_any_body(request)))
     }
 
     pub(crate) fn new(inner: Inner) -> Self {
@@ -107,7 +108,7 @@ where
     fn call(&mut self, request: Request<B>) -> ResponseFuture {
         let id = RequestId::of(request.extensions(), request.headers());
         let inner = Arc::clone(&self.0);
-        let request = request.map(|body| Box::pin(AnyBody { body }) as BoxBody);
+        let request = inner.with_any_body(request);
         ResponseFuture::new(async move {
             match inner.respond(id.clone(), request).await {
                 Ok(response) => response,
@@ -125,6 +126,7 @@ pub(crate) struct Inner {
     pub(crate) files: Arc<Files>,
     pub(crate) arguments: Arc<[String]>,
     pub(crate) settings: gateway::Settings,
+    pub(crate) connection_info: Hook,
     /// Where the service is mounted, if that was said: empty or `/prefix`.
     pub(crate) mount: Option<String>,
     pub(crate) deadline: Option<Duration>,
@@ -136,6 +138,17 @@ pub(crate) struct Inner {
 }
 
 impl Inner {
+    fn with_any_body<B>(&self, request: Request<B>) -> Request<BoxBody>
+    where
+        B: Body + Send + 'static,
+        B::Error: Into<BoxError>,
+    {
+        request.map(|body| {
+            let body: BoxBody = Box::pin(AnyBody { body });
+            if body.is_end_stream() { body } else { Box::pin(Lingering::new(body, self.engine.threads().clone())) }
+        })
+    }
+
     async fn respond(
         self: Arc<Self>,
         request_id: RequestId,
@@ -147,6 +160,8 @@ impl Inner {
         let mount = self.mount.clone().or_else(|| request::mount(&parts.extensions));
         let mut target = gateway::split(original.path(), parts.uri.path(), mount.as_deref())?;
         let mut uri = original;
+        let (remote_addr, https) = self.connection_info.of(&parts).parts();
+        let settings = self.settings_for(parts.extensions.get())?;
         let mut stdin = self.within(deadline, self.stdin(body)).await?;
         for _hop in 0..=MAX_LOCAL_REDIRECTS {
             let permit = self.within(deadline, self.engine.admit()).await?;
@@ -160,11 +175,11 @@ impl Inner {
                     uri: &uri,
                     target: &target,
                     content_length,
-                    remote_addr: request::remote_addr(&parts.extensions),
-                    https: None,
+                    remote_addr,
+                    https,
                     remote_user: remote_user.map(RemoteUser::parts),
                 },
-                &self.settings,
+                &settings,
             )?;
             let setup = Setup {
                 script: Arc::clone(&self.script),
@@ -198,6 +213,22 @@ impl Inner {
             ErrorKind::MalformedResponse,
             format!("the script redirected locally more than {MAX_LOCAL_REDIRECTS} times"),
         ))
+    }
+
+    /// The settings, with the variables of this one request among the constants.
+    fn settings_for(&self, env: Option<&RequestEnv>) -> Result<Cow<'_, gateway::Settings>, Error> {
+        let Some(env) = env else { return Ok(Cow::Borrowed(&self.settings)) };
+        let mut constants = Environ::default();
+        let kept = |name: &str| env.variables().iter().all(|(set, _)| set != name);
+        let mut merged = constants.push_all(&self.settings.constants, kept);
+        for (name, value) in env.variables().iter().filter(|(name, _)| !gateway::is_per_request(name)) {
+            merged = merged.and_then(|()| constants.push(name, value));
+        }
+        merged.map_err(|error| {
+            Error::new(ErrorKind::Host, "the request's extensions have what cannot be a variable").with_source(error)
+        })?;
+        let settings = gateway::Settings { constants, ..self.settings.clone() };
+        Ok(Cow::Owned(settings))
     }
 
     /// The request's body as the script will read it, and its length if there is one.

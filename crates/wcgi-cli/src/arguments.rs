@@ -165,7 +165,9 @@ mod tests {
 
     #[test]
     fn sizes() {
-        for (text, bytes) in [("0", 0), ("64", 64), ("64B", 64), ("2KiB", 2048), ("256MiB", 256 << 20), ("3GiB", 3 << 30)] {
+        for (text, bytes) in
+            [("0", 0), ("64", 64), ("64B", 64), ("2KiB", 2048), ("256MiB", 256 << 20), ("3GiB", 3 << 30)]
+        {
             assert_eq!(size(text), Ok(bytes), "{text}");
         }
         for text in ["", "MiB", "1.5GiB", "-1", "1 MiB", "1MB", "1mib", "99999999999999999999", "99999999999GiB"] {

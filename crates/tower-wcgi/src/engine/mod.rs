@@ -40,7 +40,6 @@ pub struct Engine(Arc<Inner>);
 
 impl Engine {
     /// A builder with every setting at its default.
-    #[must_use]
     pub fn builder() -> EngineBuilder {
         EngineBuilder::default()
     }

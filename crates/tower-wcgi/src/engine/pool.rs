@@ -85,7 +85,7 @@ fn pooling(size: PoolSize, pagemap_scan: bool) -> PoolingAllocationConfig {
 }
 
 const TABLES_PER_MODULE: u32 = 2;
-/// Of wasm frames; CPython and Ruby recurse deeply.
+/// Of wasm frames; `CPython` and Ruby recurse deeply.
 const WASM_STACK: usize = 2 << 20;
 /// What host calls need on top of the wasm frames below them.
 const HOST_STACK: usize = 1 << 20;

@@ -4,6 +4,7 @@
 //! what it spawns ends when its [`Exchange`] is dropped. Knows nothing of HTTP.
 
 mod files;
+mod linger;
 mod outcome;
 
 use std::pin::pin;
@@ -16,6 +17,7 @@ use wasmtime_wasi::WasiCtxBuilder;
 use wasmtime_wasi::p1::WasiP1Ctx;
 
 pub(crate) use files::Files;
+pub(crate) use linger::Lingering;
 
 use crate::engine::{Engine, Permit, Ticking};
 use crate::error::Error;
@@ -108,12 +110,8 @@ async fn run(engine: Engine, setup: Setup, permit: Permit, stdout: Writer) {
 async fn guest(engine: &Engine, setup: Setup, stdout: &Writer, stderr: &Stderr) -> Result<(), Error> {
     let Setup { script, files, arguments, environ, stdin, max_memory, .. } = setup;
     let view = if script.sees_files { Some(files.check_out(engine.threads()).await?) } else { None };
-    let mut wasi = WasiCtxBuilder::new()
-        .args(&arguments)
-        .stdin(stdin)
-        .stdout(stdout.clone())
-        .stderr(stderr.clone())
-        .build_p1();
+    let mut wasi =
+        WasiCtxBuilder::new().args(&arguments).stdin(stdin).stdout(stdout.clone()).stderr(stderr.clone()).build_p1();
     if let Some(view) = &view {
         view.mount(&mut wasi);
     }

@@ -113,10 +113,13 @@ fn load_file(engine: &wasmtime::Engine, path: &Path) -> wasmtime::Result<Module>
         wasmtime::bail!("its content does not match its name");
     }
     file.rewind()?;
+    #[expect(
+        unsafe_code,
+        reason = "loading a precompiled module is the one thing here that cannot be checked by types"
+    )]
     // SAFETY: the bytes are those a `Module::serialize` of this crate gave: the file's content matches the hash in its name,
     // only `store` makes such names, and the directory belongs to the user this process runs as. The file is never written
     // again once it has its name.
-    #[expect(unsafe_code, reason = "loading a precompiled module is the one thing here that cannot be checked by types")]
     unsafe {
         Module::deserialize_open_file(engine, file)
     }

@@ -53,7 +53,9 @@ fn environ_sizes_get(mut caller: Caller<'_, State>, count: u32, size: u32) -> wa
     let (Ok(variables), Ok(bytes)) = (u32::try_from(environ.len()), u32::try_from(environ.block().len())) else {
         return Ok(ERRNO_OVERFLOW);
     };
-    Ok(write(memory, count, &variables.to_le_bytes()).and_then(|()| write(memory, size, &bytes.to_le_bytes())).into_errno())
+    Ok(write(memory, count, &variables.to_le_bytes())
+        .and_then(|()| write(memory, size, &bytes.to_le_bytes()))
+        .into_errno())
 }
 
 fn environ_get(mut caller: Caller<'_, State>, pointers: u32, block: u32) -> wasmtime::Result<u32> {

@@ -1,4 +1,4 @@
-//! Bodies without a length, read whole so that CONTENT_LENGTH can be true (RFC 3875 §4.1.2).
+//! Bodies without a length, read whole so that `CONTENT_LENGTH` can be true (RFC 3875 §4.1.2).
 //!
 //! In: a body of unknown length. Out: the same bytes with their number, from memory when small, else from an unnamed
 //! temporary file. Never more than the limit.
@@ -26,9 +26,8 @@ pub(crate) async fn spool(mut body: BoxBody, limit: u64, threads: &Handle) -> Re
     let mut file: Option<std::fs::File> = None;
     let mut length = 0_u64;
     while let Some(frame) = poll_fn(|cx| body.as_mut().poll_frame(cx)).await {
-        let frame = frame.map_err(|error| {
-            Error::new(ErrorKind::MalformedRequest, "the request's body failed").with_source(error)
-        })?;
+        let frame = frame
+            .map_err(|error| Error::new(ErrorKind::MalformedRequest, "the request's body failed").with_source(error))?;
         let Ok(data) = frame.into_data() else { continue };
         length = length.saturating_add(data.len() as u64);
         if length > limit {
@@ -37,14 +36,17 @@ pub(crate) async fn spool(mut body: BoxBody, limit: u64, threads: &Handle) -> Re
         memory.extend_from_slice(&data);
         if memory.len() > MEMORY_BYTES {
             let chunk = memory.split().freeze();
-            file = Some(blocking(threads, move || {
-                let mut file = match file {
-                    Some(file) => file,
-                    None => tempfile::tempfile()?,
-                };
-                file.write_all(&chunk)?;
-                Ok(file)
-            }).await?);
+            file = Some(
+                blocking(threads, move || {
+                    let mut file = match file {
+                        Some(file) => file,
+                        None => tempfile::tempfile()?,
+                    };
+                    file.write_all(&chunk)?;
+                    Ok(file)
+                })
+                .await?,
+            );
         }
     }
     let tail = memory.freeze();

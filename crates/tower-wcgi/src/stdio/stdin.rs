@@ -24,7 +24,7 @@ pub(crate) type BoxBody = Pin<Box<dyn Body<Data = Bytes, Error = BoxError> + Sen
 pub(crate) struct Stdin(Arc<Mutex<State>>);
 
 impl Stdin {
-    /// Reads exactly `length` bytes from `body`: what CONTENT_LENGTH says is what there is (RFC 3875 §4.2).
+    /// Reads exactly `length` bytes from `body`: what `CONTENT_LENGTH` says is what there is (RFC 3875 §4.2).
     pub(crate) fn new(body: BoxBody, length: u64) -> Self {
         Self(Arc::new(Mutex::new(State { source: Source::Body(body), chunk: Bytes::new(), remaining: length })))
     }
@@ -72,7 +72,7 @@ impl InputStream for Stdin {
 struct State {
     source: Source,
     chunk: Bytes,
-    /// Bytes of CONTENT_LENGTH that have not come yet.
+    /// Bytes of `CONTENT_LENGTH` that have not come yet.
     remaining: u64,
 }
 

@@ -13,7 +13,10 @@ fn failure(arguments: &[&str]) -> String {
     let stderr = text(&output.stderr);
     assert_eq!(output.status.code(), Some(1), "{stderr}");
     assert!(output.stdout.is_empty());
-    assert!(!stderr.contains("panic") && !stderr.contains("RUST_BACKTRACE") && !stderr.contains("listening"), "{stderr}");
+    assert!(
+        !stderr.contains("panic") && !stderr.contains("RUST_BACKTRACE") && !stderr.contains("listening"),
+        "{stderr}"
+    );
     assert_eq!(stderr.lines().filter(|line| line.starts_with("error: ")).count(), 1, "{stderr}");
     stderr
 }

@@ -1,4 +1,5 @@
 //! The binary from outside, as a person or a program that starts it sees it.
+#![expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
 mod failures;
 mod process;

@@ -47,7 +47,8 @@ runner = "wcgi"
 annotations = { wasi = { env = ["WHICH=two"] } }
 "#;
     fs::write(dir.path().join("wasmer.toml"), manifest).unwrap();
-    let serving = Serving::start(dir.path(), &["--command", "two", "--env", "A=1=2", "--env", "WHICH=mine", "--mount", "/x"]);
+    let serving =
+        Serving::start(dir.path(), &["--command", "two", "--env", "A=1=2", "--env", "WHICH=mine", "--mount", "/x"]);
     let response = serving.get("/x/y?q");
     for line in ["A=1=2", "WHICH=mine", "SCRIPT_NAME=/x", "PATH_INFO=/y", "QUERY_STRING=q", "REMOTE_ADDR=127.0.0.1"] {
         assert!(response.lines().any(|other| other == line), "{line}: {response}");
