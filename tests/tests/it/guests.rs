@@ -42,6 +42,15 @@ async fn closeout() {
 }
 
 #[tokio::test]
+async fn complain() {
+    let service = service("complain");
+    assert_eq!(get(&service, "/?then=hello").await.text(), "Hello, World!\n");
+    for then in ["trap", "exit", "head"] {
+        assert_eq!(get(&service, &format!("/?then={then}")).await.status, StatusCode::BAD_GATEWAY, "{then}");
+    }
+}
+
+#[tokio::test]
 async fn count() {
     let service = service("count");
     let reply = post(&service, "/", vec![b'x'; 1_000_000]).await;
@@ -196,6 +205,21 @@ async fn random() {
 async fn raw() {
     let reply = get(&service("raw"), "/?Status:%20418%20I'm%20a%20teapot%0AX-A:%201%0A%0Atea").await;
     assert_eq!((reply.status.as_u16(), reply.header("x-a"), reply.text().as_str()), (418, "1", "tea"));
+}
+
+#[tokio::test]
+async fn redirect() {
+    let service = service("redirect");
+    let reply = post(&service, "/?to=/there%3Fx=1", "body").await;
+    assert_eq!(
+        ["REQUEST_METHOD", "PATH_INFO", "body"].map(|name| reply.variable(name).unwrap()),
+        ["GET", "/there", "0"]
+    );
+    let client = get(&service, "/?to=https://example.com/").await;
+    assert_eq!(
+        (client.status, client.header("location"), client.body.len()),
+        (StatusCode::FOUND, "https://example.com/", 0)
+    );
 }
 
 #[tokio::test]
