@@ -1,5 +1,6 @@
 //! The script's standard streams: request body → stdin, stdout → response, stderr → log. All bounded.
 
+mod file;
 mod pipe;
 mod spool;
 mod stderr;

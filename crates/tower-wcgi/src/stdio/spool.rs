@@ -4,14 +4,15 @@
 //! temporary file. Never more than the limit.
 
 use std::future::poll_fn;
-use std::io::{Read, Seek, Write};
+use std::io::Write;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use bytes::{Bytes, BytesMut};
 use http_body::{Body, Frame};
 use tokio::runtime::Handle;
 
+use super::file::{FileReader, PIECE_BYTES};
 use super::{BoxBody, BoxError};
 use crate::error::{Error, ErrorKind};
 
@@ -34,7 +35,7 @@ pub(crate) async fn spool(mut body: BoxBody, limit: u64, threads: &Handle) -> Re
             return Err(Error::new(ErrorKind::BodyTooLarge, format!("the request's body is over {limit} bytes")));
         }
         memory.extend_from_slice(&data);
-        if memory.len() > MEMORY_BYTES {
+        if memory.len() > PIECE_BYTES {
             let chunk = memory.split().freeze();
             file = Some(
                 blocking(threads, move || {
@@ -51,15 +52,14 @@ pub(crate) async fn spool(mut body: BoxBody, limit: u64, threads: &Handle) -> Re
     }
     let tail = memory.freeze();
     let body: BoxBody = match file {
-        None => Box::pin(Spooled { memory: tail, file: None, reading: None }),
+        None => Box::pin(Spooled { memory: tail, file: None }),
         Some(mut file) => {
             let file = blocking(threads, move || {
                 file.write_all(&tail)?;
-                file.rewind()?;
                 Ok(file)
             })
             .await?;
-            Box::pin(Spooled { memory: Bytes::new(), file: Some(file), reading: None })
+            Box::pin(Spooled { memory: Bytes::new(), file: Some(FileReader::new(file, 0..length, threads.clone())) })
         }
     };
     Ok((body, length))
@@ -68,8 +68,7 @@ pub(crate) async fn spool(mut body: BoxBody, limit: u64, threads: &Handle) -> Re
 /// A body that has been read before.
 struct Spooled {
     memory: Bytes,
-    file: Option<std::fs::File>,
-    reading: Option<tokio::task::JoinHandle<std::io::Result<(std::fs::File, Bytes)>>>,
+    file: Option<FileReader>,
 }
 
 impl Body for Spooled {
@@ -80,29 +79,10 @@ impl Body for Spooled {
         if !self.memory.is_empty() {
             return Poll::Ready(Some(Ok(Frame::data(std::mem::take(&mut self.memory)))));
         }
-        if let Some(file) = self.file.take() {
-            // Polled by the guest's own read, which is on the engine's threads.
-            self.reading = Some(tokio::task::spawn_blocking(move || read_chunk(file)));
-        }
-        let Some(reading) = &mut self.reading else { return Poll::Ready(None) };
-        let result = std::task::ready!(Pin::new(reading).poll(cx));
-        self.reading = None;
-        match result {
-            Ok(Ok((_, chunk))) if chunk.is_empty() => Poll::Ready(None),
-            Ok(Ok((file, chunk))) => {
-                self.file = Some(file);
-                Poll::Ready(Some(Ok(Frame::data(chunk))))
-            }
-            Ok(Err(error)) => Poll::Ready(Some(Err(error.into()))),
-            Err(error) => Poll::Ready(Some(Err(error.into()))),
-        }
+        let Some(file) = &mut self.file else { return Poll::Ready(None) };
+        let piece = ready!(file.poll_read(cx));
+        Poll::Ready(piece.map(|piece| piece.map(Frame::data).map_err(Into::into)))
     }
-}
-
-fn read_chunk(mut file: std::fs::File) -> std::io::Result<(std::fs::File, Bytes)> {
-    let mut chunk = Vec::with_capacity(MEMORY_BYTES);
-    Read::by_ref(&mut file).take(MEMORY_BYTES as u64).read_to_end(&mut chunk)?;
-    Ok((file, chunk.into()))
 }
 
 async fn blocking<T: Send + 'static>(
@@ -118,6 +98,3 @@ async fn blocking<T: Send + 'static>(
         Err(error) => Err(failed(error.into())),
     }
 }
-
-/// What is kept in memory, and the size of the pieces the file is written and read in.
-const MEMORY_BYTES: usize = 64 << 10;
