@@ -1,4 +1,4 @@
-//! The response's body: the rest of what the script writes, then how it ended.
+//! The response's body: the rest of what the script writes, then how it ended; or the file it sends.
 
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -6,9 +6,11 @@ use std::task::{Context, Poll, ready};
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 
+use crate::engine::Engine;
 use crate::error::{Error, ErrorKind};
 use crate::exchange::Exchange;
 use crate::request::RequestId;
+use crate::stdio::FileReader;
 
 /// The body of a response.
 ///
@@ -22,6 +24,15 @@ enum Content {
     /// These bytes and no more.
     Whole(Bytes),
     Script(Box<Streaming>),
+    File(Box<Sending>),
+}
+
+#[derive(Debug)]
+struct Sending {
+    request_id: RequestId,
+    file: FileReader,
+    /// Has the threads that read.
+    _engine: Engine,
 }
 
 #[derive(Debug)]
@@ -43,6 +54,10 @@ impl ResponseBody {
 
     pub(crate) fn text(text: &'static str) -> Self {
         Self(Content::Whole(Bytes::from_static(text.as_bytes())))
+    }
+
+    pub(crate) fn file(request_id: RequestId, file: FileReader, engine: Engine) -> Self {
+        Self(Content::File(Box::new(Sending { request_id, file, _engine: engine })))
     }
 
     pub(crate) fn script(request_id: RequestId, exchange: Exchange, first: Bytes, content_length: Option<u64>) -> Self {
@@ -72,6 +87,9 @@ impl Body for ResponseBody {
             Content::Whole(bytes) if bytes.is_empty() => return Poll::Ready(None),
             Content::Whole(bytes) => return Poll::Ready(Some(Ok(Frame::data(std::mem::take(bytes))))),
             Content::Script(streaming) => streaming,
+            Content::File(sending) => {
+                return sending.poll_piece(cx).map(|piece| piece.map(|piece| piece.map(Frame::data)));
+            }
         };
         let mut chunk = match ready!(streaming.poll_chunk(cx)) {
             Some(Ok(chunk)) => chunk,
@@ -103,6 +121,7 @@ impl Body for ResponseBody {
         match &self.0 {
             Content::Whole(bytes) => bytes.is_empty(),
             Content::Script(streaming) => streaming.known_length() == Some(0) && streaming.remaining.is_none(),
+            Content::File(sending) => sending.file.remaining() == 0,
         }
     }
 
@@ -113,6 +132,7 @@ impl Body for ResponseBody {
                 Some(length) => SizeHint::with_exact(length),
                 None => SizeHint::default(),
             },
+            Content::File(sending) => SizeHint::with_exact(sending.file.remaining()),
         }
     }
 }
@@ -139,6 +159,20 @@ impl Streaming {
     /// The length of the rest, if the script has ended well already.
     fn known_length(&self) -> Option<u64> {
         Some(self.first.len() as u64 + self.exchange.stdout.remaining()?)
+    }
+}
+
+impl Sending {
+    fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Error>>> {
+        let piece = ready!(self.file.poll_read(cx));
+        Poll::Ready(piece.map(|piece| {
+            piece.map_err(|source| {
+                let request_id = &self.request_id;
+                let error = Error::new(ErrorKind::Host, "cannot read the file that the script sends");
+                tracing::error!(%request_id, reason = error.kind().as_str(), detail = %source, "{error}");
+                error.with_source(source)
+            })
+        }))
     }
 }
 

@@ -13,6 +13,7 @@ use crate::exchange::Files;
 use crate::gateway::{self, Environ};
 use crate::package::{self, Access, Mount, Package};
 use crate::script::Script;
+use crate::sendfile::SendFile;
 use crate::service::{Inner, WcgiService};
 
 /// Settings of a [`WcgiService`]. Limits of the engine are set on [`Engine::builder`].
@@ -33,6 +34,7 @@ use crate::service::{Inner, WcgiService};
 /// | [`server_software`](Self::server_software) | `tower-wcgi/` and the version | |
 /// | [`pass_authorization`](Self::pass_authorization) | no | credentials are for the layer that checks them |
 /// | [`connection_info`](Self::connection_info) | what the server left in the extensions | headers can be forged |
+/// | [`x_sendfile`](Self::x_sendfile) | off | a script that repeats what users send could be made to disclose files |
 ///
 /// ```no_run
 /// # use std::time::Duration;
@@ -64,6 +66,7 @@ pub struct WcgiBuilder {
     server_software: Option<String>,
     pass_authorization: bool,
     connection_info: Hook,
+    x_sendfile: bool,
 }
 
 #[derive(Debug, Default, Clone, Copy)]
@@ -175,6 +178,38 @@ impl WcgiBuilder {
         self
     }
 
+    /// Lets the script answer with a file: a response head with `X-Sendfile: /guest/path` becomes a response with that file
+    /// from one of the [mounts](Self::map_dir), streamed without the script: its instance is free as soon as it ends.
+    ///
+    /// The field itself is taken out. The script's status and other fields stay, its `Content-Length` and what it writes
+    /// after the head do not count. A response of status 200 gets `ETag` and `Last-Modified`, if the script gave none, and
+    /// answers `If-None-Match`, `If-Modified-Since`, `If-Match`, `If-Unmodified-Since`, `If-Range` and `Range` with one range
+    /// (RFC 9110 §13, §14). The [deadline](Self::deadline) ends the script, not the file's way to the client.
+    ///
+    /// The path is absolute, as the script would open it, and not percent-decoded. It is looked up in the mount with the
+    /// longest guest path it is below, never in the private `/tmp`; neither `..` nor a symbolic link leads out of that mount.
+    /// What is missing there, or is no regular file, is answered 502, and the reason is in the log.
+    ///
+    /// Default: off, as a script that was not written for it, and repeats in its headers what users send, could be made to
+    /// disclose its own files. Then `X-Sendfile` is a field like any other and goes to the client; a proxy in front may be
+    /// waiting for it.
+    ///
+    /// ```no_run
+    /// # use tower_wcgi::{Access, WcgiService};
+    /// # fn main() -> Result<(), tower_wcgi::Error> {
+    /// // <?php header('X-Sendfile: /private/report.pdf'); header('Content-Type: application/pdf');
+    /// let shop = WcgiService::builder()
+    ///     .package("shop/")
+    ///     .map_dir("/private", "/var/lib/shop/private", Access::ReadOnly)
+    ///     .x_sendfile(true)
+    ///     .build()?;
+    /// # Ok(()) }
+    /// ```
+    pub fn x_sendfile(mut self, allow: bool) -> Self {
+        self.x_sendfile = allow;
+        self
+    }
+
     /// Opens the package, compiles its module or takes it from the cache, and checks that it can run.
     ///
     /// Takes seconds for a large module that is compiled for the first time.
@@ -217,6 +252,7 @@ impl WcgiBuilder {
         Ok(WcgiService::new(Inner {
             engine,
             script: Arc::new(script),
+            send_file: self.x_sendfile.then(|| Arc::new(SendFile::new(mounts.clone()))),
             files: Arc::new(Files::new(mounts)),
             arguments: package.arguments.into(),
             settings,

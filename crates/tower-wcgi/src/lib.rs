@@ -11,6 +11,7 @@ mod gateway;
 mod package;
 mod request;
 mod script;
+mod sendfile;
 mod service;
 mod stdio;
 

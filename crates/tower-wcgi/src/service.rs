@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::convert::Infallible;
+use std::fs::File;
 use std::path::Path;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -10,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use bytes::{Buf, Bytes};
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER};
-use http::{HeaderValue, Method, Request, Response, StatusCode, Uri};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri};
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 use tower_service::Service;
@@ -25,7 +26,8 @@ use crate::future::{ResponseFuture, TryResponseFuture};
 use crate::gateway::{self, Environ, Head, HeadParser, Progress, ResponseHead, Target};
 use crate::request::{self, RemoteUser, RequestEnv, RequestId};
 use crate::script::Script;
-use crate::stdio::{BoxBody, BoxError, Stdin, spool};
+use crate::sendfile::{self, SendFile};
+use crate::stdio::{BoxBody, BoxError, FileReader, Stdin, spool};
 
 /// Answers HTTP requests with a CGI program compiled to WebAssembly, one fresh isolated instance per request.
 ///
@@ -124,6 +126,8 @@ pub(crate) struct Inner {
     pub(crate) engine: Engine,
     pub(crate) script: Arc<Script>,
     pub(crate) files: Arc<Files>,
+    /// Where scripts that answer with `X-Sendfile` have the file from, if that is allowed.
+    pub(crate) send_file: Option<Arc<SendFile>>,
     pub(crate) arguments: Arc<[String]>,
     pub(crate) settings: gateway::Settings,
     pub(crate) connection_info: Hook,
@@ -194,7 +198,15 @@ impl Inner {
             };
             let mut exchange = Exchange::start(&self.engine, setup, permit);
             match read_head(&mut exchange).await? {
-                (Head::Response(head), rest) => {
+                (Head::Response(mut head), rest) => {
+                    if let Some(send_file) = &self.send_file
+                        && let Some(path) = sendfile::take(&mut head.headers)?
+                        && head.has_body
+                    {
+                        exchange.let_go_on();
+                        let opened = self.open(send_file, path).await?;
+                        return Ok(self.file_response(request_id, &parts.method, &parts.headers, head, opened));
+                    }
                     let is_head = parts.method == Method::HEAD;
                     return Ok(response(request_id, head, is_head, rest, exchange));
                 }
@@ -248,6 +260,33 @@ impl Inner {
                 (body, length) => Ok((Stdin::new(body, length), Some(length))),
             },
         }
+    }
+
+    /// Opens the file that a script sends.
+    async fn open(&self, send_file: &Arc<SendFile>, path: String) -> Result<(File, sendfile::Facts), Error> {
+        let send_file = Arc::clone(send_file);
+        let opening = self.engine.threads().spawn_blocking(move || send_file.open(&path));
+        opening.await.unwrap_or_else(|error| {
+            Err(Error::new(ErrorKind::Host, "cannot open the file that the script sends").with_source(error))
+        })
+    }
+
+    fn file_response(
+        &self,
+        request_id: RequestId,
+        method: &Method,
+        asked: &HeaderMap,
+        head: ResponseHead,
+        (file, facts): (File, sendfile::Facts),
+    ) -> Response<ResponseBody> {
+        let mut headers = head.headers;
+        let plan = sendfile::plan(method, asked, head.status, &facts, &mut headers);
+        let reader = FileReader::new(file, plan.part, self.engine.threads().clone());
+        let mut response = Response::new(ResponseBody::file(request_id.clone(), reader, self.engine.clone()));
+        *response.status_mut() = plan.status;
+        *response.headers_mut() = headers;
+        response.extensions_mut().insert(request_id);
+        response
     }
 
     /// `future`, unless the deadline comes first.

@@ -23,12 +23,24 @@ const WORLD: &[&str] = &["std::fs", "std::thread", "std::time"];
 const LAYERS: &[Layer] = &[
     Layer {
         name: "service",
-        uses: &["body", "builder", "engine", "error", "exchange", "future", "gateway", "request", "script", "stdio"],
+        uses: &[
+            "body", "builder", "engine", "error", "exchange", "future", "gateway", "request", "script", "sendfile",
+            "stdio",
+        ],
         never: &[WASM],
     },
     Layer {
         name: "builder",
-        uses: &["engine", "error", "exchange::Files", "gateway", "package", "script::Script", "service"],
+        uses: &[
+            "engine",
+            "error",
+            "exchange::Files",
+            "gateway",
+            "package",
+            "script::Script",
+            "sendfile::SendFile",
+            "service",
+        ],
         never: &[WASM, RUNTIME],
     },
     Layer { name: "request", uses: &[], never: &[WASM, RUNTIME] },
@@ -46,9 +58,19 @@ const LAYERS: &[Layer] = &[
         uses: &["engine", "error", "gateway::Environ", "package", "request::RequestId", "script", "stdio"],
         never: &[HTTP],
     },
+    Layer {
+        name: "sendfile",
+        uses: &["error", "package::Mount"],
+        never: &[WASM, RUNTIME, &["http_body", "tower_service", "axum"]],
+    },
     // A guest's read polls the request's body itself: one more channel between them would only add a place to wait.
     Layer { name: "stdio", uses: &["error", "request::RequestId"], never: &[&["http", "tower_service", "axum"]] },
-    Layer { name: "body", uses: &["error", "exchange", "request"], never: &[WASM, RUNTIME] },
+    // The engine only to keep its threads while they read a file.
+    Layer {
+        name: "body",
+        uses: &["engine::Engine", "error", "exchange", "request", "stdio::FileReader"],
+        never: &[WASM, RUNTIME],
+    },
     Layer { name: "future", uses: &["body", "error"], never: &[WASM, RUNTIME] },
     Layer { name: "package", uses: &["error"], never: &[HTTP, WASM, RUNTIME] },
     Layer { name: "error", uses: &[], never: &[WASM, RUNTIME] },

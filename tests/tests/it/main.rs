@@ -8,6 +8,7 @@ mod mounts;
 mod packages;
 mod php;
 mod routing;
+mod sendfile;
 mod soak;
 mod streaming;
 mod webc;

@@ -1,7 +1,7 @@
 //! A part of a file, read in pieces on threads that may block.
 //!
 //! In: an open file and which of its bytes. Out: exactly those bytes, one piece in memory at a time, or an error. It must
-//! not know what they are for: spooled request bodies are read by this.
+//! not know what they are for: spooled request bodies and files that a script sends are both read by this.
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
@@ -27,6 +27,11 @@ impl FileReader {
     /// The bytes `part` of `file`. `threads` is the runtime whose blocking threads read them; it must outlive this.
     pub(crate) fn new(file: File, part: Range<u64>, threads: Handle) -> Self {
         Self { file: Arc::new(file), part, reading: None, threads }
+    }
+
+    /// How many bytes are still to come.
+    pub(crate) fn remaining(&self) -> u64 {
+        self.part.end.saturating_sub(self.part.start)
     }
 
     /// The next piece, never an empty one.
@@ -93,6 +98,7 @@ mod tests {
                 let piece = piece.unwrap();
                 assert!(!piece.is_empty() && piece.len() <= PIECE_BYTES);
                 read.extend_from_slice(&piece);
+                assert_eq!(reader.remaining(), (end - start - read.len()) as u64);
             }
             assert!(read == content[start..end], "{start}..{end}");
         }

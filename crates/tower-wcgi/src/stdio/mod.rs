@@ -6,6 +6,7 @@ mod spool;
 mod stderr;
 mod stdin;
 
+pub(crate) use file::FileReader;
 pub(crate) use pipe::{Reader, Writer, pipe};
 pub(crate) use spool::spool;
 pub(crate) use stderr::Stderr;

@@ -1,0 +1,246 @@
+//! `X-Sendfile`: a script names a file, and the file is the response's body.
+//!
+//! In: a script's response head, and the mounts of the service. Out: the file, open, or why it may not be sent; then, from
+//! [`plan`], which part of it. A path is resolved in the mounts and nowhere else, as the script's own would be. It must not
+//! know wasm, tokio, or how the bytes reach the client.
+
+mod plan;
+#[cfg(test)]
+mod tests_plan;
+
+use std::fs::File;
+use std::time::SystemTime;
+
+use cap_std::ambient_authority;
+use cap_std::fs::{Dir, OpenOptions};
+use http::{HeaderMap, HeaderName};
+
+pub(crate) use plan::{Facts, plan};
+
+use crate::error::{Error, ErrorKind};
+use crate::package::Mount;
+
+/// The files a service may send.
+#[derive(Debug)]
+pub(crate) struct SendFile {
+    /// Longest guest path first.
+    mounts: Vec<Mount>,
+}
+
+impl SendFile {
+    pub(crate) fn new(mounts: Vec<Mount>) -> Self {
+        Self { mounts }
+    }
+
+    /// Opens what a script calls `path`. Blocks for as long as the file system does.
+    ///
+    /// The mount is opened anew, as a deployment may have swapped it, and the path below it by the kernel or, where that
+    /// cannot, by cap-std step by step: there is no moment between check and use.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::MalformedResponse`] when there is no such regular file in a mount, [`ErrorKind::Host`] when the mount
+    /// itself cannot be opened.
+    pub(crate) fn open(&self, path: &str) -> Result<(File, Facts), Error> {
+        let (mount, below) = self.resolve(path).ok_or_else(|| refused(path, "is in no mount"))?;
+        let dir = Dir::open_ambient_dir(&mount.host, ambient_authority()).map_err(|error| {
+            let Mount { guest, host, .. } = mount;
+            Error::new(ErrorKind::Host, format!("cannot open {} for the mount {guest}", host.display()))
+                .with_source(error)
+        })?;
+        let cannot = |error: std::io::Error| refused(path, "cannot be opened").with_source(error);
+        let file = dir.open_with(below, &options()).map_err(cannot)?.into_std();
+        let metadata = file.metadata().map_err(cannot)?;
+        if !metadata.is_file() {
+            return Err(refused(path, "is not a regular file"));
+        }
+        let facts = Facts { length: metadata.len(), modified: metadata.modified().ok(), now: SystemTime::now() };
+        Ok((file, facts))
+    }
+
+    /// The mount that holds `path`, and the path below it. `..` is left in: it is for the directories that are there to say
+    /// where it leads, and the mount is not left by it.
+    fn resolve(&self, path: &str) -> Option<(&Mount, String)> {
+        let segments = path.strip_prefix('/')?.split('/').filter(|segment| !matches!(*segment, "" | "."));
+        let path: String = segments.flat_map(|segment| ["/", segment]).collect();
+        let (mount, rest) = self.mounts.iter().find_map(|mount| Some((mount, below(&mount.guest, &path)?)))?;
+        // The script's own /tmp lies over what is there on the host.
+        if mount.guest == "/" && below("/tmp", &path).is_some() {
+            return None;
+        }
+        Some((mount, rest.trim_start_matches('/').to_owned()))
+    }
+}
+
+/// Takes the field out of a script's response head.
+///
+/// # Errors
+///
+/// [`ErrorKind::MalformedResponse`] when it is there twice, or is not UTF-8, as paths of a script are.
+pub(crate) fn take(headers: &mut HeaderMap) -> Result<Option<String>, Error> {
+    let mut values = headers.get_all(&FIELD).iter();
+    let Some(value) = values.next() else { return Ok(None) };
+    if values.next().is_some() {
+        return Err(Error::new(ErrorKind::MalformedResponse, "the response head has several X-Sendfile fields"));
+    }
+    let path = std::str::from_utf8(value.as_bytes()).map(str::to_owned).map_err(|error| {
+        Error::new(ErrorKind::MalformedResponse, "the script's X-Sendfile is not UTF-8").with_source(error)
+    })?;
+    headers.remove(&FIELD);
+    Ok(Some(path))
+}
+
+/// What of `path` comes after `guest`, if it is there or below.
+fn below<'a>(guest: &str, path: &'a str) -> Option<&'a str> {
+    let rest = path.strip_prefix(guest.trim_end_matches('/'))?;
+    (rest.is_empty() || rest.starts_with('/')).then_some(rest)
+}
+
+fn options() -> OpenOptions {
+    let mut options = OpenOptions::new();
+    options.read(true);
+    #[cfg(unix)]
+    {
+        use cap_std::fs::OpenOptionsExt;
+        use rustix::fs::OFlags;
+        // Opening a FIFO would wait for a writer, and a terminal would become this process's own.
+        options.custom_flags((OFlags::NONBLOCK | OFlags::NOCTTY).bits().cast_signed());
+    }
+    options
+}
+
+/// For the log alone: the client sees a status.
+fn refused(path: &str, why: &str) -> Error {
+    Error::new(ErrorKind::MalformedResponse, format!("the script's X-Sendfile {path:?} {why}"))
+}
+
+const FIELD: HeaderName = HeaderName::from_static("x-sendfile");
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::path::Path;
+
+    use super::*;
+    use crate::package::{Access, overlay};
+
+    fn mounts(mounts: &[(&str, &Path)]) -> SendFile {
+        let mount = |&(guest, host): &(&str, &Path)| Mount {
+            guest: guest.to_owned(),
+            host: host.to_owned(),
+            access: Access::ReadOnly,
+        };
+        SendFile::new(overlay(Vec::new(), mounts.iter().map(mount).collect()))
+    }
+
+    #[test]
+    fn the_longest_guest_path_wins() {
+        let at = Path::new("");
+        let files = mounts(&[("/", at), ("/d", at), ("/d/e", at), ("/tmp/shared", at)]);
+        for (path, expected) in [
+            ("/d/a", Some(("/d", "a"))),
+            ("/d/e/a", Some(("/d/e", "a"))),
+            ("/d/./e//a", Some(("/d/e", "a"))),
+            ("/d/e/../a", Some(("/d/e", "../a"))),
+            ("/d/ea", Some(("/d", "ea"))),
+            ("/da", Some(("/", "da"))),
+            ("/d", Some(("/d", ""))),
+            ("/", Some(("/", ""))),
+            ("//x", Some(("/", "x"))),
+            ("/tmp/shared/a", Some(("/tmp/shared", "a"))),
+            ("/tmpfile", Some(("/", "tmpfile"))),
+            ("/tmp/a", None),
+            ("/tmp", None),
+            ("/./tmp/a", None),
+            ("d/a", None),
+            ("", None),
+        ] {
+            let resolved = files.resolve(path);
+            let resolved = resolved.as_ref().map(|(mount, below)| (mount.guest.as_str(), below.as_str()));
+            assert_eq!(resolved, expected, "{path}");
+        }
+        assert!(mounts(&[("/d", at)]).resolve("/e").is_none());
+        assert_eq!(mounts(&[("/tmp", at), ("/", at)]).resolve("/tmp/a").unwrap().0.guest, "/tmp");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn only_regular_files_and_without_waiting() {
+        use rustix::fs::{CWD, Mode, mkfifoat};
+        let dir = tempfile::tempdir().unwrap();
+        mkfifoat(CWD, dir.path().join("fifo"), Mode::RUSR | Mode::WUSR).unwrap();
+        fs::create_dir(dir.path().join("sub")).unwrap();
+        let _socket = std::os::unix::net::UnixListener::bind(dir.path().join("socket")).unwrap();
+        fs::write(dir.path().join("a"), "content").unwrap();
+        let files = mounts(&[("/d", dir.path()), ("/dev", Path::new("/dev"))]);
+        for path in ["/d/fifo", "/d/sub", "/d/sub/", "/d", "/d/socket", "/d/missing", "/dev/null", "/dev/zero", "/e"] {
+            let error = files.open(path).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::MalformedResponse, "{path}");
+        }
+        let (_, facts) = files.open("/d/sub/../a").unwrap();
+        assert_eq!(facts.length, 7);
+    }
+
+    /// Whatever is swapped in between, what was opened is what is below the mount, or nothing is.
+    #[cfg(unix)]
+    #[test]
+    fn a_link_that_comes_and_goes_leads_nowhere() {
+        use std::io::Read;
+        use std::os::unix::fs::symlink;
+        let (dir, outside) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        fs::write(outside.path().join("a"), "secret").unwrap();
+        fs::create_dir(dir.path().join("real")).unwrap();
+        fs::write(dir.path().join("real/a"), "public").unwrap();
+        symlink(outside.path(), dir.path().join("link")).unwrap();
+        let files = mounts(&[("/d", dir.path())]);
+        let done = std::sync::atomic::AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                let [real, link, at] = ["real", "link", "at"].map(|name| dir.path().join(name));
+                while !done.load(std::sync::atomic::Ordering::Relaxed) {
+                    for name in [&real, &link] {
+                        fs::rename(name, &at).unwrap();
+                        fs::rename(&at, name).unwrap();
+                    }
+                }
+            });
+            let (mut opened, mut refused) = (0, 0);
+            while opened < 100 || refused < 100 {
+                if let Ok((mut file, _)) = files.open("/d/at/a") {
+                    opened += 1;
+                    let mut content = String::new();
+                    file.read_to_string(&mut content).unwrap();
+                    assert_eq!(content, "public");
+                } else {
+                    refused += 1;
+                }
+            }
+            done.store(true, std::sync::atomic::Ordering::Relaxed);
+        });
+    }
+
+    #[test]
+    fn a_mount_that_is_gone_is_the_hosts_fault() {
+        let dir = tempfile::tempdir().unwrap();
+        let error = mounts(&[("/d", &dir.path().join("gone"))]).open("/d/a").unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Host);
+    }
+
+    #[test]
+    fn the_field_is_taken_out() {
+        let field = |values: &[&'static [u8]]| {
+            let mut headers = HeaderMap::new();
+            for value in values {
+                headers.append(&FIELD, http::HeaderValue::from_bytes(value).unwrap());
+            }
+            let taken = take(&mut headers);
+            assert!(taken.is_err() || headers.is_empty());
+            taken.map_err(|error| error.kind())
+        };
+        assert_eq!(field(&[]), Ok(None));
+        assert_eq!(field(&["/größe".as_bytes()]), Ok(Some("/größe".to_owned())));
+        assert_eq!(field(&[b""]), Ok(Some(String::new())));
+        assert_eq!(field(&[b"/a", b"/a"]), Err(ErrorKind::MalformedResponse));
+        assert_eq!(field(&[b"/\xff"]), Err(ErrorKind::MalformedResponse));
+    }
+}
