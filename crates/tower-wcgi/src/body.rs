@@ -94,9 +94,8 @@ impl Body for ResponseBody {
         let mut chunk = match ready!(streaming.poll_chunk(cx)) {
             Some(Ok(chunk)) => chunk,
             end => {
-                let short = streaming.remaining.filter(|_| end.is_none()).map(|bytes| too_short(streaming, bytes));
                 self.0 = Content::Whole(Bytes::new());
-                return Poll::Ready(end.or(short.map(Err)).map(|result| result.map(Frame::data)));
+                return Poll::Ready(end.map(|result| result.map(Frame::data)));
             }
         };
         if let Some(remaining) = &mut streaming.remaining {
@@ -145,15 +144,18 @@ impl Streaming {
         if let Some(error) = self.failure.take() {
             return Poll::Ready(Some(Err(error)));
         }
-        match ready!(self.exchange.stdout.poll_read(cx)) {
-            Some(Err(error)) => {
-                // A server that gets an error drops what it has not sent. Waiting once makes it send that first.
-                self.failure = Some(error);
-                cx.waker().wake_by_ref();
-                Poll::Pending
-            }
-            chunk => Poll::Ready(chunk),
-        }
+        let failure = match ready!(self.exchange.stdout.poll_read(cx)) {
+            Some(Err(error)) => error,
+            None if self.remaining.is_some() => self.exchange.logged(Error::new(
+                ErrorKind::MalformedResponse,
+                "the script's output ended before its Content-Length",
+            )),
+            chunk => return Poll::Ready(chunk),
+        };
+        // A server that gets an error drops what it has not sent. Waiting once makes it send that first.
+        self.failure = Some(failure);
+        cx.waker().wake_by_ref();
+        Poll::Pending
     }
 
     /// The length of the rest, if the script has ended well already.
@@ -174,16 +176,6 @@ impl Sending {
             })
         }))
     }
-}
-
-fn too_short(streaming: &Streaming, missing: u64) -> Error {
-    let request_id = &streaming.request_id;
-    let error = Error::new(
-        ErrorKind::MalformedResponse,
-        format!("the script's output ended {missing} bytes before its Content-Length"),
-    );
-    tracing::warn!(%request_id, reason = error.kind().as_str(), "{error}");
-    error
 }
 
 fn log_excess(request_id: &RequestId) {

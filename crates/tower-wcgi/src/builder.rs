@@ -261,7 +261,8 @@ impl WcgiBuilder {
             deadline: match self.deadline {
                 Deadline::Default => Some(Duration::from_secs(30)),
                 Deadline::None => None,
-                Deadline::After(deadline) => Some(deadline),
+                // What the clock cannot count to is as good as none, and must not overflow it.
+                Deadline::After(deadline) => Some(deadline.min(LONGEST_DEADLINE)),
             },
             max_body: self.max_body.unwrap_or(64 << 20),
             max_memory,
@@ -315,3 +316,6 @@ fn normal_mount(prefix: &str) -> Result<String, Error> {
 fn setting(message: impl Into<std::borrow::Cow<'static, str>>) -> Error {
     Error::new(ErrorKind::Package, message)
 }
+
+/// A century.
+const LONGEST_DEADLINE: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);

@@ -88,7 +88,7 @@ impl ErrorKind {
 
 impl Error {
     pub(crate) fn new(kind: ErrorKind, message: impl Into<Cow<'static, str>>) -> Self {
-        Self(Box::new(Inner { kind, message: message.into(), hint: None, source: None }))
+        Self(Box::new(Inner { kind, message: message.into(), hint: None, source: None, logged: false }))
     }
 
     pub(crate) fn with_source(mut self, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
@@ -99,6 +99,26 @@ impl Error {
     pub(crate) fn with_hint(mut self, hint: impl Into<Cow<'static, str>>) -> Self {
         self.0.hint = Some(hint.into());
         self
+    }
+
+    /// Says that the log has it, so that nobody logs it again.
+    pub(crate) fn into_logged(mut self) -> Self {
+        self.0.logged = true;
+        self
+    }
+
+    pub(crate) fn is_logged(&self) -> bool {
+        self.0.logged
+    }
+
+    /// The sources, outermost first.
+    pub(crate) fn causes(&self) -> impl Iterator<Item = &(dyn StdError + 'static)> {
+        let mut next = self.source();
+        std::iter::from_fn(move || {
+            let cause = next?;
+            next = cause.source();
+            Some(cause)
+        })
     }
 
     /// What went wrong, as a kind to decide by.
@@ -147,7 +167,7 @@ impl fmt::Display for Error {
 
 impl fmt::Debug for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Inner { kind, message, hint, source } = &*self.0;
+        let Inner { kind, message, hint, source, logged: _ } = &*self.0;
         let mut f = f.debug_struct("Error");
         f.field("kind", kind).field("message", message);
         if let Some(hint) = hint {
@@ -171,4 +191,5 @@ struct Inner {
     message: Cow<'static, str>,
     hint: Option<Cow<'static, str>>,
     source: Option<Box<dyn StdError + Send + Sync>>,
+    logged: bool,
 }

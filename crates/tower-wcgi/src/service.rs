@@ -10,7 +10,7 @@ use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
 use bytes::{Buf, Bytes};
-use http::header::{CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER};
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE, EXPECT, RETRY_AFTER};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri};
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
@@ -147,9 +147,13 @@ impl Inner {
         B: Body + Send + 'static,
         B::Error: Into<BoxError>,
     {
+        let awaited = request.headers().contains_key(EXPECT);
         request.map(|body| {
             let body: BoxBody = Box::pin(AnyBody { body });
-            if body.is_end_stream() { body } else { Box::pin(Lingering::new(body, self.engine.threads().clone())) }
+            if body.is_end_stream() {
+                return body;
+            }
+            Box::pin(Lingering::new(body, awaited, self.engine.threads().clone()))
         })
     }
 
@@ -158,7 +162,7 @@ impl Inner {
         request_id: RequestId,
         request: Request<BoxBody>,
     ) -> Result<Response<ResponseBody>, Error> {
-        let deadline = self.deadline.map(|deadline| Instant::now() + deadline);
+        let start = Instant::now();
         let (mut parts, body) = request.into_parts();
         let original = request::original_uri(&parts.extensions).unwrap_or(&parts.uri).clone();
         let mount = self.mount.clone().or_else(|| request::mount(&parts.extensions));
@@ -166,9 +170,9 @@ impl Inner {
         let mut uri = original;
         let (remote_addr, https) = self.connection_info.of(&parts).parts();
         let settings = self.settings_for(parts.extensions.get())?;
-        let mut stdin = self.within(deadline, self.stdin(body)).await?;
+        let mut stdin = self.within(start, self.stdin(body)).await?;
         for _hop in 0..=MAX_LOCAL_REDIRECTS {
-            let permit = self.within(deadline, self.engine.admit()).await?;
+            let permit = self.within(start, self.engine.admit()).await?;
             let (stdin, content_length) = std::mem::replace(&mut stdin, (Stdin::empty(), None));
             let remote_user = parts.extensions.get::<RemoteUser>();
             let environ = gateway::environ(
@@ -192,12 +196,13 @@ impl Inner {
                 environ,
                 stdin,
                 request_id: request_id.clone(),
-                deadline,
+                start,
+                deadline: self.deadline,
                 max_memory: self.max_memory,
                 response_buffer: self.response_buffer,
             };
             let mut exchange = Exchange::start(&self.engine, setup, permit);
-            match read_head(&mut exchange).await? {
+            match read_head(&mut exchange).await.map_err(|error| exchange.logged(error))? {
                 (Head::Response(mut head), rest) => {
                     if let Some(send_file) = &self.send_file
                         && let Some(path) = sendfile::take(&mut head.headers)?
@@ -290,19 +295,17 @@ impl Inner {
     }
 
     /// `future`, unless the deadline comes first.
-    async fn within<T>(
-        &self,
-        deadline: Option<Instant>,
-        future: impl Future<Output = Result<T, Error>>,
-    ) -> Result<T, Error> {
-        let Some(deadline) = deadline else { return future.await };
+    async fn within<T>(&self, start: Instant, future: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+        let Some(deadline) = self.deadline else { return future.await };
         let timeout = {
             // On the engine's clock, as the caller may run without one.
             let _clock = self.engine.threads().enter();
-            tokio::time::timeout_at(deadline.into(), future)
+            tokio::time::timeout_at((start + deadline).into(), future)
         };
         timeout.await.unwrap_or_else(|_elapsed| {
-            Err(Error::new(ErrorKind::DeadlineExceeded, "the deadline passed before the script was started"))
+            let after = start.elapsed().as_secs_f64();
+            let message = format!("the deadline came after {after:.3} s: the script was not started yet");
+            Err(Error::new(ErrorKind::DeadlineExceeded, message))
         })
     }
 }
@@ -347,16 +350,14 @@ fn response(
 }
 
 fn error_response(request_id: &RequestId, error: &Error) -> Response<ResponseBody> {
-    use std::error::Error as _;
     let kind = error.kind();
-    // The exchange has logged what ended it, with more than is known here.
-    if !matches!(kind, ErrorKind::Trap | ErrorKind::MemoryLimit) {
+    if !error.is_logged() {
         let reason = kind.as_str();
-        let source = error.source().map(tracing::field::display);
+        let detail = error.causes().map(ToString::to_string).collect::<Vec<_>>().join(": ");
         if error.is_host() {
-            tracing::error!(%request_id, reason, source, "{error}");
+            tracing::error!(%request_id, reason, detail, "{error}");
         } else {
-            tracing::warn!(%request_id, reason, source, "{error}");
+            tracing::warn!(%request_id, reason, detail, "{error}");
         }
     }
     let status = kind.status();

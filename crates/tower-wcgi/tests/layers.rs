@@ -24,7 +24,17 @@ const LAYERS: &[Layer] = &[
     Layer {
         name: "service",
         uses: &[
-            "body", "builder", "engine", "error", "exchange", "future", "gateway", "request", "script", "sendfile",
+            "body",
+            "builder",
+            "connection",
+            "engine",
+            "error",
+            "exchange",
+            "future",
+            "gateway",
+            "request",
+            "script",
+            "sendfile",
             "stdio",
         ],
         never: &[WASM],
@@ -32,6 +42,7 @@ const LAYERS: &[Layer] = &[
     Layer {
         name: "builder",
         uses: &[
+            "connection",
             "engine",
             "error",
             "exchange::Files",
@@ -44,6 +55,7 @@ const LAYERS: &[Layer] = &[
         never: &[WASM, RUNTIME],
     },
     Layer { name: "request", uses: &[], never: &[WASM, RUNTIME] },
+    Layer { name: "connection", uses: &["error"], never: &[WASM, RUNTIME] },
     Layer {
         name: "gateway",
         uses: &["error"],
@@ -52,11 +64,11 @@ const LAYERS: &[Layer] = &[
     // It owns the linker, whose type names what a store holds.
     Layer { name: "engine", uses: &["error", "exchange::State", "script"], never: &[HTTP] },
     Layer { name: "script", uses: &["engine", "error", "exchange::State", "package"], never: &[HTTP] },
-    // The environment is a block of bytes by then, and the id is for the log.
+    // The environment is a block of bytes by then, and the id is for the log. What is left of a body is a `Body`.
     Layer {
         name: "exchange",
         uses: &["engine", "error", "gateway::Environ", "package", "request::RequestId", "script", "stdio"],
-        never: &[HTTP],
+        never: &[&["http", "tower_service", "axum"]],
     },
     Layer {
         name: "sendfile",

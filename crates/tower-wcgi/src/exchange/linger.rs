@@ -17,12 +17,16 @@ use crate::stdio::{BoxBody, BoxError};
 /// A body that is read to its end, or to the bounds, after it was dropped.
 pub(crate) struct Lingering {
     body: Option<BoxBody>,
+    /// The client sends, or is about to.
+    coming: bool,
     threads: Handle,
 }
 
 impl Lingering {
-    pub(crate) fn new(body: BoxBody, threads: Handle) -> Self {
-        Self { body: Some(body), threads }
+    /// `awaited` says that the client sends nothing before it is told to, which the server does at the first read
+    /// (RFC 9110 §10.1.1). Then nothing has to be thrown away unless something was read.
+    pub(crate) fn new(body: BoxBody, awaited: bool, threads: Handle) -> Self {
+        Self { body: Some(body), coming: !awaited, threads }
     }
 }
 
@@ -31,6 +35,7 @@ impl Body for Lingering {
     type Error = BoxError;
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        self.coming = true;
         let Some(body) = &mut self.body else { return Poll::Ready(None) };
         let frame = ready!(body.as_mut().poll_frame(cx));
         if !matches!(frame, Some(Ok(_))) {
@@ -50,7 +55,7 @@ impl Body for Lingering {
 
 impl Drop for Lingering {
     fn drop(&mut self) {
-        if let Some(body) = self.body.take().filter(|body| !body.is_end_stream()) {
+        if let Some(body) = self.body.take().filter(|body| self.coming && !body.is_end_stream()) {
             self.threads.spawn(async { tokio::time::timeout(LINGER, discard(body)).await });
         }
     }
@@ -59,7 +64,7 @@ impl Drop for Lingering {
 /// A client that has left ends it at once: its body fails.
 async fn discard(mut body: BoxBody) {
     let mut budget = LINGER_BYTES;
-    while let Some(Ok(frame)) = poll_fn(|cx| body.as_mut().poll_frame(cx)).await {
+    while let Ok(Some(Ok(frame))) = tokio::time::timeout(SILENCE, poll_fn(|cx| body.as_mut().poll_frame(cx))).await {
         budget = budget.saturating_sub(frame.data_ref().map_or(0, Bytes::len));
         if budget == 0 {
             break;
@@ -67,6 +72,7 @@ async fn discard(mut body: BoxBody) {
     }
 }
 
-/// As long as nginx lingers.
+/// As long as nginx lingers, in all and without a byte.
 const LINGER: Duration = Duration::from_secs(30);
+const SILENCE: Duration = Duration::from_secs(5);
 const LINGER_BYTES: usize = 64 << 20;

@@ -9,7 +9,7 @@ mod outcome;
 
 use std::pin::pin;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tokio::task::AbortHandle;
 use wasmtime::{ResourceLimiter, Store};
@@ -25,6 +25,7 @@ use crate::gateway::Environ;
 use crate::request::RequestId;
 use crate::script::Script;
 use crate::stdio::{Reader, Stderr, Stdin, Writer, pipe};
+use outcome::At;
 
 /// What one run needs.
 pub(crate) struct Setup {
@@ -34,8 +35,10 @@ pub(crate) struct Setup {
     pub(crate) environ: Environ,
     pub(crate) stdin: Stdin,
     pub(crate) request_id: RequestId,
-    /// When it must be over, response included.
-    pub(crate) deadline: Option<Instant>,
+    /// When the request came.
+    pub(crate) start: Instant,
+    /// How long after that it must be over, response included.
+    pub(crate) deadline: Option<Duration>,
     /// Linear memory, in bytes.
     pub(crate) max_memory: usize,
     /// Output held for a reader that is slower than the script, in bytes.
@@ -46,14 +49,26 @@ pub(crate) struct Setup {
 #[derive(Debug)]
 pub(crate) struct Exchange {
     pub(crate) stdout: Reader,
+    stderr: Stderr,
+    request_id: RequestId,
     task: Option<AbortHandle>,
 }
 
 impl Exchange {
     pub(crate) fn start(engine: &Engine, setup: Setup, permit: Permit) -> Self {
         let (writer, stdout) = pipe(setup.response_buffer);
-        let task = engine.threads().spawn(run(engine.clone(), setup, permit, writer)).abort_handle();
-        Self { stdout, task: Some(task) }
+        let request_id = setup.request_id.clone();
+        let stderr = Stderr::new(request_id.clone());
+        // Made here, as a task may be ended before it has begun.
+        let departure = Departure(Some(request_id.clone()));
+        let run = run(engine.clone(), setup, permit, writer, stderr.clone(), departure);
+        let task = engine.threads().spawn(run).abort_handle();
+        Self { stdout, stderr, request_id, task: Some(task) }
+    }
+
+    /// Logs `error`, which the exchange's output is to blame for, with the last that the script said, unless it is logged.
+    pub(crate) fn logged(&self, error: Error) -> Error {
+        outcome::logged(error, &self.request_id, &self.stderr)
     }
 
     /// Nobody reads the rest of the output, but the script may come to its end, as it would with a client that has all it
@@ -79,19 +94,31 @@ pub(crate) struct State {
     memory: MemoryLimit,
 }
 
-async fn run(engine: Engine, setup: Setup, permit: Permit, stdout: Writer) {
-    let deadline = setup.deadline.map(tokio::time::Instant::from_std);
-    let stderr = Stderr::new(setup.request_id.clone());
-    let mut departure = Departure(Some(setup.request_id.clone()));
-    let result = match deadline {
-        None => guest(&engine, setup, &stdout, &stderr).await,
-        Some(deadline) => match tokio::time::timeout_at(deadline, guest(&engine, setup, &stdout, &stderr)).await {
-            Ok(result) => result,
-            Err(_elapsed) => Err(outcome::late()),
-        },
+async fn run(engine: Engine, setup: Setup, permit: Permit, stdout: Writer, stderr: Stderr, mut departure: Departure) {
+    let (start, limit, stdin) = (setup.start, setup.deadline, setup.stdin.clone());
+    let deadline = limit.map(|limit| tokio::time::Instant::from_std(start + limit));
+    let result = {
+        let guest = pin!(guest(&engine, setup, &stdout, &stderr));
+        match deadline {
+            Some(deadline) => tokio::time::timeout_at(deadline, guest).await.ok(),
+            // Nobody waits for a script that was let go on, so nobody would end it.
+            None => tokio::select! {
+                result = guest => Some(result),
+                () = async { stdout.discarding().await; tokio::time::sleep(GRACE).await } => None,
+            },
+        }
     };
     let request_id = departure.0.take().expect("taken only here");
-    outcome::log(&request_id, result.as_ref().err(), &stderr);
+    let late = |at| outcome::logged(outcome::late(limit.unwrap_or(GRACE), start.elapsed(), at), &request_id, &stderr);
+    stderr.finish();
+    let result = match result {
+        Some(result) => result.map_err(|error| outcome::logged(error, &request_id, &stderr)),
+        None if stdout.is_waiting() => Err(late(At::Writing)),
+        None if stdin.is_waiting() => Err(late(At::Reading)),
+        None => Err(late(At::Running)),
+    };
+    // What is left of the request's body is nobody's now.
+    drop(stdin);
     // The instance is gone, so whoever sees the response's end finds the permit free.
     drop(permit);
     stdout.finish(result);
@@ -100,15 +127,13 @@ async fn run(engine: Engine, setup: Setup, permit: Permit, stdout: Writer) {
         && stdout.is_backed_up()
         && tokio::time::timeout_at(deadline, stdout.drained()).await.is_err()
     {
-        let late = outcome::late();
-        outcome::log(&request_id, Some(&late), &stderr);
-        stdout.fail(late);
+        stdout.fail(late(At::Writing));
     }
 }
 
 /// Runs the script to its end. Its instance is gone when this returns or is dropped.
 async fn guest(engine: &Engine, setup: Setup, stdout: &Writer, stderr: &Stderr) -> Result<(), Error> {
-    let Setup { script, files, arguments, environ, stdin, max_memory, .. } = setup;
+    let Setup { script, files, arguments, environ, stdin, request_id, max_memory, .. } = setup;
     let view = if script.sees_files { Some(files.check_out(engine.threads()).await?) } else { None };
     let mut wasi =
         WasiCtxBuilder::new().args(&arguments).stdin(stdin).stdout(stdout.clone()).stderr(stderr.clone()).build_p1();
@@ -134,7 +159,7 @@ async fn guest(engine: &Engine, setup: Setup, stdout: &Writer, stderr: &Stderr) 
         })
         .await
     };
-    outcome::judge(result, store.data().memory.exceeded)
+    outcome::judge(result, store.data().memory.exceeded, &request_id)
 }
 
 async fn call_start(script: &Script, store: &mut Store<State>) -> wasmtime::Result<()> {
@@ -170,3 +195,6 @@ impl ResourceLimiter for MemoryLimit {
         Ok(desired <= crate::engine::MAX_TABLE_ELEMENTS)
     }
 }
+
+/// How long a script without a deadline may go on when nobody reads.
+const GRACE: Duration = Duration::from_secs(30);

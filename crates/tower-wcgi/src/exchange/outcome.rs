@@ -1,6 +1,6 @@
 //! How a run ended: which of wasmtime's errors is whose fault, and the log line it makes.
 
-use std::error::Error as _;
+use std::time::Duration;
 
 use crate::error::{Error, ErrorKind};
 use crate::request::RequestId;
@@ -9,12 +9,12 @@ use crate::stdio::Stderr;
 
 /// What the end of `_start` means. A script that exits, whatever its status, has said what it wanted to say: php-cgi exits
 /// with 255 after a valid error page. Whether that was a response is for the reader of its output to find out.
-pub(super) fn judge(result: wasmtime::Result<()>, memory_exceeded: bool) -> Result<(), Error> {
+pub(super) fn judge(result: wasmtime::Result<()>, memory_exceeded: bool, request_id: &RequestId) -> Result<(), Error> {
     let Err(error) = result else { return Ok(()) };
     match error.downcast_ref::<Exit>() {
         Some(Exit(0)) => Ok(()),
         Some(Exit(status)) => {
-            tracing::debug!(status, "the script exited with a non-zero status");
+            tracing::debug!(%request_id, status, "the script exited with a non-zero status");
             Ok(())
         }
         // A script that is denied memory mostly traps at once, in its allocator.
@@ -25,20 +25,36 @@ pub(super) fn judge(result: wasmtime::Result<()>, memory_exceeded: bool) -> Resu
     }
 }
 
-pub(super) fn late() -> Error {
-    Error::new(ErrorKind::DeadlineExceeded, "the exchange was not over at its deadline")
+/// What an exchange was at when its time was over.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum At {
+    Running,
+    Reading,
+    Writing,
 }
 
-/// One line for an exchange that failed, with the wasm backtrace and the last the script said.
-pub(super) fn log(request_id: &RequestId, error: Option<&Error>, stderr: &Stderr) {
-    let tail = stderr.finish();
-    let Some(error) = error else { return };
-    // wasmtime's Debug form has the backtrace.
-    let detail = error.source().map(|source| format!("{source:?}")).unwrap_or_default();
-    let reason = error.kind().as_str();
+pub(super) fn late(limit: Duration, after: Duration, at: At) -> Error {
+    let at = match at {
+        At::Running => "the script was running or asleep",
+        At::Reading => "the script waited for the request's body",
+        At::Writing => "the script waited for the client to read",
+    };
+    let message = format!("the deadline of {limit:?} came, after {:.3} s {at}", after.as_secs_f64());
+    Error::new(ErrorKind::DeadlineExceeded, message)
+}
+
+/// One line for an exchange that failed, with the wasm backtrace and the last the script said; then it is not logged again.
+pub(super) fn logged(error: Error, request_id: &RequestId, stderr: &Stderr) -> Error {
+    if error.is_logged() {
+        return error;
+    }
+    // The first source of a trap is the backtrace, the next says what it was.
+    let detail = error.causes().map(ToString::to_string).collect::<Vec<_>>().join("\n");
+    let (reason, tail) = (error.kind().as_str(), stderr.tail());
     if error.is_host() {
         tracing::error!(%request_id, reason, detail, stderr = tail, "{error}");
     } else {
         tracing::warn!(%request_id, reason, detail, stderr = tail, "{error}");
     }
+    error.into_logged()
 }

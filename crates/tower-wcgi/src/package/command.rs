@@ -115,7 +115,8 @@ impl<'d> Settings<'d> {
         if let Some(dialect) = table.text(&["dialect"])?
             && dialect.value != DIALECT
         {
-            return Err(dialect.error(&format!("unknown dialect {:?}, the only one is {DIALECT:?}", dialect.value)));
+            let error = dialect.error(&format!("unknown dialect {:?}, the only one is {DIALECT:?}", dialect.value));
+            return Err(error.with_hint(format!("write `dialect = \"{DIALECT}\"`, or leave the key out")));
         }
         match table.text_or_table("atom")? {
             None => {}

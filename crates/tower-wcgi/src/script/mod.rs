@@ -75,11 +75,14 @@ fn compile(engine: &Engine, bytes: &[u8], label: &str) -> Result<Module, Error> 
             .with_hint("build it for wasm32-wasip1"));
     }
     if !bytes.starts_with(WASM_MAGIC) && std::str::from_utf8(bytes).is_err() {
-        return Err(Error::new(ErrorKind::Module, format!("{label} is neither WebAssembly nor its text format")));
+        return Err(Error::new(ErrorKind::Module, format!("{label} is neither WebAssembly nor its text format"))
+            .with_hint("give a .wasm or .wat file, or a directory with wasmer.toml"));
     }
     let compile = || {
         Module::new(engine.wasmtime(), bytes).map_err(|source| {
-            Error::new(ErrorKind::Module, format!("{label} is not valid WebAssembly")).with_source(source)
+            Error::new(ErrorKind::Module, format!("{label} is not valid WebAssembly"))
+                .with_source(source)
+                .with_hint("it may have been cut short on its way here; build or fetch it again")
         })
     };
     match engine.cache() {

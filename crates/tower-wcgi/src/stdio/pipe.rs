@@ -29,6 +29,7 @@ pub(crate) fn pipe(capacity: usize) -> (Writer, Reader) {
         reader: ReaderState::Reading,
         reader_waker: None,
         writer_waker: None,
+        discard_waker: None,
     })));
     (Writer(Arc::clone(&shared)), Reader(shared))
 }
@@ -78,6 +79,24 @@ impl Writer {
     pub(crate) fn is_backed_up(&self) -> bool {
         let state = self.0.lock();
         state.overflowed && !state.buffer.is_empty() && matches!(state.reader, ReaderState::Reading)
+    }
+
+    /// Whether the guest waits for the reader.
+    pub(crate) fn is_waiting(&self) -> bool {
+        self.0.lock().writer_waker.is_some()
+    }
+
+    /// Waits until the reader has said that it takes no more.
+    pub(crate) async fn discarding(&self) {
+        poll_fn(|cx| {
+            let mut state = self.0.lock();
+            if matches!(state.reader, ReaderState::Discarding { .. }) {
+                return Poll::Ready(());
+            }
+            register(&mut state.discard_waker, cx);
+            Poll::Pending
+        })
+        .await;
     }
 
     /// Waits until the reader has taken everything.
@@ -142,15 +161,17 @@ impl Reader {
         matches!(state.end, Some(Ok(()))).then_some(state.buffer.len() as u64)
     }
 
-    /// From here on, what the guest writes is dropped and it may go on to its end.
+    /// From here on, what the guest writes is dropped and it may go on to its end, unless it has no end: a script that
+    /// writes more than anybody could have wanted is ended.
     pub(crate) fn discard(&mut self) {
-        let waker = {
+        let (writer, discard) = {
             let mut state = self.0.lock();
-            state.reader = ReaderState::Discarding;
+            state.reader = ReaderState::Discarding { budget: DISCARDED_BYTES };
             state.buffer = BytesMut::new();
-            state.writer_waker.take()
+            (state.writer_waker.take(), state.discard_waker.take())
         };
-        wake(waker);
+        wake(writer);
+        wake(discard);
     }
 }
 
@@ -206,9 +227,14 @@ impl Pollable for Stdout {
 impl OutputStream for Stdout {
     fn write(&mut self, bytes: Bytes) -> StreamResult<()> {
         let mut state = self.0.0.lock();
-        match state.reader {
+        match &mut state.reader {
             ReaderState::Gone => return Err(StreamError::Closed),
-            ReaderState::Discarding => {}
+            ReaderState::Discarding { budget } => {
+                *budget = budget.saturating_sub(bytes.len());
+                if *budget == 0 {
+                    return Err(StreamError::trap("the script went on writing what nobody reads"));
+                }
+            }
             // `check_write` said how much may come, so this is bounded.
             ReaderState::Reading => state.buffer.extend_from_slice(&bytes),
         }
@@ -261,12 +287,13 @@ struct State {
     reader: ReaderState,
     reader_waker: Option<Waker>,
     writer_waker: Option<Waker>,
+    discard_waker: Option<Waker>,
 }
 
 #[derive(Debug)]
 enum ReaderState {
     Reading,
-    Discarding,
+    Discarding { budget: usize },
     Gone,
 }
 
@@ -275,10 +302,13 @@ impl State {
     fn room(&self) -> usize {
         match self.reader {
             ReaderState::Reading => self.capacity.saturating_sub(self.buffer.len()),
-            ReaderState::Discarding | ReaderState::Gone => self.capacity,
+            ReaderState::Discarding { .. } | ReaderState::Gone => self.capacity,
         }
     }
 }
+
+/// More than any page; less than a thread writes in a second.
+const DISCARDED_BYTES: usize = 64 << 20;
 
 fn register(slot: &mut Option<Waker>, cx: &Context<'_>) {
     match slot {

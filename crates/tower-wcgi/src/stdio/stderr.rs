@@ -28,12 +28,17 @@ impl Stderr {
         })))
     }
 
-    /// Logs what was written without an end of line, and gives the last of everything written.
-    pub(crate) fn finish(&self) -> String {
+    /// Logs what was written without an end of line.
+    pub(crate) fn finish(&self) {
         let mut state = self.lock();
         if !state.line.is_empty() {
             state.end_line();
         }
+    }
+
+    /// The last of everything written.
+    pub(crate) fn tail(&self) -> String {
+        let state = self.lock();
         let (front, back) = state.tail.as_slices();
         String::from_utf8_lossy(&[front, back].concat()).into_owned()
     }
@@ -165,10 +170,10 @@ mod tests {
     fn the_tail_is_the_end_of_what_was_written() {
         let stderr = Stderr::new(RequestId::generate());
         stderr.lock().write("first\nlast, cut \u{20ac}".as_bytes());
-        assert_eq!(stderr.finish(), "first\nlast, cut \u{20ac}");
+        assert_eq!(stderr.tail(), "first\nlast, cut \u{20ac}");
         stderr.lock().write(&[b'.'; TAIL_BYTES - 3]);
         stderr.lock().write(b"end");
-        let tail = stderr.finish();
+        let tail = stderr.tail();
         assert_eq!(tail.len(), TAIL_BYTES);
         assert!(tail.ends_with("..end"), "{tail}");
     }

@@ -26,11 +26,21 @@ pub(crate) struct Stdin(Arc<Mutex<State>>);
 impl Stdin {
     /// Reads exactly `length` bytes from `body`: what `CONTENT_LENGTH` says is what there is (RFC 3875 §4.2).
     pub(crate) fn new(body: BoxBody, length: u64) -> Self {
-        Self(Arc::new(Mutex::new(State { source: Source::Body(body), chunk: Bytes::new(), remaining: length })))
+        Self(Arc::new(Mutex::new(State {
+            source: Source::Body(body),
+            chunk: Bytes::new(),
+            remaining: length,
+            waiting: false,
+        })))
     }
 
     pub(crate) fn empty() -> Self {
-        Self(Arc::new(Mutex::new(State { source: Source::Ended, chunk: Bytes::new(), remaining: 0 })))
+        Self(Arc::new(Mutex::new(State { source: Source::Ended, chunk: Bytes::new(), remaining: 0, waiting: false })))
+    }
+
+    /// Whether the guest waits for the client to send.
+    pub(crate) fn is_waiting(&self) -> bool {
+        self.lock().waiting
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -58,7 +68,13 @@ impl StdinStream for Stdin {
 #[async_trait]
 impl Pollable for Stdin {
     async fn ready(&mut self) {
-        poll_fn(|cx| self.lock().poll_fill(cx)).await;
+        poll_fn(|cx| {
+            let mut state = self.lock();
+            let filled = state.poll_fill(cx);
+            state.waiting = filled.is_pending();
+            filled
+        })
+        .await;
     }
 }
 
@@ -74,6 +90,7 @@ struct State {
     chunk: Bytes,
     /// Bytes of `CONTENT_LENGTH` that have not come yet.
     remaining: u64,
+    waiting: bool,
 }
 
 enum Source {

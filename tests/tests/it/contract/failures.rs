@@ -91,7 +91,6 @@ async fn no_permit_is_503_with_retry_after_and_the_log_has_the_queues_length() {
 }
 
 #[tokio::test]
-#[ignore = "the log loses the reason of the trap"]
 async fn a_trap_is_502_and_the_log_has_the_wasm_backtrace() {
     let service = service("trap");
     let server = Server::start(service.clone()).await;
@@ -136,7 +135,6 @@ async fn a_bad_head_is_502() {
 
 /// A script that fails says why on stderr: the line of the failure has the end of it.
 #[tokio::test]
-#[ignore = "only traps and deadlines have it"]
 async fn the_log_has_the_tail_of_stderr() {
     let server = Server::start(service("complain")).await;
     for (then, reason) in [("trap", "trap"), ("exit", "no-response"), ("head", "malformed-response")] {
@@ -148,7 +146,6 @@ async fn the_log_has_the_tail_of_stderr() {
 }
 
 #[tokio::test]
-#[ignore = "the log says neither"]
 async fn a_deadline_before_the_head_is_504_and_the_log_says_how_long_and_where() {
     let service = builder("spin").deadline(Duration::from_millis(100)).build().unwrap();
     let server = Server::start(service.clone()).await;
@@ -159,7 +156,6 @@ async fn a_deadline_before_the_head_is_504_and_the_log_says_how_long_and_where()
 }
 
 #[tokio::test]
-#[ignore = "a missed deadline is logged twice"]
 async fn a_failure_is_one_line_in_the_log() {
     let late = Server::start(builder("spin").deadline(Duration::from_millis(50)).build().unwrap()).await;
     let trap = Server::start(service("trap")).await;

@@ -262,7 +262,6 @@ async fn output_longer_than_its_content_length_is_cut_and_logged() {
 }
 
 #[tokio::test]
-#[ignore = "over HTTP/1.1 not even the head is sent"]
 async fn output_shorter_than_its_content_length_ends_with_an_error() {
     let server = raw().await;
     let short = encode("Content-Type: a/b\nContent-Length: 10\n\nbody");
@@ -306,7 +305,6 @@ async fn head_runs_the_script_and_drops_the_body() {
 
 /// Whatever the deadline: the client has all it will get, and nobody could free the slot any more.
 #[tokio::test]
-#[ignore = "without a deadline the permit never comes back"]
 async fn head_of_an_endless_script_gives_its_permit_back() {
     let service = builder("flood").deadline(None).build().unwrap();
     let server = Server::start(service.clone()).await;
