@@ -106,7 +106,11 @@ async fn exit() {
         assert_eq!((head.status, head.body.len(), head.failure), (StatusCode::OK, 0, None), "{code}");
         for when in ["before", "inhead"] {
             let early = get(&service, &format!("/?code={code}&when={when}")).await;
-            assert_eq!((early.status, early.text().as_str()), (StatusCode::BAD_GATEWAY, "Bad Gateway"), "{code} {when}");
+            assert_eq!(
+                (early.status, early.text().as_str()),
+                (StatusCode::BAD_GATEWAY, "Bad Gateway"),
+                "{code} {when}"
+            );
         }
     }
 }
@@ -124,7 +128,11 @@ async fn files() {
 async fn flood() {
     let service = builder("flood").deadline(std::time::Duration::from_secs(10)).build().unwrap();
     let line = get(&service, "/?line").await;
-    assert_eq!((line.status, line.body.len()), (StatusCode::BAD_GATEWAY, 11), "an endless line ends at the head's limit");
+    assert_eq!(
+        (line.status, line.body.len()),
+        (StatusCode::BAD_GATEWAY, 11),
+        "an endless line ends at the head's limit"
+    );
     let headers = get(&service, "/?headers").await;
     assert_eq!(headers.status, StatusCode::BAD_GATEWAY);
     assert_eq!(get(&service, "/?errthenhello").await.text(), "Hello, World!\n");
@@ -279,7 +287,10 @@ async fn trap() {
         assert_eq!((reply.status, reply.text().as_str()), (StatusCode::BAD_GATEWAY, "Bad Gateway"), "{when}");
     }
     let reply = get(&service, "/?when=mid").await;
-    assert_eq!((reply.status, reply.text().as_str(), reply.failure), (StatusCode::OK, "half of\n", Some(ErrorKind::Trap)));
+    assert_eq!(
+        (reply.status, reply.text().as_str(), reply.failure),
+        (StatusCode::OK, "half of\n", Some(ErrorKind::Trap))
+    );
 }
 
 #[tokio::test]

@@ -56,10 +56,14 @@ async fn native_routes_answer_beside_scripts_that_spin() {
     let spin = spin.build().unwrap();
     let app = Router::new().route("/health", native(|| async { "ok" })).nest_service("/spin", spin.clone());
     let server = Server::start(app).await;
-    let late: Vec<_> = (0..8).map(|_| tokio::spawn({
-        let spin = spin.clone();
-        async move { get(&spin, "/").await.status }
-    })).collect();
+    let late: Vec<_> = (0..8)
+        .map(|_| {
+            tokio::spawn({
+                let spin = spin.clone();
+                async move { get(&spin, "/").await.status }
+            })
+        })
+        .collect();
     wait_for_permits(&engine, 0).await;
     for _ in 0..20 {
         assert!(server.get("/health").await.ends_with("ok"));
@@ -77,10 +81,14 @@ async fn native_routes_answer_beside_scripts_that_spin() {
 async fn requests_above_the_limit_wait_in_the_queue() {
     let engine = Engine::builder().max_concurrency(2).queue(100).cache_dir(cache_dir()).build().unwrap();
     let service = WcgiService::builder().package(guest("sleep")).engine(engine.clone()).build().unwrap();
-    let all: Vec<_> = (0..20).map(|_| tokio::spawn({
-        let service = service.clone();
-        async move { get(&service, "/?5").await.status }
-    })).collect();
+    let all: Vec<_> = (0..20)
+        .map(|_| {
+            tokio::spawn({
+                let service = service.clone();
+                async move { get(&service, "/?5").await.status }
+            })
+        })
+        .collect();
     for status in all {
         assert_eq!(status.await.unwrap(), StatusCode::OK);
     }

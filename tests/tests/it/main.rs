@@ -1,6 +1,11 @@
 //! End-to-end tests: real guest programs in a real engine.
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "all of it is tests")]
 
+mod cases;
 mod contract;
+mod cves;
+mod extensions;
+mod faults;
 mod guests;
 mod lifecycle;
 mod log;

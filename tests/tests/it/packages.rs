@@ -95,7 +95,8 @@ async fn a_bare_module_and_its_text_form_run() {
 #[test]
 fn what_can_never_run_is_refused_when_it_is_opened() {
     let dir = tempfile::tempdir().unwrap();
-    let open = |path: &Path| WcgiService::builder().package(path).engine(engine().build().unwrap()).build().unwrap_err();
+    let open =
+        |path: &Path| WcgiService::builder().package(path).engine(engine().build().unwrap()).build().unwrap_err();
     let cases: [(&str, &[u8], ErrorKind); 4] = [
         ("broken.wasm", b"\0asm\x01\0\0\0broken", ErrorKind::Module),
         ("empty.wasm", b"", ErrorKind::Module),

@@ -43,17 +43,16 @@ echo json_encode([$_POST, $_GET, $_COOKIE, $_SERVER['PATH_INFO'] ?? null, $_SERV
     .unwrap();
     let service = php().map_dir("/app", dir.path(), Access::ReadOnly).build().unwrap();
     let mut post = request(Method::POST, "/some/path?q=1", "name=J%C3%B6rg&n=2");
-    for (name, value) in [("content-type", "application/x-www-form-urlencoded"), ("cookie", "c=3"), ("user-agent", "test")] {
+    for (name, value) in
+        [("content-type", "application/x-www-form-urlencoded"), ("cookie", "c=3"), ("user-agent", "test")]
+    {
         post.headers_mut().insert(name, value.parse().unwrap());
     }
     let reply = ask(&service, post).await;
     assert_eq!((reply.status, reply.header("x-method")), (StatusCode::NOT_FOUND, "POST"));
     assert_eq!(reply.headers.get_all("set-cookie").iter().count(), 2);
     assert_eq!(reply.failure, None, "php-cgi exits with 255 on its own page");
-    assert_eq!(
-        reply.text(),
-        r#"[{"name":"J\u00f6rg","n":"2"},{"q":"1"},{"c":"3"},"\/some\/path","test"]"#
-    );
+    assert_eq!(reply.text(), r#"[{"name":"J\u00f6rg","n":"2"},{"q":"1"},{"c":"3"},"\/some\/path","test"]"#);
 }
 
 #[tokio::test]

@@ -81,12 +81,29 @@ impl Answer {
 
 /// Sends `request` as it is while it reads, until the server closes or breaks the connection.
 pub(crate) async fn send(server: &Server, request: impl AsRef<[u8]>) -> Answer {
+    send_until(server, request.as_ref(), |_| false).await
+}
+
+/// As [`send`], but a whole answer is enough: of a request that is never sent to its end, the server may wait for the rest.
+pub(crate) async fn send_part(server: &Server, request: impl AsRef<[u8]>) -> Answer {
     let request = request.as_ref();
+    let is_head = request.starts_with(b"HEAD ");
+    let has_head = |received: &[u8]| received.windows(4).any(|window| window == b"\r\n\r\n");
+    send_until(server, request, |received| has_head(received) && Answer::parse(received, is_head).whole).await
+}
+
+async fn send_until(server: &Server, request: &[u8], enough: impl Fn(&[u8]) -> bool) -> Answer {
     let (mut reader, mut writer) = server.connect().await.into_split();
     let mut received = Vec::new();
     let read = async {
+        let mut buffer = vec![0; 64 << 10];
         // A connection that is reset has answered as far as it has.
-        let _ = reader.read_to_end(&mut received).await;
+        while let Ok(n) = reader.read(&mut buffer).await {
+            received.extend_from_slice(&buffer[..n]);
+            if n == 0 || enough(&received) {
+                break;
+            }
+        }
     };
     let write = async {
         // A server that has answered need not read the rest.
