@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, bail};
 
 use crate::program::run as run_program;
-use crate::tools::{DENY, HACK, NEXTEST};
+use crate::tools::{DENY, FUZZ, HACK, NEXTEST};
 use crate::workspace::Workspace;
 
 /// One check.
@@ -26,7 +26,7 @@ enum Outcome {
     Warned(String),
 }
 
-const STEPS: [Step; 9] = [
+const STEPS: [Step; 10] = [
     Step { name: "format", quick: true, check: format },
     Step { name: "lints", quick: true, check: lints },
     Step { name: "tests", quick: true, check: tests },
@@ -35,6 +35,7 @@ const STEPS: [Step; 9] = [
     Step { name: "licences, bans, sources", quick: false, check: licences },
     Step { name: "advisories", quick: false, check: advisories },
     Step { name: "each feature", quick: false, check: each_feature },
+    Step { name: "fuzzing, some seconds", quick: false, check: fuzz },
     Step { name: "benches, once", quick: false, check: benches },
 ];
 
@@ -120,6 +121,26 @@ fn advisories(workspace: &Workspace) -> Result<Outcome> {
 fn each_feature(workspace: &Workspace) -> Result<Outcome> {
     HACK.ensure()?;
     run_cargo(workspace, ["hack", "check", "--each-feature", "--package", "tower-wcgi"])
+}
+
+/// Enough to find what a change has just broken. Needs the nightly toolchain; where there is none, it says so and passes.
+fn fuzz(workspace: &Workspace) -> Result<Outcome> {
+    let nightly =
+        || Command::new("cargo").args(["+nightly", "--version"]).output().is_ok_and(|out| out.status.success());
+    let install = ["toolchain", "install", "nightly", "--profile", "minimal"];
+    if !nightly() && run_program(Command::new("rustup").args(install)).is_err() {
+        return Ok(Outcome::Warned("there is no nightly toolchain".to_owned()));
+    }
+    FUZZ.ensure()?;
+    let library = workspace.root().join("crates/tower-wcgi");
+    for target in fs::read_dir(library.join("fuzz/fuzz_targets"))? {
+        let target = target?.path();
+        let Some(name) = target.file_stem() else { continue };
+        let mut run = Command::new("cargo");
+        run.current_dir(&library).args(["+nightly", "fuzz", "run"]).arg(name).args(["--", "-max_total_time=5"]);
+        run_program(&mut run)?;
+    }
+    Ok(Outcome::Passed)
 }
 
 /// Whether they run at all, not how fast: so with what the tests were built with, which spares another build.

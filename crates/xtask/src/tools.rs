@@ -18,10 +18,11 @@ pub(crate) struct Tool {
 pub(crate) const NEXTEST: Tool = Tool { subcommand: "nextest", package: "cargo-nextest", version: "0.9.143" };
 pub(crate) const DENY: Tool = Tool { subcommand: "deny", package: "cargo-deny", version: "0.20.2" };
 pub(crate) const HACK: Tool = Tool { subcommand: "hack", package: "cargo-hack", version: "0.6.46" };
+pub(crate) const FUZZ: Tool = Tool { subcommand: "fuzz", package: "cargo-fuzz", version: "0.13.2" };
 
 /// Installs every tool that is missing.
 pub(crate) fn install_all() -> Result<()> {
-    [NEXTEST, DENY, HACK].iter().try_for_each(Tool::ensure)
+    [NEXTEST, DENY, HACK, FUZZ].iter().try_for_each(Tool::ensure)
 }
 
 impl Tool {

@@ -276,7 +276,6 @@ async fn a_post_of_ten_megabytes_that_nobody_reads_gets_the_whole_answer() {
 
 /// The response is over when stdout is closed, the script is not: what it still does is not cut off, and holds its permit.
 #[tokio::test]
-#[ignore = "the end of the response's body ends the script"]
 async fn a_script_that_closed_stdout_comes_to_its_end() {
     log::capture();
     let service = builder("closeout").deadline(Duration::from_secs(20)).build().unwrap();

@@ -75,8 +75,7 @@ fn pooling(size: PoolSize, pagemap_scan: bool) -> PoolingAllocationConfig {
         .total_memories(instances.saturating_mul(2))
         .total_gc_heaps(instances)
         .max_memories_per_module(1)
-        .max_memory_size(size.max_memory)
-        .max_unused_warm_slots(WARM_SLOTS);
+        .max_memory_size(size.max_memory);
     if pagemap_scan {
         // Dirty pages are reset in place instead of by madvise, which serialises threads on the mmap lock: 1.7 to 3.8 times
         // the throughput. Without the scan, keeping pages resident makes it worse.
@@ -92,6 +91,3 @@ const WASM_STACK: usize = 2 << 20;
 const HOST_STACK: usize = 1 << 20;
 const DENSE_IMAGE: u64 = 256 << 20;
 const KEEP_RESIDENT: usize = 16 << 20;
-/// Free slots that keep their memory for the next instance: more than run at once on most machines, and with what each
-/// keeps, the bound on what an idle process holds.
-const WARM_SLOTS: u32 = 32;

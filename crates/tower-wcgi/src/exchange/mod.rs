@@ -20,7 +20,7 @@ pub(crate) use files::Files;
 pub(crate) use linger::Lingering;
 
 use crate::engine::{Engine, Permit, Ticking};
-use crate::error::Error;
+use crate::error::{Error, ErrorKind};
 use crate::gateway::Environ;
 use crate::request::RequestId;
 use crate::script::Script;
@@ -60,7 +60,7 @@ impl Exchange {
         let request_id = setup.request_id.clone();
         let stderr = Stderr::new(request_id.clone());
         // Made here, as a task may be ended before it has begun.
-        let departure = Departure(Some(request_id.clone()));
+        let departure = Departure { request_id: Some(request_id.clone()), stdout: writer.clone() };
         let run = run(engine.clone(), setup, permit, writer, stderr.clone(), departure);
         let task = engine.threads().spawn(run).abort_handle();
         Self { stdout, stderr, request_id, task: Some(task) }
@@ -81,7 +81,11 @@ impl Exchange {
 
 impl Drop for Exchange {
     fn drop(&mut self) {
-        if let Some(task) = self.task.take() {
+        let Some(task) = self.task.take() else { return };
+        if self.stdout.has_ended_well() {
+            // A script that closed its stdout has said all it will, and may have more to do.
+            self.stdout.discard();
+        } else {
             task.abort();
         }
     }
@@ -108,7 +112,7 @@ async fn run(engine: Engine, setup: Setup, permit: Permit, stdout: Writer, stder
             },
         }
     };
-    let request_id = departure.0.take().expect("taken only here");
+    let request_id = departure.request_id.take().expect("taken only here");
     let late = |at| outcome::logged(outcome::late(limit.unwrap_or(GRACE), start.elapsed(), at), &request_id, &stderr);
     stderr.finish();
     let result = match result {
@@ -168,13 +172,22 @@ async fn call_start(script: &Script, store: &mut Store<State>) -> wasmtime::Resu
     start.expect("checked when the script was loaded").typed::<(), ()>(&*store)?.call_async(store, ()).await
 }
 
-/// Says in the log that the client left, if it is dropped before its id is taken.
-struct Departure(Option<RequestId>);
+/// What happens if the task ends before it has taken the id: the client has left, or the task has panicked, and then nobody
+/// else would tell whoever still reads.
+struct Departure {
+    request_id: Option<RequestId>,
+    stdout: Writer,
+}
 
 impl Drop for Departure {
     fn drop(&mut self) {
-        if let Some(request_id) = &self.0 {
-            tracing::info!(%request_id, "the client left before the script's end, the script was ended");
+        if let Some(request_id) = &self.request_id {
+            if std::thread::panicking() {
+                tracing::error!(%request_id, "the exchange panicked");
+            } else {
+                tracing::info!(%request_id, "the client left before the script's end, the script was ended");
+            }
+            self.stdout.finish(Err(Error::new(ErrorKind::Host, "the exchange broke off").into_logged()));
         }
     }
 }

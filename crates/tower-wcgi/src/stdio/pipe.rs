@@ -161,6 +161,11 @@ impl Reader {
         matches!(state.end, Some(Ok(()))).then_some(state.buffer.len() as u64)
     }
 
+    /// Whether all that will ever come is there, and nothing went wrong.
+    pub(crate) fn has_ended_well(&self) -> bool {
+        matches!(self.0.lock().end, Some(Ok(())))
+    }
+
     /// From here on, what the guest writes is dropped and it may go on to its end, unless it has no end: a script that
     /// writes more than anybody could have wanted is ended.
     pub(crate) fn discard(&mut self) {

@@ -390,7 +390,7 @@ fn links_are_kept_where_they_stay_inside() {
 #[cfg(unix)]
 #[test]
 fn links_that_lead_out_are_refused_even_through_each_other() {
-    // `app/lib/root` is the volume's root, so `out` is the directory above it, though its text stays inside.
+    // `app/lib/top` is the volume's root, so `out` is the directory above it, though its text stays inside.
     let mut scene = Scene::new().mapped("atom", None, "/srv");
     scene.links = vec![("app/lib/top", "../.."), ("out", "app/lib/top/..")];
     let expected = "x.webc: damaged or not a .webc file: the link \"out\" leads out of its volume";
