@@ -90,4 +90,6 @@ const WASM_STACK: usize = 2 << 20;
 /// What host calls need on top of the wasm frames below them.
 const HOST_STACK: usize = 1 << 20;
 const DENSE_IMAGE: u64 = 256 << 20;
+/// Of a slot that is free again, for the next instance in it: so an idle process holds up to this times the slots that were
+/// ever used at once, after scripts that use much memory.
 const KEEP_RESIDENT: usize = 16 << 20;
