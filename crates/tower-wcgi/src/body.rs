@@ -8,7 +8,7 @@ use http_body::{Body, Frame, SizeHint};
 
 use crate::engine::Engine;
 use crate::error::{Error, ErrorKind};
-use crate::exchange::Exchange;
+use crate::exchange::{self, Exchange};
 use crate::request::RequestId;
 use crate::stdio::FileReader;
 
@@ -169,10 +169,10 @@ impl Sending {
         let piece = ready!(self.file.poll_read(cx));
         Poll::Ready(piece.map(|piece| {
             piece.map_err(|source| {
-                let request_id = &self.request_id;
-                let error = Error::new(ErrorKind::Host, "cannot read the file that the script sends");
-                tracing::error!(%request_id, reason = error.kind().as_str(), detail = %source, "{error}");
-                error.with_source(source)
+                let error =
+                    Error::new(ErrorKind::Host, "cannot read the file that the script sends").with_source(source);
+                exchange::log(&error, &self.request_id, "");
+                error
             })
         }))
     }

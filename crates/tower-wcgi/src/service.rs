@@ -21,7 +21,7 @@ use crate::builder::WcgiBuilder;
 use crate::connection::Hook;
 use crate::engine::Engine;
 use crate::error::{Error, ErrorKind};
-use crate::exchange::{Exchange, Files, Lingering, Setup};
+use crate::exchange::{self, Exchange, Files, Lingering, Setup};
 use crate::future::{ResponseFuture, TryResponseFuture};
 use crate::gateway::{self, Environ, Head, HeadParser, Progress, ResponseHead, Target};
 use crate::request::{self, RemoteUser, RequestEnv, RequestId};
@@ -350,17 +350,10 @@ fn response(
 }
 
 fn error_response(request_id: &RequestId, error: &Error) -> Response<ResponseBody> {
-    let kind = error.kind();
     if !error.is_logged() {
-        let reason = kind.as_str();
-        let detail = error.causes().map(ToString::to_string).collect::<Vec<_>>().join(": ");
-        if error.is_host() {
-            tracing::error!(%request_id, reason, detail, "{error}");
-        } else {
-            tracing::warn!(%request_id, reason, detail, "{error}");
-        }
+        exchange::log(error, request_id, "");
     }
-    let status = kind.status();
+    let status = error.kind().status();
     let mut response = Response::new(ResponseBody::text(status.canonical_reason().unwrap_or("Error")));
     *response.status_mut() = status;
     let headers = response.headers_mut();

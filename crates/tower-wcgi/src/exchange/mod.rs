@@ -18,6 +18,7 @@ use wasmtime_wasi::p1::WasiP1Ctx;
 
 pub(crate) use files::Files;
 pub(crate) use linger::Lingering;
+pub(crate) use outcome::log;
 
 use crate::engine::{Engine, Permit, Ticking};
 use crate::error::{Error, ErrorKind};

@@ -43,18 +43,23 @@ pub(super) fn late(limit: Duration, after: Duration, at: At) -> Error {
     Error::new(ErrorKind::DeadlineExceeded, message)
 }
 
-/// One line for an exchange that failed, with the wasm backtrace and the last the script said; then it is not logged again.
+/// Logs an exchange that failed, with the last the script said, unless it is logged already; then it is not logged again.
 pub(super) fn logged(error: Error, request_id: &RequestId, stderr: &Stderr) -> Error {
     if error.is_logged() {
         return error;
     }
+    log(&error, request_id, &stderr.tail());
+    error.into_logged()
+}
+
+/// The one line that a failed request has in the log: whose fault, why, the wasm backtrace, the last the script said.
+pub(crate) fn log(error: &Error, request_id: &RequestId, stderr: &str) {
     // The first source of a trap is the backtrace, the next says what it was.
     let detail = error.causes().map(ToString::to_string).collect::<Vec<_>>().join("\n");
-    let (reason, tail) = (error.kind().as_str(), stderr.tail());
+    let reason = error.kind().as_str();
     if error.is_host() {
-        tracing::error!(%request_id, reason, detail, stderr = tail, "{error}");
+        tracing::error!(%request_id, reason, detail, stderr, "{error}");
     } else {
-        tracing::warn!(%request_id, reason, detail, stderr = tail, "{error}");
+        tracing::warn!(%request_id, reason, detail, stderr, "{error}");
     }
-    error.into_logged()
 }
