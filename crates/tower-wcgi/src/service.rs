@@ -172,7 +172,6 @@ impl Inner {
         let settings = self.settings_for(parts.extensions.get())?;
         let mut stdin = self.within(start, self.stdin(body)).await?;
         for _hop in 0..=MAX_LOCAL_REDIRECTS {
-            let permit = self.within(start, self.engine.admit()).await?;
             let (stdin, content_length) = std::mem::replace(&mut stdin, (Stdin::empty(), None));
             let remote_user = parts.extensions.get::<RemoteUser>();
             let environ = gateway::environ(
@@ -189,6 +188,7 @@ impl Inner {
                 },
                 &settings,
             )?;
+            let permit = self.within(start, self.engine.admit()).await?;
             let setup = Setup {
                 script: Arc::clone(&self.script),
                 files: Arc::clone(&self.files),

@@ -5,10 +5,13 @@
 
 mod files;
 mod linger;
+mod listings;
 mod outcome;
+mod turns;
 
 use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use tokio::task::AbortHandle;
@@ -16,9 +19,11 @@ use wasmtime::{ResourceLimiter, Store};
 use wasmtime_wasi::WasiCtxBuilder;
 use wasmtime_wasi::p1::WasiP1Ctx;
 
-pub(crate) use files::Files;
+pub(crate) use files::{CheckedOut, Files};
 pub(crate) use linger::Lingering;
+pub(crate) use listings::{Listing, Listings};
 pub(crate) use outcome::log;
+pub(crate) use turns::{By, Deadlock, FileId, Turns};
 
 use crate::engine::{Engine, Permit, Ticking};
 use crate::error::{Error, ErrorKind};
@@ -92,18 +97,32 @@ impl Drop for Exchange {
     }
 }
 
-/// What the store holds.
+/// What the store holds. Dropped in this order: files are closed before another may write them.
 pub(crate) struct State {
     pub(crate) wasi: WasiP1Ctx,
+    pub(crate) turns: Turns,
+    pub(crate) listings: Listings,
+    /// Descriptors of files and directories that the script has opened.
+    pub(crate) open_files: u32,
+    pub(crate) view: Option<CheckedOut>,
+    pub(crate) script: Arc<Script>,
     pub(crate) environ: Environ,
     memory: MemoryLimit,
+}
+
+impl State {
+    /// Whether what is below the descriptor `dir` is this exchange's alone.
+    pub(crate) fn is_private(&self, dir: u32) -> bool {
+        self.view.as_ref().is_some_and(|view| view.is_private(dir))
+    }
 }
 
 async fn run(engine: Engine, setup: Setup, permit: Permit, stdout: Writer, stderr: Stderr, mut departure: Departure) {
     let (start, limit, stdin) = (setup.start, setup.deadline, setup.stdin.clone());
     let deadline = limit.map(|limit| tokio::time::Instant::from_std(start + limit));
+    let queues = Arc::new(AtomicBool::new(false));
     let result = {
-        let guest = pin!(guest(&engine, setup, &stdout, &stderr));
+        let guest = pin!(guest(&engine, setup, &stdout, &stderr, &queues));
         match deadline {
             Some(deadline) => tokio::time::timeout_at(deadline, guest).await.ok(),
             // Nobody waits for a script that was let go on, so nobody would end it.
@@ -120,6 +139,7 @@ async fn run(engine: Engine, setup: Setup, permit: Permit, stdout: Writer, stder
         Some(result) => result.map_err(|error| outcome::logged(error, &request_id, &stderr)),
         None if stdout.is_waiting() => Err(late(At::Writing)),
         None if stdin.is_waiting() => Err(late(At::Reading)),
+        None if queues.load(Ordering::Relaxed) => Err(late(At::Queueing)),
         None => Err(late(At::Running)),
     };
     // What is left of the request's body is nobody's now.
@@ -137,7 +157,13 @@ async fn run(engine: Engine, setup: Setup, permit: Permit, stdout: Writer, stder
 }
 
 /// Runs the script to its end. Its instance is gone when this returns or is dropped.
-async fn guest(engine: &Engine, setup: Setup, stdout: &Writer, stderr: &Stderr) -> Result<(), Error> {
+async fn guest(
+    engine: &Engine,
+    setup: Setup,
+    stdout: &Writer,
+    stderr: &Stderr,
+    queues: &Arc<AtomicBool>,
+) -> Result<(), Error> {
     let Setup { script, files, arguments, environ, stdin, request_id, max_memory, .. } = setup;
     let view = if script.sees_files { Some(files.check_out(engine.threads()).await?) } else { None };
     let mut wasi =
@@ -145,8 +171,17 @@ async fn guest(engine: &Engine, setup: Setup, stdout: &Writer, stderr: &Stderr) 
     if let Some(view) = &view {
         view.mount(&mut wasi);
     }
-    let memory = MemoryLimit { max_memory, exceeded: false };
-    let mut store = Store::new(engine.wasmtime(), State { wasi, environ, memory });
+    let state = State {
+        wasi,
+        turns: Turns::new(request_id.clone(), Arc::clone(queues)),
+        listings: Listings::default(),
+        open_files: 0,
+        view,
+        script: Arc::clone(&script),
+        environ,
+        memory: MemoryLimit { max_memory, exceeded: false },
+    };
+    let mut store = Store::new(engine.wasmtime(), state);
     store.limiter(|state| &mut state.memory);
     store.set_epoch_deadline(1);
     store.epoch_deadline_async_yield_and_update(1);

@@ -1,9 +1,10 @@
-//! What scripts can import: WASI preview 1 from wasmtime-wasi, with four functions of our own in place of theirs.
+//! What scripts can import: WASI preview 1 from wasmtime-wasi, with functions of our own in place of some of theirs.
 
 use std::fmt;
 
 use wasmtime::{Caller, Extern, Linker, Memory};
 
+use super::files;
 use crate::error::{Error, ErrorKind};
 use crate::exchange::State;
 
@@ -42,6 +43,7 @@ fn define(linker: &mut Linker<State>) -> wasmtime::Result<()> {
     linker.func_wrap_async(WASI, "random_get", |caller, (buffer, len): (u32, u32)| {
         Box::new(random_get(caller, buffer, len))
     })?;
+    files::define(linker)?;
     linker.allow_shadowing(false);
     Ok(())
 }
@@ -85,7 +87,7 @@ async fn random_get(mut caller: Caller<'_, State>, buffer: u32, len: u32) -> was
 }
 
 /// The memory WASI pointers point into: the export of that name.
-fn memory(caller: &mut Caller<'_, State>) -> wasmtime::Result<Memory> {
+pub(super) fn memory(caller: &mut Caller<'_, State>) -> wasmtime::Result<Memory> {
     match caller.get_export("memory") {
         Some(Extern::Memory(memory)) => Ok(memory),
         _ => wasmtime::bail!("missing required memory export"),
@@ -93,16 +95,23 @@ fn memory(caller: &mut Caller<'_, State>) -> wasmtime::Result<Memory> {
 }
 
 /// A guest's pointer led out of its memory.
-struct Fault;
+#[derive(Debug)]
+pub(super) struct Fault;
 
-fn write(memory: &mut [u8], at: u32, bytes: &[u8]) -> Result<(), Fault> {
+/// The guest's bytes from `at` on.
+pub(super) fn slice(memory: &[u8], at: u32, len: u32) -> Option<&[u8]> {
+    let start = at as usize;
+    memory.get(start..start.checked_add(len as usize)?)
+}
+
+pub(super) fn write(memory: &mut [u8], at: u32, bytes: &[u8]) -> Result<(), Fault> {
     let start = at as usize;
     let target = start.checked_add(bytes.len()).and_then(|end| memory.get_mut(start..end)).ok_or(Fault)?;
     target.copy_from_slice(bytes);
     Ok(())
 }
 
-trait IntoErrno {
+pub(super) trait IntoErrno {
     fn into_errno(self) -> u32;
 }
 
@@ -115,9 +124,9 @@ impl IntoErrno for Result<(), Fault> {
     }
 }
 
-const WASI: &str = "wasi_snapshot_preview1";
+pub(super) const WASI: &str = "wasi_snapshot_preview1";
 /// As much as takes some tens of microseconds.
 const RANDOM_CHUNK: usize = 16 << 10;
-const ERRNO_SUCCESS: u32 = 0;
-const ERRNO_FAULT: u32 = 21;
+pub(super) const ERRNO_SUCCESS: u32 = 0;
+pub(super) const ERRNO_FAULT: u32 = 21;
 const ERRNO_OVERFLOW: u32 = 61;

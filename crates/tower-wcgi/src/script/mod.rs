@@ -3,9 +3,11 @@
 //! In: the bytes of a module. Out: an `InstancePre`. Knows nothing of HTTP.
 
 mod cache;
+mod files;
 mod link;
 
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use wasmtime::{ExternType, InstancePre, Module, ModuleExport};
 
@@ -24,6 +26,7 @@ pub(crate) struct Script {
     /// Whether it imports anything by which it could tell that there are files. One that does not needs neither mounts nor
     /// `/tmp`.
     pub(crate) sees_files: bool,
+    makes_lock_directories: AtomicBool,
 }
 
 impl Script {
@@ -54,7 +57,18 @@ impl Script {
             let name = import.name();
             name.starts_with("path_") || name.starts_with("fd_prestat_") || name == "fd_readdir"
         });
-        Ok(Self { instance_pre, start, sees_files })
+        Ok(Self { instance_pre, start, sees_files, makes_lock_directories: AtomicBool::new(false) })
+    }
+
+    /// The script was seen to lock a file by a directory beside it.
+    pub(crate) fn note_lock_directory(&self) {
+        self.makes_lock_directories.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether its SQLite locks databases by a directory beside them: one that does it once does it always. Then the lock is
+    /// the turn, and a database that is only open is not.
+    pub(crate) fn locks_by_directory(&self) -> bool {
+        self.makes_lock_directories.load(Ordering::Relaxed)
     }
 }
 
