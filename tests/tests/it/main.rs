@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "all of it is tests")]
 
 mod cases;
+mod concurrency;
 mod contract;
 mod cves;
 mod extensions;
@@ -16,5 +17,6 @@ mod routing;
 mod sendfile;
 mod soak;
 mod streaming;
+mod turns;
 mod webc;
 mod wire;

@@ -72,6 +72,7 @@ impl Turns {
             if let Some(turn) = turn {
                 self.awaited = Some(file);
                 self.waiting.store(true, Ordering::Relaxed);
+                tracing::debug!(request_id = %self.request_id, "the script waits for its turn to write a file");
                 let since = Instant::now();
                 turn.await.expect("who waits in the table is told before it leaves it");
                 self.waiting.store(false, Ordering::Relaxed);
@@ -113,9 +114,9 @@ impl Turns {
     fn report(&self, waited: Duration) {
         let request_id = &self.request_id;
         if waited < NOTEWORTHY {
-            tracing::debug!(%request_id, ?waited, "the script waited for its turn to write a file");
+            tracing::debug!(%request_id, ?waited, "the script's turn to write a file came");
         } else {
-            tracing::info!(%request_id, ?waited, "the script waited long for its turn to write a file");
+            tracing::info!(%request_id, ?waited, "the script's turn to write a file came late");
         }
     }
 }
