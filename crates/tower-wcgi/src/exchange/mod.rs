@@ -30,7 +30,7 @@ use crate::error::{Error, ErrorKind};
 use crate::gateway::Environ;
 use crate::request::RequestId;
 use crate::script::Script;
-use crate::stdio::{Reader, Stderr, Stdin, Writer, pipe};
+use crate::stdio::{Output, Reader, Stderr, Stdin, Writer, pipe};
 use outcome::At;
 
 /// What one run needs.
@@ -99,18 +99,58 @@ impl Drop for Exchange {
 
 /// What the store holds. Dropped in this order: files are closed before another may write them.
 pub(crate) struct State {
-    pub(crate) wasi: WasiP1Ctx,
+    wasi: Option<WasiP1Ctx>,
     pub(crate) turns: Turns,
     pub(crate) listings: Listings,
     /// Descriptors of files and directories that the script has opened.
     pub(crate) open_files: u32,
     pub(crate) view: Option<CheckedOut>,
     pub(crate) script: Arc<Script>,
+    pub(crate) arguments: Arc<[String]>,
     pub(crate) environ: Environ,
+    pub(crate) stdin: Stdin,
+    stdout: Writer,
+    stderr: Stderr,
+    /// Which of stdin, stdout and stderr the script has closed or put something else in the place of.
+    stdio_moved: [bool; 3],
     memory: MemoryLimit,
 }
 
 impl State {
+    /// wasmtime-wasi's context, made when something first asks for it.
+    pub(crate) fn wasi(&mut self) -> &mut WasiP1Ctx {
+        let Self { wasi, view, stdin, stdout, stderr, .. } = self;
+        wasi.get_or_insert_with(|| {
+            let mut builder = WasiCtxBuilder::new();
+            let mut wasi = builder.stdin(stdin.clone()).stdout(stdout.clone()).stderr(stderr.clone()).build_p1();
+            if let Some(view) = view {
+                view.mount(&mut wasi);
+            }
+            wasi
+        })
+    }
+
+    /// Whether the descriptor `fd` is stdin, stdout or stderr, as it was at the start.
+    pub(crate) fn has_stdio(&self, fd: u32) -> bool {
+        self.stdio_moved.get(fd as usize).is_some_and(|moved| !moved)
+    }
+
+    /// Says that it no longer is.
+    pub(crate) fn stdio_moved(&mut self, fd: u32) {
+        if let Some(moved) = self.stdio_moved.get_mut(fd as usize) {
+            *moved = true;
+        }
+    }
+
+    /// Where writes to stdout and stderr go.
+    pub(crate) fn output(&self, fd: u32) -> Option<Output> {
+        match fd {
+            1 => Some(Output::Stdout(self.stdout.clone())),
+            2 => Some(Output::Stderr(self.stderr.clone())),
+            _ => None,
+        }
+    }
+
     /// Whether what is below the descriptor `dir` is this exchange's alone.
     pub(crate) fn is_private(&self, dir: u32) -> bool {
         self.view.as_ref().is_some_and(|view| view.is_private(dir))
@@ -166,19 +206,19 @@ async fn guest(
 ) -> Result<(), Error> {
     let Setup { script, files, arguments, environ, stdin, request_id, max_memory, .. } = setup;
     let view = if script.sees_files { Some(files.check_out(engine.threads()).await?) } else { None };
-    let mut wasi =
-        WasiCtxBuilder::new().args(&arguments).stdin(stdin).stdout(stdout.clone()).stderr(stderr.clone()).build_p1();
-    if let Some(view) = &view {
-        view.mount(&mut wasi);
-    }
     let state = State {
-        wasi,
+        wasi: None,
         turns: Turns::new(request_id.clone(), Arc::clone(queues)),
         listings: Listings::default(),
         open_files: 0,
         view,
         script: Arc::clone(&script),
+        arguments,
         environ,
+        stdin,
+        stdout: stdout.clone(),
+        stderr: stderr.clone(),
+        stdio_moved: [false; 3],
         memory: MemoryLimit { max_memory, exceeded: false },
     };
     let mut store = Store::new(engine.wasmtime(), state);

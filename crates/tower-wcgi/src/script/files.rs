@@ -7,14 +7,13 @@ use std::future::poll_fn;
 use std::pin::pin;
 
 use wasmtime::{AsContextMut, Caller, Linker};
-use wasmtime_wasi::p1::{WasiP1Ctx, types, wasi_snapshot_preview1 as preview1};
+use wasmtime_wasi::p1::wasi_snapshot_preview1::{self as preview1, WasiSnapshotPreview1};
+use wasmtime_wasi::p1::{WasiP1Ctx, types};
 use wiggle::{GuestMemory, GuestPtr};
 
-use super::link::{ERRNO_FAULT, ERRNO_SUCCESS, IntoErrno, WASI, memory, slice, write};
+use super::link::{ERRNO_FAULT, ERRNO_SUCCESS, Errno, IntoErrno, WASI, call, memory, slice, write};
 use crate::exchange::{By, Deadlock, FileId, Listing, Listings, State};
-use preview1::WasiSnapshotPreview1;
 
-type Errno = u32;
 type Call<'a> = Caller<'a, State>;
 
 pub(super) fn define(linker: &mut Linker<State>) -> wasmtime::Result<()> {
@@ -39,17 +38,6 @@ struct At {
     dir: u32,
     path: u32,
     len: u32,
-}
-
-/// Calls wasmtime-wasi's function of that name as its own linker would.
-macro_rules! call {
-    ($caller:ident, $name:ident($($argument:expr),*)) => {{
-        let memory = memory(&mut $caller)?;
-        let fuel = $caller.as_context_mut().hostcall_fuel();
-        let (memory, state) = memory.data_and_store_mut(&mut $caller);
-        state.wasi.set_hostcall_fuel(fuel);
-        preview1::$name(&mut state.wasi, &mut GuestMemory::Unshared(memory), $($argument),*).await?.cast_unsigned()
-    }};
 }
 
 /// `path_open`'s arguments: the directory, how links are followed, the path and its length, what to do with the file, the
@@ -96,19 +84,19 @@ async fn path_open(mut caller: Call<'_>, arguments: Open) -> wasmtime::Result<Er
 /// Waits until the file just opened as `fd` is this exchange's to write.
 async fn own(state: &mut State, fd: u32, empty: bool) -> wasmtime::Result<Errno> {
     let nothing = &mut GuestMemory::Unshared(&mut []);
-    let file = match state.wasi.fd_filestat_get(nothing, fd.into()).await {
+    let file = match state.wasi().fd_filestat_get(nothing, fd.into()).await {
         Ok(stat) if stat.filetype == types::Filetype::RegularFile => FileId(stat.ino),
         // A directory, or what will fail when it is used.
         Ok(_) | Err(_) => return Ok(ERRNO_SUCCESS),
     };
-    if state.script.locks_by_directory() && is_database(&mut state.wasi, fd).await {
+    if state.script.locks_by_directory() && is_database(state.wasi(), fd).await {
         return Ok(ERRNO_SUCCESS);
     }
     if state.turns.take(file, By::Descriptor(fd)).await == Err(Deadlock) {
         return Ok(ERRNO_DEADLK);
     }
     if empty {
-        let errno = preview1::fd_filestat_set_size(&mut state.wasi, nothing, fd.cast_signed(), 0).await?;
+        let errno = preview1::fd_filestat_set_size(state.wasi(), nothing, fd.cast_signed(), 0).await?;
         return Ok(errno.cast_unsigned());
     }
     Ok(ERRNO_SUCCESS)
@@ -136,6 +124,7 @@ async fn fd_renumber(mut caller: Call<'_>, from: u32, to: u32) -> wasmtime::Resu
     if errno == ERRNO_SUCCESS && from != to {
         let state = caller.data_mut();
         closed(state, to);
+        state.stdio_moved(from);
         state.listings.remove(from);
         state.turns.renumber(from, to);
     }
@@ -144,6 +133,7 @@ async fn fd_renumber(mut caller: Call<'_>, from: u32, to: u32) -> wasmtime::Resu
 
 fn closed(state: &mut State, fd: u32) {
     state.open_files = state.open_files.saturating_sub(1);
+    state.stdio_moved(fd);
     state.listings.remove(fd);
     state.turns.give_back(&By::Descriptor(fd));
 }
@@ -216,9 +206,10 @@ async fn is_special(caller: &mut Call<'_>, at: At, follow: u32) -> wasmtime::Res
 async fn stat(caller: &mut Call<'_>, at: At, follow: types::Lookupflags) -> wasmtime::Result<Option<types::Filestat>> {
     let memory = memory(caller)?;
     let (memory, state) = memory.data_and_store_mut(&mut *caller);
-    state.wasi.set_hostcall_fuel(memory.len());
+    let wasi = state.wasi();
+    wasi.set_hostcall_fuel(memory.len());
     let path = GuestPtr::new((at.path, at.len));
-    Ok(state.wasi.path_filestat_get(&mut GuestMemory::Unshared(memory), at.dir.into(), follow, path).await.ok())
+    Ok(wasi.path_filestat_get(&mut GuestMemory::Unshared(memory), at.dir.into(), follow, path).await.ok())
 }
 
 /// `fd_readdir`'s arguments: the directory, the buffer and its length, where to begin, where it goes how much was written.
@@ -229,7 +220,7 @@ async fn fd_readdir(mut caller: Call<'_>, arguments: ReadDir) -> wasmtime::Resul
     let (fd, buffer, len, cookie, used) = arguments;
     let state = caller.data_mut();
     if cookie == 0 || state.listings.get(fd).is_none() {
-        match list(&mut state.wasi, fd).await? {
+        match list(state.wasi(), fd).await? {
             Ok(listing) => state.listings.insert(fd, listing),
             Err(errno) => return Ok(errno),
         }
@@ -269,13 +260,13 @@ async fn list(wasi: &mut WasiP1Ctx, fd: u32) -> wasmtime::Result<Result<Listing,
 }
 
 async fn fd_sync(mut caller: Call<'_>, fd: u32) -> wasmtime::Result<Errno> {
-    let wasi = &mut caller.data_mut().wasi;
+    let wasi = caller.data_mut().wasi();
     let errno = aside(preview1::fd_sync(wasi, &mut GuestMemory::Unshared(&mut []), fd.cast_signed())).await?;
     Ok(errno.cast_unsigned())
 }
 
 async fn fd_datasync(mut caller: Call<'_>, fd: u32) -> wasmtime::Result<Errno> {
-    let wasi = &mut caller.data_mut().wasi;
+    let wasi = caller.data_mut().wasi();
     let errno = aside(preview1::fd_datasync(wasi, &mut GuestMemory::Unshared(&mut []), fd.cast_signed())).await?;
     Ok(errno.cast_unsigned())
 }

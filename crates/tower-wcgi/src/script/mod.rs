@@ -5,6 +5,7 @@
 mod cache;
 mod files;
 mod link;
+mod stdio;
 
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
