@@ -111,7 +111,8 @@ fn php(setting: &Setting<'_>, findings: &mut Findings) -> Result<()> {
     measure(setting, findings, &contenders)
 }
 
-/// Measures them against each other: in each round each of them, at each number of connections.
+/// Measures them against each other, in each round each of them. Numbers of connections grow, as a server may keep the memory
+/// that many once needed.
 pub(crate) fn measure(setting: &Setting<'_>, findings: &mut Findings, contenders: &[Contender<'_>]) -> Result<()> {
     let mut able = Vec::new();
     for contender in contenders {
@@ -123,9 +124,9 @@ pub(crate) fn measure(setting: &Setting<'_>, findings: &mut Findings, contenders
     let mut connections: Vec<usize> = able.iter().flat_map(|contender| contender.connections).copied().collect();
     connections.sort_unstable();
     connections.dedup();
-    // The first round warms up and is not counted.
-    for round in 0..=setting.rounds {
-        for &connections in &connections {
+    for connections in connections {
+        // The first round warms up and is not counted.
+        for round in 0..=setting.rounds {
             for contender in able.iter().filter(|contender| contender.connections.contains(&connections)) {
                 println!("  round {round} of {}: {}, {connections} connections", setting.rounds, contender.name);
                 let measured = sample(setting, contender, connections);

@@ -45,7 +45,8 @@ pub(crate) fn native_hello(setting: &Setting<'_>) -> Result<PathBuf> {
     let output = setting.directory.join("cgi/hello.cgi");
     create_parent(&output)?;
     let mut gcc = Command::new(find("gcc")?);
-    gcc.args(["-std=gnu17", "-O2", "-s", "-o"]).arg(&output);
+    // The one name in it that only WASI's errors have.
+    gcc.args(["-std=gnu17", "-O2", "-s", "-DENOTCAPABLE=4095", "-o"]).arg(&output);
     program::run(gcc.arg(setting.workspace.guest_sources().join("hello.c")))?;
     Ok(output)
 }
@@ -69,7 +70,7 @@ pub(crate) fn lighttpd(setting: &Setting<'_>, name: &str, root: &Path) -> Result
     write(&path, &config)?;
     let mut lighttpd = Command::new(find("lighttpd")?);
     lighttpd.arg("-D").arg("-f").arg(&path);
-    Server::start_at(name, vec![lighttpd], address)
+    Server::start_at(name, vec![lighttpd], address, &path.with_extension("log"))
 }
 
 /// nginx and php-fpm, whose workers stay for the next request. A worker for each connection that is measured, up to 8 a
@@ -91,7 +92,7 @@ pub(crate) fn nginx(setting: &Setting<'_>, name: &str, root: &Path) -> Result<Se
     }
     let mut nginx = Command::new(find("nginx")?);
     nginx.arg("-p").arg(&directory).arg("-c").arg(&nginx_path).arg("-e").arg(directory.join("error.log"));
-    Server::start_at(name, vec![fpm, nginx], address)
+    Server::start_at(name, vec![fpm, nginx], address, &directory.join("stderr.log"))
 }
 
 fn fpm_config(directory: &Path, workers: usize, is_root: bool) -> String {
@@ -151,7 +152,7 @@ pub(crate) fn wasmer(setting: &Setting<'_>, name: &str, package: &Path) -> Resul
     let address = free_address()?;
     let mut wasmer = Command::new(program);
     wasmer.arg("run").arg(package).args(["--addr", &address.to_string()]).env("WASMER_DIR", root.join("home"));
-    Server::start_at(name, vec![wasmer], address)
+    Server::start_at(name, vec![wasmer], address, &root.join("stderr.log"))
 }
 
 /// What a program of this name, or of this name and a version (`php-fpm8.2`), says first when asked for its version.

@@ -1,9 +1,10 @@
 //! Servers as child processes: started, watched through `/proc`, ended when dropped.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
+use std::fs::{self, File};
 use std::io::{BufRead as _, BufReader, Read};
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{self, RecvTimeoutError, Sender};
 use std::thread::{self, JoinHandle};
@@ -54,19 +55,21 @@ impl Server {
         bail!("{name} ended before it listened: {}", said.join("\n"))
     }
 
-    /// Starts a server that was told where to listen; the commands are its processes, of which the last answers.
-    pub(crate) fn start_at(name: &str, commands: Vec<Command>, address: SocketAddr) -> Result<Self> {
+    /// Starts a server that was told where to listen; the commands are its processes, what they say goes to a file.
+    pub(crate) fn start_at(name: &str, commands: Vec<Command>, address: SocketAddr, log: &Path) -> Result<Self> {
         let begin = Instant::now();
+        let stderr = File::create(log).with_context(|| format!("cannot write {}", log.display()))?;
         let mut server = Self { name: name.to_owned(), children: Vec::new(), address, begin };
         for mut command in commands {
             let program = command.get_program().to_string_lossy().into_owned();
-            let child = command.stdin(Stdio::null()).stdout(Stdio::null()).spawn();
+            let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(stderr.try_clone()?).spawn();
             server.children.push(child.with_context(|| format!("cannot start {program}"))?);
         }
         while TcpStream::connect(address).is_err() {
             for child in &mut server.children {
                 if let Some(status) = child.try_wait()? {
-                    bail!("{name} ended before it listened: {status}");
+                    let said = fs::read_to_string(log).unwrap_or_default();
+                    bail!("{name} ended before it listened: {status}\n{said}");
                 }
             }
             if begin.elapsed() > START {

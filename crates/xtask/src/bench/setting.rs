@@ -42,7 +42,7 @@ impl<'a> Setting<'a> {
             quick,
             with_wasmer,
             rounds: if quick { 2 } else { 5 },
-            duration: Duration::from_secs(if quick { 1 } else { 4 }),
+            duration: Duration::from_secs(if quick { 2 } else { 4 }),
             cores: thread::available_parallelism().map_or(1, usize::from),
             wrk: Wrk::prepare(&directory)?,
             directory,
@@ -52,8 +52,7 @@ impl<'a> Setting<'a> {
     /// The in-process measurements, to which arguments for criterion are added.
     pub(crate) fn criterion(&self) -> Command {
         let mut bench = cargo(self.workspace, &["bench", "--quiet"]);
-        // The same selection as the build's, or everything would be built again.
-        bench.args(["--bin", "wcgi", "--bin", "bench-server", "--bench", "call"]);
+        bench.args(["--bench", "call"]);
         bench
     }
 
