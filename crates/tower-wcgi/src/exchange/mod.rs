@@ -12,6 +12,7 @@ mod turns;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Waker};
 use std::time::{Duration, Instant};
 
 use tokio::task::AbortHandle;
@@ -61,15 +62,25 @@ pub(crate) struct Exchange {
 }
 
 impl Exchange {
+    /// Begins the exchange. A script that was quick of late is run here until it waits, or is made to yield at the next epoch
+    /// tick; only then the engine's threads take over.
     pub(crate) fn start(engine: &Engine, setup: Setup, permit: Permit) -> Self {
         let (writer, stdout) = pipe(setup.response_buffer);
         let request_id = setup.request_id.clone();
         let stderr = Stderr::new(request_id.clone());
         // Made here, as a task may be ended before it has begun.
         let departure = Departure { request_id: Some(request_id.clone()), stdout: writer.clone() };
-        let run = run(engine.clone(), setup, permit, writer, stderr.clone(), departure);
-        let task = engine.threads().spawn(run).abort_handle();
-        Self { stdout, stderr, request_id, task: Some(task) }
+        let script = Arc::clone(&setup.script);
+        let mut run = Box::pin(run(engine.clone(), setup, permit, writer, stderr.clone(), departure));
+        let is_over = script.begins_in_place() && {
+            // Its timers belong to the engine. Whoever polls it next brings a waker.
+            let _clock = engine.threads().enter();
+            let is_over = run.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_ready();
+            script.began_in_place(is_over);
+            is_over
+        };
+        let task = if is_over { None } else { Some(engine.threads().spawn(run).abort_handle()) };
+        Self { stdout, stderr, request_id, task }
     }
 
     /// Logs `error`, which the exchange's output is to blame for, with the last that the script said, unless it is logged.
