@@ -14,6 +14,7 @@ mod packages;
 mod php;
 mod routing;
 mod sendfile;
+mod site;
 mod soak;
 mod streaming;
 mod webc;
