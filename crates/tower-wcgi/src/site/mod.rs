@@ -135,7 +135,7 @@ impl Routes {
         }
     }
 
-    /// The first part of `path` that is a script's file. What is below a script's name that is not there is not there either.
+    /// The first part of `path` that is a script's file. Where that is not there, nothing is below it either.
     fn script(&self, path: &[u8], tree: &mut Lookup<'_>) -> Result<Step, Error> {
         let text = path.utf8_chunks().next().map_or("", |chunk| chunk.valid());
         let slashes = path.iter().enumerate().skip(1).filter(|(_, byte)| **byte == b'/').map(|(at, _)| at);
