@@ -2,6 +2,7 @@
 //! programs, and the checks a change passes. Other programs do the work; this says which, in what order.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "its output is for the person who runs it")]
 
+mod browser;
 mod checks;
 mod fetch;
 mod guests;
@@ -76,5 +77,7 @@ fn run(task: &Task) -> Result<()> {
 fn prepare(workspace: &Workspace) -> Result<()> {
     guests::build(workspace, &[])?;
     php::fetch(workspace)?;
-    wordpress::assemble(workspace)
+    wordpress::assemble(workspace)?;
+    browser::ensure();
+    Ok(())
 }

@@ -1,6 +1,7 @@
 //! End-to-end tests: real guest programs in a real engine.
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "all of it is tests")]
 
+mod browser;
 mod cases;
 mod contract;
 mod cves;
@@ -18,3 +19,4 @@ mod soak;
 mod streaming;
 mod webc;
 mod wire;
+mod wordpress;
