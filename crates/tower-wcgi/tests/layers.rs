@@ -35,7 +35,9 @@ const LAYERS: &[Layer] = &[
             "request",
             "script",
             "sendfile",
+            "site",
             "stdio",
+            "tree::Facts",
         ],
         never: &[WASM],
     },
@@ -51,6 +53,8 @@ const LAYERS: &[Layer] = &[
             "script::Script",
             "sendfile::SendFile",
             "service",
+            "site::Routes",
+            "tree::Tree",
         ],
         never: &[WASM, RUNTIME],
     },
@@ -72,9 +76,15 @@ const LAYERS: &[Layer] = &[
     },
     Layer {
         name: "sendfile",
-        uses: &["error", "package::Mount"],
+        uses: &["error", "tree"],
         never: &[WASM, RUNTIME, &["http_body", "tower_service", "axum"]],
     },
+    Layer {
+        name: "site",
+        uses: &["error", "package::Site", "tree"],
+        never: &[WASM, RUNTIME, &["http_body", "tower_service", "axum"]],
+    },
+    Layer { name: "tree", uses: &["error", "package::Mount"], never: &[HTTP, WASM, RUNTIME] },
     // A guest's read polls the request's body itself: one more channel between them would only add a place to wait.
     Layer { name: "stdio", uses: &["error", "request::RequestId"], never: &[&["http", "tower_service", "axum"]] },
     // The engine only to keep its threads while they read a file.

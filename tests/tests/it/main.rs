@@ -15,6 +15,7 @@ mod packages;
 mod php;
 mod routing;
 mod sendfile;
+mod site;
 mod soak;
 mod streaming;
 mod webc;

@@ -59,6 +59,9 @@ pub(crate) fn log(error: &Error, request_id: &RequestId, stderr: &str) {
     let reason = error.kind().as_str();
     if error.is_host() {
         tracing::error!(%request_id, reason, detail, stderr, "{error}");
+    } else if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::MethodNotAllowed) {
+        // What strangers ask for is no news, and an access log has it.
+        tracing::debug!(%request_id, reason, detail, stderr, "{error}");
     } else {
         tracing::warn!(%request_id, reason, detail, stderr, "{error}");
     }

@@ -84,6 +84,7 @@ fn read(document: &Document, directory: &Path, asked: Option<&str>) -> Result<Pa
         env: settings.env,
         cwd: settings.cwd,
         mounts,
+        site: settings.site,
         unpacked: None,
         warnings: document.take_warnings(),
     })
