@@ -1,8 +1,10 @@
 //! Chromium and chromedriver for the tests that look at pages as people do. Debian's packages where they can be installed,
 //! else whatever is on the PATH.
 
+use std::path::Path;
 use std::process::Command;
 
+use crate::fetch::apt_get;
 use crate::program;
 
 /// Installs them if they are missing, and says what is to be done where that is not possible: then those tests fail, and
@@ -12,17 +14,8 @@ pub(crate) fn ensure() {
         println!("browser: chromedriver is there");
         return;
     }
-    println!("browser: installing {} by apt-get", PACKAGES.join(", "));
-    let install = || {
-        let mut command = Command::new("apt-get");
-        command.env("DEBIAN_FRONTEND", "noninteractive").args(["install", "--yes", "--no-install-recommends"]);
-        program::capture(command.args(PACKAGES))
-    };
-    // Lists that are missing or old are the usual reason for a first failure.
-    let installed = install().or_else(|_| {
-        program::capture(Command::new("apt-get").arg("update"))?;
-        install()
-    });
+    let install = ["install", "--yes", "--no-install-recommends"];
+    let installed = apt_get(Path::new("."), &[&install[..], &PACKAGES[..]].concat());
     match installed {
         Ok(_) if is_there() => println!("browser: chromedriver is ready"),
         Ok(_) => println!("browser: chromedriver does not run; the tests in a browser will fail"),

@@ -4,6 +4,7 @@
 
 mod browser;
 mod checks;
+mod debian;
 mod fetch;
 mod guests;
 mod php;
@@ -78,6 +79,7 @@ fn prepare(workspace: &Workspace) -> Result<()> {
     guests::build(workspace, &[])?;
     php::fetch(workspace)?;
     wordpress::assemble(workspace)?;
+    debian::assemble(workspace);
     browser::ensure();
     Ok(())
 }

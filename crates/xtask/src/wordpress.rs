@@ -70,7 +70,8 @@ fn put_together(archive: &Path, app: &Path) -> Result<()> {
 }
 
 fn unzip(archive: &Path, directory: &Path) -> Result<()> {
-    let mut zip = ZipArchive::new(File::open(archive)?).with_context(|| format!("cannot read {}", archive.display()))?;
+    let mut zip =
+        ZipArchive::new(File::open(archive)?).with_context(|| format!("cannot read {}", archive.display()))?;
     zip.extract(directory).with_context(|| format!("cannot unpack {}", archive.display()))?;
     fs::remove_file(archive)?;
     Ok(())

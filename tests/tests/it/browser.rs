@@ -3,7 +3,7 @@
 use std::io::{BufRead, BufReader};
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 use thirtyfour::error::WebDriverResult;
@@ -46,7 +46,7 @@ impl Driver {
         for argument in arguments {
             capabilities.add_arg(&argument).unwrap();
         }
-        let poller = ElementPollerWithTimeout::new(Duration::from_secs(60), Duration::from_millis(100));
+        let poller = ElementPollerWithTimeout::new(PATIENCE, Duration::from_millis(100));
         let driver = WebDriver::builder(&self.url, capabilities).poller(Arc::new(poller));
         Browser { driver: driver.await.expect("chromium starts"), _profile: profile }
     }
@@ -70,6 +70,15 @@ impl Browser {
     /// The element that `css` selects, once it is there.
     pub(crate) async fn find(&self, css: &str) -> WebDriverResult<WebElement> {
         self.driver.query(By::Css(css)).desc(css).first().await
+    }
+
+    /// Waits until `script`, run in the page, returns true.
+    pub(crate) async fn wait_for(&self, script: &str) -> WebDriverResult<()> {
+        let begin = Instant::now();
+        while !self.driver.execute(script, Vec::new()).await?.convert::<bool>()? {
+            assert!(begin.elapsed() < PATIENCE, "never came true: {script}");
+        }
+        Ok(())
     }
 
     /// Clicks on what `css` selects, once it can be clicked.
@@ -97,6 +106,8 @@ impl Browser {
     }
 }
 
+/// How long a page may take: machines that run the tests are slow and do other things besides.
+const PATIENCE: Duration = Duration::from_secs(60);
 const ARGUMENTS: [&str; 11] = [
     "--headless",
     // The browser's own: there is none for root, and the pages are ours.

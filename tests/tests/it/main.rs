@@ -1,6 +1,7 @@
 //! End-to-end tests: real guest programs in a real engine.
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "all of it is tests")]
 
+mod applications;
 mod browser;
 mod cases;
 mod contract;

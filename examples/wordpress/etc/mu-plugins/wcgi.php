@@ -21,3 +21,11 @@ add_action(
 
 // There is no way to send mail from here; say so before all of it is prepared.
 add_filter( 'pre_wp_mail', '__return_false' );
+
+// News of WordPress would have to be fetched from elsewhere.
+add_action(
+	'wp_dashboard_setup',
+	function () {
+		remove_meta_box( 'dashboard_primary', 'dashboard', 'side' );
+	}
+);

@@ -66,8 +66,11 @@ async fn write_post(owner: &Browser, base: &str) -> WebDriverResult<String> {
     owner.driver.goto(format!("{base}/wp-admin/post-new.php")).await?;
     let canvas = "iframe[name=editor-canvas]";
     owner.find(canvas).await?;
-    // The editor welcomes those who are new to it.
+    // The editor welcomes those who are new to it, and once more when it has heard what the server knows of them.
+    let heard = "return performance.getEntriesByType('resource').some(entry => entry.name.includes('/users/me'))";
+    owner.wait_for(heard).await?;
     owner.click(".components-modal__header button").await?;
+    owner.driver.query(By::Css(".components-modal__screen-overlay")).wait_until_gone().await?;
     owner.find(canvas).await?.enter_frame().await?;
     owner.click(".wp-block-post-title").await?;
     owner.type_on(&format!("A walk by the sea{}", char::from(Key::Enter))).await?;
@@ -76,7 +79,8 @@ async fn write_post(owner: &Browser, base: &str) -> WebDriverResult<String> {
     owner.find(".components-autocomplete__result.is-selected").await?;
     owner.find(canvas).await?.enter_frame().await?;
     owner.type_on(&char::from(Key::Enter).to_string()).await?;
-    let picture = root().join("examples/wordpress/app/wp-content/themes/twentytwentyfour/screenshot.png").canonicalize().unwrap();
+    let picture =
+        root().join("examples/wordpress/app/wp-content/themes/twentytwentyfour/screenshot.png").canonicalize().unwrap();
     owner.find(".wp-block-image input[type=file]").await?.send_keys(picture.display().to_string()).await?;
     // Until it is uploaded, the editor shows the file on the disk.
     owner.find(".wp-block-image img[src*='/wp-content/uploads/']").await?;
@@ -107,7 +111,8 @@ async fn approve(owner: &Browser, base: &str) -> WebDriverResult<()> {
     row.scroll_into_view().await?;
     owner.driver.action_chain().move_to_element_center(&row).perform().await?;
     owner.click("#the-comment-list tr.unapproved .approve a").await?;
-    owner.driver.query(By::Css("#the-comment-list tr.unapproved .approve a")).wait_until_gone().await
+    owner.driver.query(By::Css(".subsubsub .pending-count")).with_text("0").first().await?;
+    Ok(())
 }
 
 async fn see_all_of_it(visitor: &Browser, base: &str, post: &str) -> WebDriverResult<()> {

@@ -53,7 +53,8 @@ async fn pages(base: &str) {
     assert!(front.contains(&format!("<title>{}</title>", WordPress::TITLE)), "{front}");
     let host = base.split('/').take(3).collect::<Vec<_>>().join("/");
     let links = |page: &str| -> Vec<String> {
-        let links = page.match_indices("href=\"").filter_map(|(at, attribute)| page[at + attribute.len()..].split('"').next());
+        let links =
+            page.match_indices("href=\"").filter_map(|(at, attribute)| page[at + attribute.len()..].split('"').next());
         links.filter(|link| link.starts_with(&host)).map(str::to_owned).collect()
     };
     let found = links(&front);
@@ -93,7 +94,11 @@ async fn static_files(base: &str) {
     assert_eq!((part.status(), part.bytes().await.unwrap().len()), (StatusCode::PARTIAL_CONTENT, 10));
     for private in ["/wp-config.php", "/.stamps/app", "/../etc/php.ini", "/wp-content/uploads/shell.php"] {
         let reply = client().get(format!("{base}{private}")).send().await.unwrap();
-        assert!(reply.status() == StatusCode::NOT_FOUND || reply.status() == StatusCode::FORBIDDEN, "{private}: {}", reply.status());
+        assert!(
+            reply.status() == StatusCode::NOT_FOUND || reply.status() == StatusCode::FORBIDDEN,
+            "{private}: {}",
+            reply.status()
+        );
     }
 }
 
@@ -112,7 +117,8 @@ async fn session(base: &str, cookie_path: &str) {
     let right = client.post(&login).form(&fields).send().await.unwrap();
     assert_eq!((right.status(), header(&right, "location")), (StatusCode::FOUND, format!("{base}/wp-admin/").as_str()));
     let cookies: Vec<_> = right.headers().get_all("set-cookie").iter().map(|c| c.to_str().unwrap()).collect();
-    let of_site = |cookie: &&str| cookie.starts_with("wordpress_logged_in_") && cookie.contains(&format!("path={cookie_path};"));
+    let of_site =
+        |cookie: &&str| cookie.starts_with("wordpress_logged_in_") && cookie.contains(&format!("path={cookie_path};"));
     assert!(cookies.iter().any(|cookie| of_site(cookie)), "{cookies:?}");
     let dashboard = client.get(format!("{base}/wp-admin/")).send().await.unwrap();
     assert_eq!(dashboard.status(), StatusCode::OK);
