@@ -23,9 +23,15 @@ pub(crate) struct StaticFile {
 
 impl StaticFile {
     pub(super) fn new(path: &str, opened: Opened) -> Self {
-        let media_type = mime_guess::from_path(path).first_raw().unwrap_or("application/octet-stream");
+        let media_type = match mime_guess::from_path(path).first_raw() {
+            // RFC 9239 §6.
+            Some("application/javascript") => "text/javascript",
+            known => known.unwrap_or("application/octet-stream"),
+        };
         let content_type = match media_type.strip_prefix("text/") {
-            Some(kind) => HeaderValue::try_from(format!("text/{kind}; charset=utf-8")).expect("names of media types"),
+            Some(kind) => {
+                HeaderValue::try_from(format!("text/{kind}; charset=utf-8")).expect("the name of a media type")
+            }
             None => HeaderValue::from_static(media_type),
         };
         let mut headers = HeaderMap::new();
@@ -61,5 +67,5 @@ impl StaticFile {
 }
 
 /// How the names of those media types end.
-const COMPRESSIBLE: [&str; 8] =
-    ["json", "xml", "javascript", "font/ttf", "font/otf", "image/bmp", "image/x-icon", "vnd.ms-fontobject"];
+const COMPRESSIBLE: [&str; 7] =
+    ["json", "xml", "font/ttf", "font/otf", "image/bmp", "image/x-icon", "vnd.ms-fontobject"];

@@ -117,6 +117,51 @@ async fn a_site_at_the_guests_root_has_no_tmp() {
 }
 
 #[tokio::test]
+async fn a_webc_brings_its_site() {
+    use webc::metadata::annotations::{FileSystemMapping, FileSystemMappings, WCGI_RUNNER_URI};
+    use webc::metadata::{Annotation, Command, Manifest};
+    use webc::v3::{ChecksumAlgorithm, SignatureAlgorithm, Timestamps, write};
+    let text = |text: &str| Annotation::Text(text.to_owned());
+    let list = |item: &str| Annotation::Array(vec![text(item)]);
+    let site =
+        [("root", text("/app")), ("scripts", list(".php")), ("fallback", text("/a.php")), ("deny", list("*.sql"))];
+    let site = Annotation::Map(site.into_iter().map(|(key, value)| (text(key), value)).collect());
+    let mut manifest = Manifest::default();
+    let annotations = [("wcgi".to_owned(), Annotation::Map(vec![(text("site"), site)]))].into_iter().collect();
+    manifest.commands.insert("env".to_owned(), Command { runner: WCGI_RUNNER_URI.to_owned(), annotations });
+    let mapping = FileSystemMapping {
+        from: None,
+        volume_name: "/app".to_owned(),
+        host_path: Some("/".to_owned()),
+        mount_path: "/app".to_owned(),
+    };
+    let mappings = Annotation::serialized(&FileSystemMappings(vec![mapping])).unwrap();
+    manifest.package.insert("fs".to_owned(), mappings);
+
+    let mut app = write::Directory::default();
+    for (name, content) in [("a.php", &b"<?php"[..]), ("style.css", b"css"), ("dump.sql", b"secret")] {
+        app.children.insert(name.parse().unwrap(), write::FileEntry::borrowed(content, Timestamps::default()).into());
+    }
+    let module = fs::read(guest("env")).unwrap();
+    let atoms = [("env".parse().unwrap(), write::FileEntry::borrowed(&module, Timestamps::default()))];
+    let writer = write::Writer::new(ChecksumAlgorithm::Sha256).write_manifest(&manifest).unwrap();
+    let writer = writer.write_atoms(atoms.into_iter().collect()).unwrap().with_volume("/app", app).unwrap();
+    let dir = files(&[]);
+    let path = dir.path().join("site.webc");
+    fs::write(&path, writer.finish(SignatureAlgorithm::None).unwrap()).unwrap();
+
+    let service = WcgiService::builder().package(path).engine(engine().build().unwrap()).build().unwrap();
+    for (path, expected) in [
+        ("/a.php/x", "/a.php + \"/x\""),
+        ("/pretty", "/a.php + \"\""),
+        ("/style.css", "200 css"),
+        ("/dump.sql", "404 Not Found"),
+    ] {
+        assert_eq!(summary(&get(&service, path).await), expected, "{path}");
+    }
+}
+
+#[tokio::test]
 async fn the_example_runs() {
     let site = WcgiService::builder().package(root().join("examples/site")).engine(engine().build().unwrap());
     let site = site.build().unwrap();
