@@ -64,7 +64,7 @@ fn dokuwiki(workspace: &Workspace) -> Result<()> {
     let site = example.join("site");
     for directory in ["conf", "data"] {
         if !site.join(directory).exists() {
-            program::run(Command::new("mkdir").arg("-p").arg(&site))?;
+            fs::create_dir_all(&site)?;
             program::run(
                 Command::new("cp").arg("-r").args([example.join("app").join(directory), site.join(directory)]),
             )?;

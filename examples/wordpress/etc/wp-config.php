@@ -48,7 +48,8 @@ if ( ! $wcgi_home ) {
 	$wcgi_script = substr( $_SERVER['SCRIPT_FILENAME'], strlen( $_SERVER['DOCUMENT_ROOT'] ) );
 	$wcgi_prefix = substr( $_SERVER['SCRIPT_NAME'], 0, -strlen( $wcgi_script ) );
 	$wcgi_scheme = empty( $_SERVER['HTTPS'] ) || 'off' === $_SERVER['HTTPS'] ? 'http' : 'https';
-	$wcgi_home   = $wcgi_scheme . '://' . $_SERVER['HTTP_HOST'] . $wcgi_prefix;
+	$wcgi_host   = isset( $_SERVER['HTTP_HOST'] ) ? $_SERVER['HTTP_HOST'] : $_SERVER['SERVER_NAME'];
+	$wcgi_home   = $wcgi_scheme . '://' . $wcgi_host . $wcgi_prefix;
 }
 define( 'WP_HOME', $wcgi_home );
 define( 'WP_SITEURL', $wcgi_home );
