@@ -97,7 +97,7 @@ async fn adminer_makes_a_data_base_a_table_and_rows() {
         ("token", &token_of_page),
     ];
     let dump = post(&client, &format!("{db}&dump="), &fields).await;
-    assert_eq!(dump.lines().collect::<Vec<_>>(), ["id,title", "1,Erewhon", "2,\"<Flatland> & more\""]);
+    assert_eq!(dump.lines().collect::<Vec<_>>(), ["\u{feff}1,Erewhon", "2,<Flatland> & more"]);
     assert!(data.path().join("library.sqlite").exists());
 
     let stranger = get(&self::client(), &format!("{db}&select=book")).await;

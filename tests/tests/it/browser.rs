@@ -1,4 +1,4 @@
-//! Chromium, driven over WebDriver.
+//! Chromium in a test, driven through chromedriver.
 
 use std::io::{BufRead, BufReader};
 use std::process::{Child, ChildStdout, Command, Stdio};

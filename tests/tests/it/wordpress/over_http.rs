@@ -115,7 +115,7 @@ async fn session(base: &str, cookie_path: &str) {
     let cookies: Vec<_> = right.headers().get_all("set-cookie").iter().map(|c| c.to_str().unwrap()).collect();
     let of_site =
         |cookie: &&str| cookie.starts_with("wordpress_logged_in_") && cookie.contains(&format!("path={cookie_path};"));
-    assert!(cookies.iter().any(|cookie| of_site(cookie)), "{cookies:?}");
+    assert!(cookies.iter().any(of_site), "{cookies:?}");
     let dashboard = client.get(format!("{base}/wp-admin/")).send().await.unwrap();
     assert_eq!(dashboard.status(), StatusCode::OK);
     assert!(dashboard.text().await.unwrap().contains("<title>Dashboard"));
