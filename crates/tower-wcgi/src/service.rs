@@ -194,7 +194,6 @@ impl Inner {
                 Some(body) => self.within(start, self.stdin(body)).await?,
                 None => (Stdin::empty(), None),
             };
-            let permit = self.within(start, self.engine.admit()).await?;
             let remote_user = parts.extensions.get::<RemoteUser>();
             let environ = gateway::environ(
                 &gateway::Request {
@@ -211,6 +210,7 @@ impl Inner {
                 },
                 &settings,
             )?;
+            let permit = self.within(start, self.engine.admit()).await?;
             let setup = Setup {
                 script: Arc::clone(&self.script),
                 files: Arc::clone(&self.files),
@@ -298,10 +298,13 @@ impl Inner {
 
     /// What of the site the target names, looked up where waiting for a disk holds up nobody.
     async fn route(&self, site: &Arc<Routes>, uri: &Uri, target: &Target, asked: &HeaderMap) -> Result<Route, Error> {
-        let (site, accepted) = (Arc::clone(site), Accepted::of(asked));
         // RFC 9110 §4.2.3, §9.3.7: no path is the root's. Below a mount it is the mount without its slash.
         let is_root = target.path_info.is_empty() && (target.script_name.is_empty() || uri.path() == "*");
         let path = if is_root { b"/".to_vec() } else { target.path_info.clone() };
+        if let Some(route) = site.route_at_once(&path) {
+            return route;
+        }
+        let (site, accepted) = (Arc::clone(site), Accepted::of(asked));
         let routing = self.engine.threads().spawn_blocking(move || site.route(&path, &accepted));
         routing.await.unwrap_or_else(|error| {
             Err(Error::new(ErrorKind::Host, "cannot look up the request's path").with_source(error))

@@ -66,6 +66,10 @@ pub(crate) enum Failure {
 pub(crate) struct Lookup<'t> {
     tree: &'t Tree,
     dirs: BTreeMap<&'t str, Dir>,
+    /// Nothing is waited for, and nothing opened for reading.
+    at_once: bool,
+    /// What was asked would have needed waiting.
+    gave_up: bool,
 }
 
 impl Tree {
@@ -87,7 +91,13 @@ impl Tree {
     ///
     /// Mounts are opened anew for each, as a deployment may have swapped them.
     pub(crate) fn look(&self) -> Lookup<'_> {
-        Lookup { tree: self, dirs: BTreeMap::new() }
+        Lookup { tree: self, dirs: BTreeMap::new(), at_once: false, gave_up: false }
+    }
+
+    /// The same on a thread that must not wait: only what the kernel knows by heart is found, and files cannot be read.
+    /// Where that does not do, the look-ups [have given up](Lookup::has_given_up), and what they found means nothing.
+    pub(crate) fn look_at_once(&self) -> Lookup<'_> {
+        Lookup { at_once: true, ..self.look() }
     }
 
     /// The mount that holds `path`, and the path below it. `..` is left in: it is for the directories that are there to say
@@ -114,6 +124,11 @@ impl<'t> Lookup<'t> {
     pub(crate) fn find(&mut self, path: &str) -> Result<Option<Found>, Error> {
         let Some((mount, below)) = self.tree.resolve(path) else { return Ok(None) };
         let below = if below.is_empty() { "." } else { &below };
+        if self.at_once {
+            let found = self.find_at_once(mount, below);
+            self.gave_up |= found.is_none();
+            return Ok(found.flatten());
+        }
         let (file, metadata, real) = match find(self.dir(mount)?, Path::new(below)) {
             Ok(found) => found,
             Err(error) if names_nothing(&error) => return Ok(None),
@@ -127,6 +142,45 @@ impl<'t> Lookup<'t> {
         let guest = mount.guest.trim_end_matches('/');
         let linked = real.map(|real| format!("{guest}/{}", real.display()));
         Ok(metadata.is_file().then(|| Found::File(Opened { file, facts: Facts::of(&metadata), linked })))
+    }
+
+    pub(crate) fn has_given_up(&self) -> bool {
+        self.gave_up
+    }
+
+    /// `RESOLVE_CACHED` walks a path only as far as no file system is asked, and `O_PATH` opens a file without asking it.
+    /// What is not readable for everybody is left to an open that tries.
+    #[cfg(target_os = "linux")]
+    fn find_at_once(&mut self, mount: &'t Mount, below: &str) -> Option<Option<Found>> {
+        use std::os::unix::fs::PermissionsExt;
+
+        use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, openat2};
+        use rustix::io::Errno;
+        let flags = OFlags::PATH | OFlags::CLOEXEC;
+        let dir = match self.dirs.entry(&mount.guest) {
+            Entry::Occupied(opened) => opened.into_mut(),
+            Entry::Vacant(place) => {
+                let opened = openat2(CWD, &mount.host, flags | OFlags::DIRECTORY, Mode::empty(), ResolveFlags::CACHED);
+                place.insert(Dir::from_std_file(opened.ok()?.into()))
+            }
+        };
+        let resolve = ResolveFlags::CACHED | ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS;
+        let file = match openat2(dir, below, flags, Mode::empty(), resolve) {
+            Ok(opened) => File::from(opened),
+            Err(Errno::NOENT | Errno::NOTDIR) => return Some(None),
+            Err(_) => return None,
+        };
+        let metadata = file.metadata().ok()?;
+        if metadata.is_dir() {
+            return Some(Some(Found::Directory));
+        }
+        let certain = metadata.is_file() && metadata.permissions().mode() & 0o004 != 0;
+        certain.then(|| Some(Found::File(Opened { file, facts: Facts::of(&metadata), linked: None })))
+    }
+
+    #[cfg(not(target_os = "linux"))]
+    fn find_at_once(&mut self, _mount: &'t Mount, _below: &str) -> Option<Option<Found>> {
+        None
     }
 
     fn dir(&mut self, mount: &'t Mount) -> Result<&Dir, Error> {

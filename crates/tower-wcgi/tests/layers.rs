@@ -67,7 +67,8 @@ const LAYERS: &[Layer] = &[
     },
     // It owns the linker, whose type names what a store holds.
     Layer { name: "engine", uses: &["error", "exchange::State", "script"], never: &[HTTP] },
-    Layer { name: "script", uses: &["engine", "error", "exchange::State", "package"], never: &[HTTP] },
+    // Its host calls work on what the store of an exchange holds.
+    Layer { name: "script", uses: &["engine", "error", "exchange", "package"], never: &[HTTP] },
     // The environment is a block of bytes by then, and the id is for the log. What is left of a body is a `Body`.
     Layer {
         name: "exchange",

@@ -1,7 +1,8 @@
 //! `cargo xtask …`: what the repository needs done that is no part of what it publishes: fetching and building the guest
-//! programs, and the checks a change passes. Other programs do the work; this says which, in what order.
+//! programs, the checks a change passes, and the benchmarks. Other programs do the work; this says which, in what order.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "its output is for the person who runs it")]
 
+mod bench;
 mod browser;
 mod checks;
 mod debian;
@@ -43,6 +44,8 @@ enum Task {
         #[arg(long)]
         keep_going: bool,
     },
+    /// Measure scripts against native handlers and peers, and compare with the targets.
+    Bench(bench::Options),
 }
 
 fn main() -> ExitCode {
@@ -71,6 +74,7 @@ fn run(task: &Task) -> Result<()> {
             prepare(&workspace)?;
             checks::run(&workspace, *quick, *keep_going)
         }
+        Task::Bench(options) => bench::run(&workspace, options),
     }
 }
 

@@ -4,6 +4,7 @@
 mod applications;
 mod browser;
 mod cases;
+mod concurrency;
 mod contract;
 mod cves;
 mod extensions;
@@ -19,6 +20,7 @@ mod sendfile;
 mod site;
 mod soak;
 mod streaming;
+mod turns;
 mod webc;
 mod wire;
 mod wordpress;

@@ -16,7 +16,7 @@ pub(super) struct Coding {
 }
 
 /// What a client accepts beside the file as it is.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Accepted(Vec<&'static Coding>);
 
 impl Accepted {

@@ -93,12 +93,27 @@ impl Routes {
     ///
     /// [`ErrorKind::NotFound`] when it names nothing or may not be named, [`ErrorKind::Host`] when a mount cannot be opened.
     pub(crate) fn route(&self, path: &[u8], accepted: &Accepted) -> Result<Route, Error> {
+        self.route_in(&mut self.tree.look(), path, accepted)
+    }
+
+    /// The same without waiting for anything, or nothing where that cannot be: for a file that is served, and where the
+    /// kernel would have to ask a disk.
+    pub(crate) fn route_at_once(&self, path: &[u8]) -> Option<Result<Route, Error>> {
+        // Of a longer path the rules alone take their time.
+        if path.len() > 1024 {
+            return None;
+        }
+        let mut tree = self.tree.look_at_once();
+        let route = self.route_in(&mut tree, path, &Accepted::default());
+        (!tree.has_given_up() && !matches!(route, Ok(Route::File(_)))).then_some(route)
+    }
+
+    fn route_in(&self, tree: &mut Lookup<'_>, path: &[u8], accepted: &Accepted) -> Result<Route, Error> {
         let lossy = String::from_utf8_lossy(path);
         if self.names.is_denied(&lossy) {
             return Err(not_found("the site denies the request's path"));
         }
-        let mut tree = self.tree.look();
-        let route = match self.script(path, &mut tree)? {
+        let route = match self.script(path, tree)? {
             Step::Script(script) => Some(Route::Script(script)),
             // Not for the fallback either: it has nothing to do with what is never served, and whoever asks is no visitor.
             _ if self.names.is_hidden(&lossy) => {
@@ -106,8 +121,8 @@ impl Routes {
             }
             Step::Missing => None,
             Step::NoScript => match std::str::from_utf8(path) {
-                Ok(path) if path.ends_with('/') => self.index_of(path, &mut tree, accepted)?,
-                Ok(path) => self.file_or_directory(path, &mut tree, accepted)?,
+                Ok(path) if path.ends_with('/') => self.index_of(path, tree, accepted)?,
+                Ok(path) => self.file_or_directory(path, tree, accepted)?,
                 Err(_) => None,
             },
         };
@@ -115,7 +130,7 @@ impl Routes {
             (Some(route), _) => Ok(route),
             (None, None) => Err(not_found("the request's path names no file of the site")),
             (None, Some(fallback)) => self
-                .file(fallback, &mut tree, accepted)?
+                .file(fallback, tree, accepted)?
                 .ok_or_else(|| not_found("the request's path names no file, and the site's fallback is not there")),
         }
     }

@@ -66,7 +66,12 @@ proptest! {
             if path.ends_with('/') {
                 normal.push('/');
             }
-            match routes.route(normal.as_bytes(), &accepted()) {
+            let at_once = routes.route_at_once(normal.as_bytes());
+            let route = routes.route(normal.as_bytes(), &accepted());
+            if let Some(at_once) = at_once {
+                prop_assert_eq!(format!("{at_once:?}"), format!("{route:?}"), "{}", normal);
+            }
+            match route {
                 Ok(Route::Script(script)) => {
                     let direct = script.name.replace("/self", "");
                     prop_assert!(SCRIPTS.contains(&direct.as_str()), "{normal}: {script:?}");
@@ -94,6 +99,41 @@ proptest! {
             prop_assert_eq!(error.kind(), ErrorKind::NotFound);
         }
     }
+}
+
+/// A thread switch for each script would cost more than the look-up.
+#[cfg(target_os = "linux")]
+#[test]
+fn what_the_kernel_knows_is_routed_at_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let routes = site(dir.path(), |site| site.fallback("/a.php"));
+    for (path, expected) in [
+        ("/a.php/x", Some("/a.php")),
+        ("/pretty/link/", Some("/a.php")),
+        ("/pretty", Some("/a.php")),
+        ("/dir/a.php", Some("/dir/a.php")),
+        ("/.a", Some("")),
+        ("/dir", Some("")),
+        // To be opened for reading, or a link on the way.
+        ("/dir/a", None),
+        ("/dir/", None),
+        ("/self/a.php", None),
+    ] {
+        let _ = routes.route(path.as_bytes(), &accepted());
+        let script = routes.route_at_once(path.as_bytes()).map(|route| match route {
+            Ok(Route::Script(script)) => script.name,
+            _ => String::new(),
+        });
+        assert_eq!(script.as_deref(), expected, "{path}");
+    }
+    let script = dir.path().join("a.php");
+    fs::remove_file(&script).unwrap();
+    assert!(routes.route(b"/a.php", &accepted()).is_err() && !matches!(routes.route_at_once(b"/a.php"), Some(Ok(_))));
+    fs::write(&script, "script").unwrap();
+    assert!(routes.route(b"/a.php", &accepted()).is_ok() && !matches!(routes.route_at_once(b"/a.php"), Some(Err(_))));
+    // A script that may not be readable is left to an open that tries.
+    fs::set_permissions(&script, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+    assert!(routes.route_at_once(b"/a.php").is_none());
 }
 
 /// A path of many parts costs no more look-ups than it has scripts that are there.
