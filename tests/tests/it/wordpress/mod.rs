@@ -2,3 +2,4 @@
 
 mod in_a_browser;
 mod over_http;
+mod visitors;
