@@ -1,15 +1,16 @@
 //! Over HTTP: requests a second, their times, what they cost the server, for scripts and their peers in turn.
 
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use anyhow::Result;
 
 use super::client::{self, Client, Url};
 use super::figures::Series;
 use super::findings::Findings;
+use super::peers;
 use super::process::Server;
 use super::setting::Setting;
-use super::{peers, wordpress};
 
 /// One line of the table: a contender at a number of connections.
 #[derive(Debug, Default)]
@@ -54,8 +55,8 @@ impl<'a> Contender<'a> {
     }
 }
 
-/// Starts all that can be started and measures it.
-pub(crate) fn run(setting: &Setting<'_>, findings: &mut Findings) -> Result<()> {
+/// Small scripts against a native route of the same process, and against the same program as native CGI.
+pub(crate) fn hello(setting: &Setting<'_>, findings: &mut Findings) -> Result<()> {
     let hello = setting.guest("hello");
     let ours = setting.serve("bench-server", &[], &[("/c", &hello)])?;
     let rust = setting.serve("bench-server (Rust)", &[], &[("/rust", &setting.guest("hello-rust"))])?;
@@ -71,27 +72,28 @@ pub(crate) fn run(setting: &Setting<'_>, findings: &mut Findings) -> Result<()> 
     if let Some(server) = &cgi {
         contenders.push(Contender { name: LIGHTTPD_C, server, path: "/hello.cgi", says: HELLO, connections: ALL });
     }
-    measure(setting, findings, &contenders)?;
-    php(setting, findings)?;
-    if setting.with_wasmer {
-        let wasmer = peers::wasmer(setting, WASMER, &setting.workspace.examples().join("hello"));
-        if let Some(server) = &findings.keep(WASMER, wasmer) {
-            let page =
-                setting.serve("bench-server (page)", &[], &[("/page", &setting.workspace.examples().join("hello"))])?;
-            // Wasmer's server hangs at more than one connection, and keeps a core busy: so it runs by itself, for this only.
-            let contenders = [
-                Contender { name: PAGE, server: &page, path: "/page", says: PAGE_SAYS, connections: &[1] },
-                Contender { name: WASMER, server, path: "/", says: PAGE_SAYS, connections: &[1] },
-            ];
-            measure(setting, findings, &contenders)?;
-        }
-    } else {
-        findings.note(WASMER, "left out: --with-wasmer builds and measures it");
-    }
-    wordpress::run(setting, findings)
+    measure(setting, findings, &contenders, setting.duration)
 }
 
-fn php(setting: &Setting<'_>, findings: &mut Findings) -> Result<()> {
+/// The page of `examples/hello` against Wasmer's own server, the last that ran such packages.
+pub(crate) fn wasmer(setting: &Setting<'_>, findings: &mut Findings) -> Result<()> {
+    if !setting.with_wasmer {
+        findings.note(WASMER, "left out: --with-wasmer builds and measures it");
+        return Ok(());
+    }
+    let package = setting.workspace.examples().join("hello");
+    let ours = setting.serve("bench-server (page)", &[], &[("/page", &package)])?;
+    let wasmer = peers::wasmer(setting, WASMER, &package)?;
+    // It hangs at more than one connection, and keeps a core busy when nobody asks: so it runs for this part only.
+    let contenders = [
+        Contender { name: PAGE, server: &ours, path: "/page", says: PAGE_SAYS, connections: &[1] },
+        Contender { name: WASMER, server: &wasmer, path: "/", says: PAGE_SAYS, connections: &[1] },
+    ];
+    measure(setting, findings, &contenders, setting.duration)
+}
+
+/// The page of `examples/php` against native PHP, started for each request and kept between them.
+pub(crate) fn php(setting: &Setting<'_>, findings: &mut Findings) -> Result<()> {
     let Some(package) = setting.php() else {
         findings.note(PHP, "left out: `cargo xtask setup` fetches php-cgi");
         return Ok(());
@@ -108,12 +110,17 @@ fn php(setting: &Setting<'_>, findings: &mut Findings) -> Result<()> {
     if let Some(server) = &nginx {
         contenders.push(Contender { name: NGINX_PHP, server, path: "/index.php", says: PHP_SAYS, connections: ALL });
     }
-    measure(setting, findings, &contenders)
+    measure(setting, findings, &contenders, setting.duration)
 }
 
-/// Measures them against each other, in each round each of them. Numbers of connections grow, as a server may keep the memory
+/// Measures them against each other, in each round each of them, by loads that last so long. Numbers of connections grow, as a server may keep the memory
 /// that many once needed.
-pub(crate) fn measure(setting: &Setting<'_>, findings: &mut Findings, contenders: &[Contender<'_>]) -> Result<()> {
+pub(crate) fn measure(
+    setting: &Setting<'_>,
+    findings: &mut Findings,
+    contenders: &[Contender<'_>],
+    duration: Duration,
+) -> Result<()> {
     let mut able = Vec::new();
     for contender in contenders {
         if findings.keep(contender.name, client::check(contender.url(), contender.says)).is_some() {
@@ -129,7 +136,7 @@ pub(crate) fn measure(setting: &Setting<'_>, findings: &mut Findings, contenders
         for round in 0..=setting.rounds {
             for contender in able.iter().filter(|contender| contender.connections.contains(&connections)) {
                 println!("  round {round} of {}: {}, {connections} connections", setting.rounds, contender.name);
-                let measured = sample(setting, contender, connections);
+                let measured = sample(setting, contender, connections, duration);
                 let Some(sample) = findings.keep(contender.name, measured) else { continue };
                 if round > 0 {
                     findings.http_row(contender.name, connections).add(&sample);
@@ -147,12 +154,14 @@ struct Sample {
     resident: u64,
 }
 
-fn sample(setting: &Setting<'_>, contender: &Contender<'_>, connections: usize) -> Result<Sample> {
+fn sample(setting: &Setting<'_>, contender: &Contender<'_>, connections: usize, duration: Duration) -> Result<Sample> {
     let before = contender.server.usage()?;
     let watch = contender.server.watch();
-    let load = setting.wrk.run(contender.url(), connections, setting.duration);
+    let load = setting.wrk.run(contender.url(), connections, duration);
     let resident = watch.peak();
     let processor = contender.server.usage()?.processor.saturating_sub(before.processor);
+    // What it still does for clients that are gone must not be laid at the next one's door. Some never come to rest.
+    let _ = contender.server.wait_until_quiet(Duration::from_secs(5));
     Ok(Sample { load: load?, processor: processor.as_secs_f64(), resident })
 }
 
@@ -175,7 +184,8 @@ fn latencies(setting: &Setting<'_>, findings: &mut Findings, contenders: &[Conte
         for (contender, row) in contenders.iter().zip(&mut rows) {
             // Some servers close a connection after some requests, so each batch has its own.
             let mut client = Client::connect(contender.server.address)?;
-            for _ in 0..BATCH {
+            let begin = Instant::now();
+            for _ in (0..BATCH).take_while(|_| begin.elapsed() < setting.duration) {
                 let reply = client.get(contender.path)?;
                 row.first.push(reply.first_byte.as_secs_f64());
                 row.last.push(reply.last_byte.as_secs_f64());

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::Path;
+use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail, ensure};
 
@@ -51,7 +52,7 @@ fn blocked_over_http(setting: &Setting<'_>, package: &Path) -> Result<f64> {
     let server = setting.serve("bench-server (blocked)", &options, &[("/big", package)])?;
     let mut status = Client::connect(server.address)?;
     Client::connect(server.address)?.get("/big?n=1000000")?;
-    server.wait_until_quiet()?;
+    server.wait_until_quiet(PATIENCE)?;
     let before = server.usage()?.resident;
     let mut clients = Vec::new();
     for _ in 0..EXCHANGES {
@@ -60,7 +61,7 @@ fn blocked_over_http(setting: &Setting<'_>, package: &Path) -> Result<f64> {
         client.send("GET", "/big?n=100000000", "")?;
         clients.push(client);
     }
-    server.wait_until_quiet()?;
+    server.wait_until_quiet(PATIENCE)?;
     let available = available_permits(&mut status)?;
     ensure!(available == 1.0, "{} exchanges of {EXCHANGES} wait for their client", permits as f64 - available);
     let after = server.usage()?.resident;
@@ -111,6 +112,7 @@ fn custom_section(content: &str) -> Vec<u8> {
     [&[0, len, 1, b'n'], content.as_bytes()].concat()
 }
 
+const PATIENCE: Duration = Duration::from_secs(60);
 const EXCHANGES: usize = 1000;
 const PACKAGES: u32 = 1000;
 pub(crate) const BLOCKED: &str = "resident memory of an exchange whose reader waits, full buffer of 64 KiB";

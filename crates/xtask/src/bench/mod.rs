@@ -54,8 +54,14 @@ enum Other {
 enum Name {
     /// In the process, against the floor.
     Call,
-    /// Over HTTP, against native handlers and peers.
-    Http,
+    /// Small scripts over HTTP, against a native route and native CGI.
+    Hello,
+    /// PHP over HTTP, against native php-cgi and php-fpm.
+    Php,
+    /// WordPress's front page over HTTP, against php-fpm.
+    Wordpress,
+    /// A small script over HTTP, against Wasmer.
+    Wasmer,
     /// From process start to first byte.
     Start,
     /// Memory of exchanges blocked on a slow client.
@@ -71,9 +77,12 @@ enum Name {
 /// A part: what it is called, what it does.
 type Part = (Name, fn(&Setting<'_>, &mut Findings) -> Result<()>);
 
-const PARTS: [Part; 7] = [
+const PARTS: [Part; 10] = [
     (Name::Call, call::run),
-    (Name::Http, http::run),
+    (Name::Hello, http::hello),
+    (Name::Php, http::php),
+    (Name::Wordpress, wordpress::run),
+    (Name::Wasmer, http::wasmer),
     (Name::Start, start::run),
     (Name::Blocked, memory::blocked),
     (Name::Packages, memory::packages),

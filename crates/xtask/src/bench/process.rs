@@ -99,12 +99,12 @@ impl Server {
         Watch { end, thread }
     }
 
-    /// Waits until it uses no processor time.
-    pub(crate) fn wait_until_quiet(&self) -> Result<()> {
+    /// Waits until it uses no processor time, but not longer than this.
+    pub(crate) fn wait_until_quiet(&self, patience: Duration) -> Result<()> {
         let begin = Instant::now();
         let (mut last, mut unchanged) = (None, 0);
         while unchanged < 5 {
-            if begin.elapsed() > Duration::from_secs(60) {
+            if begin.elapsed() > patience {
                 bail!("{} does not come to rest", self.name);
             }
             thread::park_timeout(STEP);

@@ -77,14 +77,14 @@ fn both(setting: &Setting<'_>, [hello, php]: [Url<'_>; 2]) -> Result<[Load; 2]> 
 
 /// When every permit is back and nothing computes.
 fn at_rest(server: &Server) -> Result<Usage> {
-    server.wait_until_quiet()?;
+    server.wait_until_quiet(PATIENCE)?;
     let mut client = Client::connect(server.address)?;
     let permits = available_permits(&mut client)?;
     if permits != PERMITS {
         bail!("{permits} of {PERMITS} permits came back");
     }
     drop(client);
-    server.wait_until_quiet()?;
+    server.wait_until_quiet(PATIENCE)?;
     server.usage()
 }
 
@@ -130,6 +130,7 @@ fn table(facts: &[(&str, String)], samples: &[Sample], verdict: &Result<String, 
 }
 
 const CONNECTIONS: usize = 8;
+const PATIENCE: Duration = Duration::from_secs(60);
 const SLICE: Duration = Duration::from_secs(10);
 /// The library's default.
 const PERMITS: f64 = 128.0;

@@ -26,7 +26,8 @@ pub(crate) fn run(setting: &Setting<'_>, findings: &mut Findings) -> Result<()> 
     let mut contenders = Vec::new();
     contenders.extend(ours.as_ref().map(|server| of(WORDPRESS, server)));
     contenders.extend(native.as_ref().map(|server| of(NATIVE, server)));
-    measure(setting, findings, &contenders)
+    // A page takes hundreds of milliseconds, and 64 connections want one each.
+    measure(setting, findings, &contenders, setting.duration * 4)
 }
 
 /// Where WordPress lies in the package: beside its `wp-load.php`.
