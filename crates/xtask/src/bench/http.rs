@@ -8,6 +8,7 @@ use anyhow::Result;
 use super::client::{self, Client, Url};
 use super::figures::Series;
 use super::findings::Findings;
+use super::load::Load;
 use super::peers;
 use super::process::Server;
 use super::setting::Setting;
@@ -113,8 +114,8 @@ pub(crate) fn php(setting: &Setting<'_>, findings: &mut Findings) -> Result<()> 
     measure(setting, findings, &contenders, setting.duration)
 }
 
-/// Measures them against each other, in each round each of them, by loads that last so long. Numbers of connections grow, as a server may keep the memory
-/// that many once needed.
+/// Measures them against each other, in each round each of them, by loads that last so long. Numbers of connections grow,
+/// as a server may keep the memory that many once needed.
 pub(crate) fn measure(
     setting: &Setting<'_>,
     findings: &mut Findings,
@@ -149,7 +150,7 @@ pub(crate) fn measure(
 
 /// One load.
 struct Sample {
-    load: super::load::Load,
+    load: Load,
     processor: f64,
     resident: u64,
 }
@@ -198,11 +199,11 @@ fn latencies(setting: &Setting<'_>, findings: &mut Findings, contenders: &[Conte
 
 pub(crate) const NATIVE: &str = "native axum route";
 pub(crate) const HELLO_C: &str = "hello in C";
-pub(crate) const HELLO_RUST: &str = "hello in Rust";
-pub(crate) const LIGHTTPD_C: &str = "lighttpd, native hello in C";
+const HELLO_RUST: &str = "hello in Rust";
+const LIGHTTPD_C: &str = "lighttpd, native hello in C";
 pub(crate) const PHP: &str = "PHP hello";
 pub(crate) const LIGHTTPD_PHP: &str = "lighttpd, native php-cgi";
-pub(crate) const NGINX_PHP: &str = "nginx, php-fpm";
+const NGINX_PHP: &str = "nginx, php-fpm";
 pub(crate) const PAGE: &str = "examples/hello";
 pub(crate) const WASMER: &str = "Wasmer, examples/hello";
 const HELLO: &str = "Hello, World!";

@@ -27,6 +27,9 @@ pub(crate) fn describe(setting: &Setting<'_>) -> Vec<(&'static str, String)> {
     for name in ["wrk", "lighttpd", "nginx", "php-cgi", "php-fpm"] {
         facts.push((name, peers::version(name).unwrap_or_else(|| "not there".to_owned())));
     }
+    if setting.with_wasmer {
+        facts.push(("wasmer", peers::WASMER_VERSION.to_owned()));
+    }
     facts
 }
 

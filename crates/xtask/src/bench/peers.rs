@@ -143,10 +143,10 @@ pub(crate) fn wasmer(setting: &Setting<'_>, name: &str, package: &Path) -> Resul
     let root = setting.directory.join("wasmer");
     let program = root.join("bin/wasmer");
     if !program.exists() {
-        println!("bench: building Wasmer {WASMER}, which takes a quarter of an hour, once");
+        println!("bench: building Wasmer {WASMER_VERSION}, which takes a quarter of an hour, once");
         let mut install = Command::new("cargo");
         // Without a compiler it runs nothing, and none is a default.
-        install.args(["install", "--locked", "--version", WASMER, "--features", "cranelift", "wasmer-cli"]);
+        install.args(["install", "--locked", "--version", WASMER_VERSION, "--features", "cranelift", "wasmer-cli"]);
         install.arg("--root").arg(&root);
         program::run(install.env("CARGO_TARGET_DIR", root.join("target")))?;
     }
@@ -196,4 +196,4 @@ fn create_parent(path: &Path) -> Result<()> {
 }
 
 /// The last with WCGI.
-const WASMER: &str = "7.1.0";
+pub(crate) const WASMER_VERSION: &str = "7.1.0";

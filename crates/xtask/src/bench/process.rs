@@ -25,7 +25,7 @@ pub(crate) struct Server {
 impl Server {
     /// Starts a server that says `listening on http://ADDRESS/` on stdout or stderr.
     pub(crate) fn start(name: &str, command: &mut Command, says_on: Output) -> Result<Self> {
-        // It ends when its stdin does, also if this process is killed.
+        // `bench-server` ends when its stdin does, also if this process is killed.
         command.stdin(Stdio::piped());
         match says_on {
             Output::Stdout => command.stdout(Stdio::piped()),
@@ -124,7 +124,8 @@ impl Drop for Server {
     /// Asks first, so that a server can end its own children.
     fn drop(&mut self) {
         for child in &mut self.children {
-            let _ = Command::new("kill").arg(child.id().to_string()).stderr(Stdio::null()).status();
+            let kill = format!("kill {}", child.id());
+            let _ = Command::new("sh").arg("-c").arg(kill).stderr(Stdio::null()).status();
         }
         let begin = Instant::now();
         for child in &mut self.children {
@@ -239,7 +240,8 @@ const NOWHERE: SocketAddr = SocketAddr::V4(std::net::SocketAddrV4::new(std::net:
 /// What Linux tells user space, whatever it counts with itself.
 const TICKS_PER_SECOND: u64 = 100;
 const STEP: Duration = Duration::from_millis(50);
-const SAMPLING: Duration = Duration::from_millis(100);
+/// Looking at every process takes some milliseconds, which the measured ones do not get.
+const SAMPLING: Duration = Duration::from_millis(250);
 const START: Duration = Duration::from_secs(20);
 const END: Duration = Duration::from_secs(5);
 
