@@ -62,7 +62,7 @@ pub(crate) fn hello(setting: &Setting<'_>, findings: &mut Findings) -> Result<()
     let ours = setting.serve("bench-server", &[], &[("/c", &hello)])?;
     let rust = setting.serve("bench-server (Rust)", &[], &[("/rust", &setting.guest("hello-rust"))])?;
     let cgi = peers::native_hello(setting)
-        .and_then(|program| peers::lighttpd(setting, "lighttpd", program.parent().unwrap_or(Path::new("/"))));
+        .and_then(|program| peers::lighttpd(setting, "lighttpd-hello", program.parent().unwrap_or(Path::new("/"))));
     let cgi = findings.keep(LIGHTTPD_C, cgi);
 
     let mut contenders = vec![
@@ -101,8 +101,8 @@ pub(crate) fn php(setting: &Setting<'_>, findings: &mut Findings) -> Result<()> 
     };
     let pages = package.join("app");
     let ours = setting.serve("bench-server (PHP)", &[], &[("/php", &package)])?;
-    let lighttpd = findings.keep(LIGHTTPD_PHP, peers::lighttpd(setting, "lighttpd", &pages));
-    let nginx = findings.keep(NGINX_PHP, peers::nginx(setting, "nginx", &pages));
+    let lighttpd = findings.keep(LIGHTTPD_PHP, peers::lighttpd(setting, "lighttpd-php", &pages));
+    let nginx = findings.keep(NGINX_PHP, peers::nginx(setting, "nginx-php", &pages));
     let mut contenders = vec![Contender { name: PHP, server: &ours, path: "/php", says: PHP_SAYS, connections: ALL }];
     if let Some(server) = &lighttpd {
         let path = "/index.php";

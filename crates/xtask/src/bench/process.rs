@@ -55,8 +55,15 @@ impl Server {
         bail!("{name} ended before it listened: {}", said.join("\n"))
     }
 
-    /// Starts a server that was told where to listen; the commands are its processes, what they say goes to a file.
-    pub(crate) fn start_at(name: &str, commands: Vec<Command>, address: SocketAddr, log: &Path) -> Result<Self> {
+    /// Starts a server that was told where to listen: there, and on a Unix socket for what is behind it, if there is one. The
+    /// commands are its processes, what they say goes to a file.
+    pub(crate) fn start_at(
+        name: &str,
+        commands: Vec<Command>,
+        address: SocketAddr,
+        socket: Option<&Path>,
+        log: &Path,
+    ) -> Result<Self> {
         let begin = Instant::now();
         let stderr = File::create(log).with_context(|| format!("cannot write {}", log.display()))?;
         let mut server = Self { name: name.to_owned(), children: Vec::new(), address, begin };
@@ -65,7 +72,7 @@ impl Server {
             let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(stderr.try_clone()?).spawn();
             server.children.push(child.with_context(|| format!("cannot start {program}"))?);
         }
-        while TcpStream::connect(address).is_err() {
+        while socket.is_some_and(|socket| !socket.exists()) || TcpStream::connect(address).is_err() {
             for child in &mut server.children {
                 if let Some(status) = child.try_wait()? {
                     let said = fs::read_to_string(log).unwrap_or_default();

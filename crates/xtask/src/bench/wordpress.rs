@@ -54,7 +54,7 @@ fn native(setting: &Setting<'_>, tree: &Path) -> Result<Server> {
     fs::create_dir_all(&database)?;
     let config = CONFIG.replace("DATABASE", &database.display().to_string());
     fs::write(root.join("wp-config.php"), config).context("cannot write wp-config.php")?;
-    let server = peers::nginx(setting, "nginx (WordPress)", &root)?;
+    let server = peers::nginx(setting, "nginx-wordpress", &root)?;
     install(&server)?;
     Ok(server)
 }
