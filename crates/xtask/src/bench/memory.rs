@@ -4,12 +4,13 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, bail, ensure};
+use anyhow::{Context as _, Result, bail};
 
 use super::client::Client;
 use super::figures::{self, Series};
 use super::findings::Findings;
 use super::setting::Setting;
+use super::status::wait_for_permits;
 use crate::program;
 
 /// Exchanges of a script that has more to say than anybody takes. In the process nobody reads the response's body, so it
@@ -61,17 +62,12 @@ fn blocked_over_http(setting: &Setting<'_>, package: &Path) -> Result<f64> {
         client.send("GET", "/big?n=100000000", "")?;
         clients.push(client);
     }
+    // All of them run, and then none gets any further.
+    wait_for_permits(&mut status, 1.0)?;
     server.wait_until_quiet(PATIENCE)?;
-    let available = available_permits(&mut status)?;
-    ensure!(available == 1.0, "{} exchanges of {EXCHANGES} wait for their client", permits as f64 - available);
+    wait_for_permits(&mut status, 1.0)?;
     let after = server.usage()?.resident;
     Ok(after.saturating_sub(before) as f64 / EXCHANGES as f64 / 1024.0)
-}
-
-/// How many more exchanges the server could start.
-pub(crate) fn available_permits(client: &mut Client) -> Result<f64> {
-    let reply = client.get("/status")?;
-    figures::number(&figures::parse(&String::from_utf8_lossy(&reply.body)), "available")
 }
 
 /// A thousand packages in one engine, each with a module of its own, compiled before.

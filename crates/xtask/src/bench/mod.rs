@@ -17,6 +17,7 @@ mod setting;
 mod soak;
 mod spin;
 mod start;
+mod status;
 mod stream;
 mod targets;
 mod wordpress;

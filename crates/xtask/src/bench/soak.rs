@@ -5,14 +5,14 @@ use std::fmt::Write as _;
 use std::thread;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, anyhow, bail};
+use anyhow::{Context as _, Result, anyhow};
 
 use super::client::{self, Client, Url};
 use super::figures::Series;
 use super::load::Load;
-use super::memory::available_permits;
 use super::process::{Server, Usage};
 use super::setting::Setting;
+use super::status::wait_for_permits;
 use super::{machine, report};
 use crate::workspace::Workspace;
 
@@ -45,13 +45,25 @@ pub(crate) fn run(workspace: &Workspace, options: Options) -> Result<()> {
     client::check(url("/c"), "Hello, World!")?;
     client::check(url("/php"), "Hello, World!")?;
 
-    let (mut hello, mut php) = (0.0, 0.0);
     let mut samples = Vec::new();
+    let verdict = match load(&setting, options, &server, &mut samples) {
+        Ok(()) => verdict(&samples),
+        Err(error) => Err(format!("stopped: {error:#}")),
+    };
+    let path = report::write(&setting, "soak.md", &table(&facts, &samples, &verdict)?)?;
+    println!("The report is in {path}.");
+    verdict.map_err(|error| anyhow!(error)).map(|said| println!("{said}"))
+}
+
+/// Goes on until both have had what was asked for.
+fn load(setting: &Setting<'_>, options: Options, server: &Server, samples: &mut Vec<Sample>) -> Result<()> {
+    let url = |path| Url { address: server.address, path };
+    let (mut hello, mut php) = (0.0, 0.0);
     while hello < options.hello || php < options.php {
-        let [to_hello, to_php] = both(&setting, [url("/c"), url("/php")])?;
+        let [to_hello, to_php] = both(setting, [url("/c"), url("/php")])?;
         hello += to_hello.requests;
         php += to_php.requests;
-        let usage = at_rest(&server)?;
+        let usage = at_rest(server)?;
         println!(
             "  {hello} to hello, {php} to PHP: {:.1} MiB, {} files, {} threads",
             usage.resident as f64 / MIB,
@@ -60,10 +72,7 @@ pub(crate) fn run(workspace: &Workspace, options: Options) -> Result<()> {
         );
         samples.push(Sample { hello, php, usage });
     }
-    let verdict = verdict(&samples);
-    let path = report::write(&setting, "soak.md", &table(&facts, &samples, &verdict)?)?;
-    println!("The report is in {path}.");
-    verdict.map_err(|error| anyhow!(error)).map(|said| println!("{said}"))
+    Ok(())
 }
 
 /// Loads both at the same time.
@@ -77,12 +86,8 @@ fn both(setting: &Setting<'_>, [hello, php]: [Url<'_>; 2]) -> Result<[Load; 2]> 
 
 /// When every permit is back and nothing computes.
 fn at_rest(server: &Server) -> Result<Usage> {
-    server.wait_until_quiet(PATIENCE)?;
     let mut client = Client::connect(server.address)?;
-    let permits = available_permits(&mut client)?;
-    if permits != PERMITS {
-        bail!("{permits} of {PERMITS} permits came back");
-    }
+    wait_for_permits(&mut client, PERMITS)?;
     drop(client);
     server.wait_until_quiet(PATIENCE)?;
     server.usage()
@@ -120,7 +125,7 @@ fn table(facts: &[(&str, String)], samples: &[Sample], verdict: &Result<String, 
         writeln!(text, "- {name}: {value}")?;
     }
     let (Ok(verdict) | Err(verdict)) = verdict;
-    writeln!(text, "\nEvery request was answered with success. Verdict: {verdict}.\n")?;
+    writeln!(text, "\nVerdict: {verdict}. A request that is not answered with success ends the run.\n")?;
     text.push_str("| to hello | to PHP | resident MiB | open files | threads |\n|---|---|---|---|---|\n");
     for Sample { hello, php, usage } in samples {
         let resident = usage.resident as f64 / MIB;
@@ -131,7 +136,7 @@ fn table(facts: &[(&str, String)], samples: &[Sample], verdict: &Result<String, 
 
 const CONNECTIONS: usize = 8;
 const PATIENCE: Duration = Duration::from_secs(60);
-const SLICE: Duration = Duration::from_secs(10);
+const SLICE: Duration = Duration::from_secs(3);
 /// The library's default.
 const PERMITS: f64 = 128.0;
 const MIB: f64 = (1 << 20) as f64;
