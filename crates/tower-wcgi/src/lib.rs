@@ -43,4 +43,7 @@ pub mod _docs {
 
     #[doc = include_str!("../docs/security.md")]
     pub mod security {}
+
+    #[doc = include_str!("../docs/performance.md")]
+    pub mod performance {}
 }

@@ -179,3 +179,57 @@ const KEPT: usize = 64 << 10;
 const LAST_CHUNK: &[u8] = b"\r\n0\r\n\r\n";
 /// Longer than any answer here takes.
 const PATIENCE: Duration = Duration::from_secs(120);
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+    use std::thread;
+
+    use super::*;
+
+    /// What a client makes of a response that comes in these pieces, each seen before the next is sent.
+    fn received(pieces: &[&str]) -> Result<Reply> {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        thread::scope(|scope| {
+            scope.spawn(move || {
+                let (mut stream, _) = listener.accept().unwrap();
+                stream.set_nodelay(true).unwrap();
+                let mut request = Vec::new();
+                while !request.ends_with(b"\r\n\r\n") {
+                    let mut block = [0; 1024];
+                    let read = stream.read(&mut block).unwrap();
+                    request.extend_from_slice(&block[..read]);
+                }
+                for piece in pieces {
+                    stream.write_all(piece.as_bytes()).unwrap();
+                }
+            });
+            Client::connect(address)?.get("/")
+        })
+    }
+
+    #[test]
+    fn a_body_ends_at_its_length_its_last_chunk_or_the_connections_end() {
+        let by_length = received(&["HTTP/1.1 200 OK\r\ncontent-length: 5\r\n", "\r\nab", "cde"]).unwrap();
+        assert_eq!((by_length.status, by_length.body.as_slice()), (200, b"abcde".as_slice()));
+        let chunked = ["HTTP/1.1 404 No\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc", "\r\n0", "\r", "\n\r\n"];
+        let chunked = received(&chunked).unwrap();
+        assert_eq!((chunked.status, chunked.bytes), (404, 13));
+        let empty = received(&["HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", "0\r\n\r\n"]).unwrap();
+        assert_eq!(empty.bytes, 5);
+        let by_close = received(&["HTTP/1.1 200 OK\r\n\r\nab", "c"]).unwrap();
+        assert_eq!(by_close.body, b"abc");
+    }
+
+    #[test]
+    fn a_response_that_is_cut_is_an_error() {
+        for pieces in [
+            ["HTTP/1.1 200 OK\r\nContent-Le", ""],
+            ["HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n", "abcd"],
+            ["HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", "3\r\nabc\r\n0\r\n"],
+        ] {
+            assert!(received(&pieces).is_err());
+        }
+    }
+}

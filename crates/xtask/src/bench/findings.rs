@@ -53,14 +53,16 @@ impl Findings {
         self.single.push(Single { what, unit, values });
     }
 
-    /// The row of a contender at a number of connections, made when it is not there.
+    /// The row of a contender at a number of connections; one that is not there is made, below its others.
     pub(crate) fn http_row(&mut self, contender: &str, connections: usize) -> &mut Row {
         let same = |row: &Row| row.contender == contender && row.connections == connections;
         let index = self.http.iter().position(same).unwrap_or_else(|| {
-            self.http.push(Row { contender: contender.to_owned(), connections, ..Row::default() });
-            self.http.len() - 1
+            let below = self.http.iter().rposition(|row| row.contender == contender).map(|last| last + 1);
+            let index = below.unwrap_or(self.http.len());
+            self.http.insert(index, Row { contender: contender.to_owned(), connections, ..Row::default() });
+            index
         });
-        self.http.get_mut(index).expect("it was found or has just been pushed")
+        self.http.get_mut(index).expect("it was found or has just been inserted")
     }
 
     /// Median requests a second.
@@ -79,7 +81,7 @@ impl Findings {
         self.single.iter().find(|single| single.what == what).map(|single| single.values.median())
     }
 
-    /// Median bytes a second of a stream.
+    /// A stream, by its name.
     pub(crate) fn stream(&self, name: &str) -> Option<&Stream> {
         self.streams.iter().find(|stream| stream.name == name)
     }

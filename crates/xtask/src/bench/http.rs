@@ -1,15 +1,17 @@
 //! Over HTTP: requests a second, their times, what they cost the server, for scripts and their peers in turn.
 
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use anyhow::Result;
 
 use super::client::{self, Client, Url};
 use super::figures::Series;
 use super::findings::Findings;
+use super::load::Load;
+use super::peers;
 use super::process::Server;
 use super::setting::Setting;
-use super::{peers, wordpress};
 
 /// One line of the table: a contender at a number of connections.
 #[derive(Debug, Default)]
@@ -54,13 +56,13 @@ impl<'a> Contender<'a> {
     }
 }
 
-/// Starts all that can be started and measures it.
-pub(crate) fn run(setting: &Setting<'_>, findings: &mut Findings) -> Result<()> {
+/// Small scripts against a native route of the same process, and against the same program as native CGI.
+pub(crate) fn hello(setting: &Setting<'_>, findings: &mut Findings) -> Result<()> {
     let hello = setting.guest("hello");
     let ours = setting.serve("bench-server", &[], &[("/c", &hello)])?;
     let rust = setting.serve("bench-server (Rust)", &[], &[("/rust", &setting.guest("hello-rust"))])?;
     let cgi = peers::native_hello(setting)
-        .and_then(|program| peers::lighttpd(setting, "lighttpd", program.parent().unwrap_or(Path::new("/"))));
+        .and_then(|program| peers::lighttpd(setting, "lighttpd-hello", program.parent().unwrap_or(Path::new("/"))));
     let cgi = findings.keep(LIGHTTPD_C, cgi);
 
     let mut contenders = vec![
@@ -71,35 +73,36 @@ pub(crate) fn run(setting: &Setting<'_>, findings: &mut Findings) -> Result<()> 
     if let Some(server) = &cgi {
         contenders.push(Contender { name: LIGHTTPD_C, server, path: "/hello.cgi", says: HELLO, connections: ALL });
     }
-    measure(setting, findings, &contenders)?;
-    php(setting, findings)?;
-    if setting.with_wasmer {
-        let wasmer = peers::wasmer(setting, WASMER, &setting.workspace.examples().join("hello"));
-        if let Some(server) = &findings.keep(WASMER, wasmer) {
-            let page =
-                setting.serve("bench-server (page)", &[], &[("/page", &setting.workspace.examples().join("hello"))])?;
-            // Wasmer's server hangs at more than one connection, and keeps a core busy: so it runs by itself, for this only.
-            let contenders = [
-                Contender { name: PAGE, server: &page, path: "/page", says: PAGE_SAYS, connections: &[1] },
-                Contender { name: WASMER, server, path: "/", says: PAGE_SAYS, connections: &[1] },
-            ];
-            measure(setting, findings, &contenders)?;
-        }
-    } else {
-        findings.note(WASMER, "left out: --with-wasmer builds and measures it");
-    }
-    wordpress::run(setting, findings)
+    measure(setting, findings, &contenders, setting.duration)
 }
 
-fn php(setting: &Setting<'_>, findings: &mut Findings) -> Result<()> {
+/// The page of `examples/hello` against Wasmer's own server, the last that ran such packages.
+pub(crate) fn wasmer(setting: &Setting<'_>, findings: &mut Findings) -> Result<()> {
+    if !setting.with_wasmer {
+        findings.note(WASMER, "left out: --with-wasmer builds and measures it");
+        return Ok(());
+    }
+    let package = setting.workspace.examples().join("hello");
+    let ours = setting.serve("bench-server (page)", &[], &[("/page", &package)])?;
+    let wasmer = peers::wasmer(setting, WASMER, &package)?;
+    // It hangs at more than one connection, and keeps a core busy when nobody asks: so it runs for this part only.
+    let contenders = [
+        Contender { name: PAGE, server: &ours, path: "/page", says: PAGE_SAYS, connections: &[1] },
+        Contender { name: WASMER, server: &wasmer, path: "/", says: PAGE_SAYS, connections: &[1] },
+    ];
+    measure(setting, findings, &contenders, setting.duration)
+}
+
+/// The page of `examples/php` against native PHP, started for each request and kept between them.
+pub(crate) fn php(setting: &Setting<'_>, findings: &mut Findings) -> Result<()> {
     let Some(package) = setting.php() else {
         findings.note(PHP, "left out: `cargo xtask setup` fetches php-cgi");
         return Ok(());
     };
     let pages = package.join("app");
     let ours = setting.serve("bench-server (PHP)", &[], &[("/php", &package)])?;
-    let lighttpd = findings.keep(LIGHTTPD_PHP, peers::lighttpd(setting, "lighttpd", &pages));
-    let nginx = findings.keep(NGINX_PHP, peers::nginx(setting, "nginx", &pages));
+    let lighttpd = findings.keep(LIGHTTPD_PHP, peers::lighttpd(setting, "lighttpd-php", &pages));
+    let nginx = findings.keep(NGINX_PHP, peers::nginx(setting, "nginx-php", &pages));
     let mut contenders = vec![Contender { name: PHP, server: &ours, path: "/php", says: PHP_SAYS, connections: ALL }];
     if let Some(server) = &lighttpd {
         let path = "/index.php";
@@ -108,12 +111,17 @@ fn php(setting: &Setting<'_>, findings: &mut Findings) -> Result<()> {
     if let Some(server) = &nginx {
         contenders.push(Contender { name: NGINX_PHP, server, path: "/index.php", says: PHP_SAYS, connections: ALL });
     }
-    measure(setting, findings, &contenders)
+    measure(setting, findings, &contenders, setting.duration)
 }
 
-/// Measures them against each other, in each round each of them. Numbers of connections grow, as a server may keep the memory
-/// that many once needed.
-pub(crate) fn measure(setting: &Setting<'_>, findings: &mut Findings, contenders: &[Contender<'_>]) -> Result<()> {
+/// Measures them against each other, in each round each of them, by loads that last so long. Numbers of connections grow,
+/// as a server may keep the memory that many once needed.
+pub(crate) fn measure(
+    setting: &Setting<'_>,
+    findings: &mut Findings,
+    contenders: &[Contender<'_>],
+    duration: Duration,
+) -> Result<()> {
     let mut able = Vec::new();
     for contender in contenders {
         if findings.keep(contender.name, client::check(contender.url(), contender.says)).is_some() {
@@ -129,7 +137,7 @@ pub(crate) fn measure(setting: &Setting<'_>, findings: &mut Findings, contenders
         for round in 0..=setting.rounds {
             for contender in able.iter().filter(|contender| contender.connections.contains(&connections)) {
                 println!("  round {round} of {}: {}, {connections} connections", setting.rounds, contender.name);
-                let measured = sample(setting, contender, connections);
+                let measured = sample(setting, contender, connections, duration);
                 let Some(sample) = findings.keep(contender.name, measured) else { continue };
                 if round > 0 {
                     findings.http_row(contender.name, connections).add(&sample);
@@ -142,17 +150,19 @@ pub(crate) fn measure(setting: &Setting<'_>, findings: &mut Findings, contenders
 
 /// One load.
 struct Sample {
-    load: super::load::Load,
+    load: Load,
     processor: f64,
     resident: u64,
 }
 
-fn sample(setting: &Setting<'_>, contender: &Contender<'_>, connections: usize) -> Result<Sample> {
+fn sample(setting: &Setting<'_>, contender: &Contender<'_>, connections: usize, duration: Duration) -> Result<Sample> {
     let before = contender.server.usage()?;
     let watch = contender.server.watch();
-    let load = setting.wrk.run(contender.url(), connections, setting.duration);
+    let load = setting.wrk.run(contender.url(), connections, duration);
     let resident = watch.peak();
     let processor = contender.server.usage()?.processor.saturating_sub(before.processor);
+    // What it still does for clients that are gone must not be laid at the next one's door. Some never come to rest.
+    let _ = contender.server.wait_until_quiet(Duration::from_secs(5));
     Ok(Sample { load: load?, processor: processor.as_secs_f64(), resident })
 }
 
@@ -175,7 +185,8 @@ fn latencies(setting: &Setting<'_>, findings: &mut Findings, contenders: &[Conte
         for (contender, row) in contenders.iter().zip(&mut rows) {
             // Some servers close a connection after some requests, so each batch has its own.
             let mut client = Client::connect(contender.server.address)?;
-            for _ in 0..BATCH {
+            let begin = Instant::now();
+            for _ in (0..BATCH).take_while(|_| begin.elapsed() < setting.duration) {
                 let reply = client.get(contender.path)?;
                 row.first.push(reply.first_byte.as_secs_f64());
                 row.last.push(reply.last_byte.as_secs_f64());
@@ -188,11 +199,11 @@ fn latencies(setting: &Setting<'_>, findings: &mut Findings, contenders: &[Conte
 
 pub(crate) const NATIVE: &str = "native axum route";
 pub(crate) const HELLO_C: &str = "hello in C";
-pub(crate) const HELLO_RUST: &str = "hello in Rust";
-pub(crate) const LIGHTTPD_C: &str = "lighttpd, native hello in C";
+const HELLO_RUST: &str = "hello in Rust";
+const LIGHTTPD_C: &str = "lighttpd, native hello in C";
 pub(crate) const PHP: &str = "PHP hello";
 pub(crate) const LIGHTTPD_PHP: &str = "lighttpd, native php-cgi";
-pub(crate) const NGINX_PHP: &str = "nginx, php-fpm";
+const NGINX_PHP: &str = "nginx, php-fpm";
 pub(crate) const PAGE: &str = "examples/hello";
 pub(crate) const WASMER: &str = "Wasmer, examples/hello";
 const HELLO: &str = "Hello, World!";

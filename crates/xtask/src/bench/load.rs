@@ -64,6 +64,9 @@ impl Wrk {
                 bail!("{count} of {} requests to {url} failed ({error})", figures::number(&figures, "requests")?);
             }
         }
+        if figures::number(&figures, "requests")? < 1.0 {
+            bail!("no request to {url} came to its end in {duration:?}");
+        }
         let micros = |name| Ok::<_, anyhow::Error>(Duration::from_secs_f64(figures::number(&figures, name)? / 1e6));
         Ok(Load {
             requests: figures::number(&figures, "requests")?,

@@ -13,10 +13,7 @@ pub(crate) fn describe(setting: &Setting<'_>) -> Vec<(&'static str, String)> {
         ("processor", format!("{}, {} cores", field("/proc/cpuinfo", "model name"), setting.cores)),
         ("memory", field("/proc/meminfo", "MemTotal")),
         ("kernel", read("/proc/sys/kernel/osrelease")),
-        (
-            "load before the run (1, 5, 15 minutes)",
-            read("/proc/loadavg").split(' ').take(3).collect::<Vec<_>>().join(" "),
-        ),
+        ("load before the run (1, 5, 15 minutes)", load()),
         ("commit", commit(setting)),
         ("rustc", output(Command::new("rustc").arg("--version"))),
         ("wasmtime", locked(setting, "wasmtime")),
@@ -27,7 +24,15 @@ pub(crate) fn describe(setting: &Setting<'_>) -> Vec<(&'static str, String)> {
     for name in ["wrk", "lighttpd", "nginx", "php-cgi", "php-fpm"] {
         facts.push((name, peers::version(name).unwrap_or_else(|| "not there".to_owned())));
     }
+    if setting.with_wasmer {
+        facts.push(("wasmer", peers::WASMER_VERSION.to_owned()));
+    }
     facts
+}
+
+/// How many threads ran or wanted to, on average: beside the cores it says what the figures are worth.
+pub(crate) fn load() -> String {
+    read("/proc/loadavg").split(' ').take(3).collect::<Vec<_>>().join(" ")
 }
 
 /// A value of a file of `NAME: VALUE` lines.

@@ -17,6 +17,7 @@ mod setting;
 mod soak;
 mod spin;
 mod start;
+mod status;
 mod stream;
 mod targets;
 mod wordpress;
@@ -54,8 +55,14 @@ enum Other {
 enum Name {
     /// In the process, against the floor.
     Call,
-    /// Over HTTP, against native handlers and peers.
-    Http,
+    /// Small scripts over HTTP, against a native route and native CGI.
+    Hello,
+    /// PHP over HTTP, against native php-cgi and php-fpm.
+    Php,
+    /// WordPress's front page over HTTP, against php-fpm.
+    Wordpress,
+    /// A small script over HTTP, against Wasmer.
+    Wasmer,
     /// From process start to first byte.
     Start,
     /// Memory of exchanges blocked on a slow client.
@@ -71,9 +78,12 @@ enum Name {
 /// A part: what it is called, what it does.
 type Part = (Name, fn(&Setting<'_>, &mut Findings) -> Result<()>);
 
-const PARTS: [Part; 7] = [
+const PARTS: [Part; 10] = [
     (Name::Call, call::run),
-    (Name::Http, http::run),
+    (Name::Hello, http::hello),
+    (Name::Php, http::php),
+    (Name::Wordpress, wordpress::run),
+    (Name::Wasmer, http::wasmer),
     (Name::Start, start::run),
     (Name::Blocked, memory::blocked),
     (Name::Packages, memory::packages),

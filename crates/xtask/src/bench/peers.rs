@@ -51,7 +51,7 @@ pub(crate) fn native_hello(setting: &Setting<'_>) -> Result<PathBuf> {
     Ok(output)
 }
 
-/// lighttpd, which starts a process for each request: `.cgi` itself, `.php` by php-cgi.
+/// lighttpd, which starts a process for each request: `.cgi` itself, `.php` by php-cgi. Its files are called `name`.
 pub(crate) fn lighttpd(setting: &Setting<'_>, name: &str, root: &Path) -> Result<Server> {
     let address = free_address()?;
     let php = find("php-cgi").map_or_else(|_| String::new(), |path| path.display().to_string());
@@ -66,18 +66,21 @@ pub(crate) fn lighttpd(setting: &Setting<'_>, name: &str, root: &Path) -> Result
         ip = address.ip(),
         port = address.port(),
     );
-    let path = setting.directory.join(format!("lighttpd-{}.conf", address.port()));
+    let path = setting.directory.join(name).with_extension("conf");
     write(&path, &config)?;
     let mut lighttpd = Command::new(find("lighttpd")?);
     lighttpd.arg("-D").arg("-f").arg(&path);
-    Server::start_at(name, vec![lighttpd], address, &path.with_extension("log"))
+    Server::start_at(name, vec![lighttpd], address, None, &path.with_extension("log"))
 }
 
 /// nginx and php-fpm, whose workers stay for the next request. A worker for each connection that is measured, up to 8 a
 /// core: more only wait for each other.
+/// Their files are in a directory called `name`.
 pub(crate) fn nginx(setting: &Setting<'_>, name: &str, root: &Path) -> Result<Server> {
     let address = free_address()?;
-    let directory = setting.directory.join(format!("nginx-{}", address.port()));
+    let directory = setting.directory.join(name);
+    // A socket left by an earlier run would look like one that somebody listens on.
+    let _ = fs::remove_dir_all(&directory);
     fs::create_dir_all(directory.join("tmp"))?;
     let (fpm_path, nginx_path) = (directory.join("php-fpm.conf"), directory.join("nginx.conf"));
     let is_root = program::capture(Command::new("id").arg("-u"))?.trim() == "0";
@@ -92,7 +95,7 @@ pub(crate) fn nginx(setting: &Setting<'_>, name: &str, root: &Path) -> Result<Se
     }
     let mut nginx = Command::new(find("nginx")?);
     nginx.arg("-p").arg(&directory).arg("-c").arg(&nginx_path).arg("-e").arg(directory.join("error.log"));
-    Server::start_at(name, vec![fpm, nginx], address, &directory.join("stderr.log"))
+    Server::start_at(name, vec![fpm, nginx], address, Some(&directory.join("php.sock")), &directory.join("stderr.log"))
 }
 
 fn fpm_config(directory: &Path, workers: usize, is_root: bool) -> String {
@@ -143,16 +146,17 @@ pub(crate) fn wasmer(setting: &Setting<'_>, name: &str, package: &Path) -> Resul
     let root = setting.directory.join("wasmer");
     let program = root.join("bin/wasmer");
     if !program.exists() {
-        println!("bench: building Wasmer {WASMER}, which takes a quarter of an hour, once");
+        println!("bench: building Wasmer {WASMER_VERSION}, which takes a quarter of an hour, once");
         let mut install = Command::new("cargo");
-        install.args(["install", "--locked", "--version", WASMER, "wasmer-cli", "--no-default-features"]);
-        install.args(["--features", WASMER_FEATURES, "--root"]).arg(&root);
+        // Without a compiler it runs nothing, and none is a default.
+        install.args(["install", "--locked", "--version", WASMER_VERSION, "--features", "cranelift", "wasmer-cli"]);
+        install.arg("--root").arg(&root);
         program::run(install.env("CARGO_TARGET_DIR", root.join("target")))?;
     }
     let address = free_address()?;
     let mut wasmer = Command::new(program);
     wasmer.arg("run").arg(package).args(["--addr", &address.to_string()]).env("WASMER_DIR", root.join("home"));
-    Server::start_at(name, vec![wasmer], address, &root.join("stderr.log"))
+    Server::start_at(name, vec![wasmer], address, None, &root.join("stderr.log"))
 }
 
 /// What a program of this name, or of this name and a version (`php-fpm8.2`), says first when asked for its version.
@@ -195,5 +199,4 @@ fn create_parent(path: &Path) -> Result<()> {
 }
 
 /// The last with WCGI.
-const WASMER: &str = "7.1.0";
-const WASMER_FEATURES: &str = "cranelift";
+pub(crate) const WASMER_VERSION: &str = "7.1.0";

@@ -25,7 +25,7 @@ pub(crate) struct Server {
 impl Server {
     /// Starts a server that says `listening on http://ADDRESS/` on stdout or stderr.
     pub(crate) fn start(name: &str, command: &mut Command, says_on: Output) -> Result<Self> {
-        // It ends when its stdin does, also if this process is killed.
+        // `bench-server` ends when its stdin does, also if this process is killed.
         command.stdin(Stdio::piped());
         match says_on {
             Output::Stdout => command.stdout(Stdio::piped()),
@@ -55,8 +55,15 @@ impl Server {
         bail!("{name} ended before it listened: {}", said.join("\n"))
     }
 
-    /// Starts a server that was told where to listen; the commands are its processes, what they say goes to a file.
-    pub(crate) fn start_at(name: &str, commands: Vec<Command>, address: SocketAddr, log: &Path) -> Result<Self> {
+    /// Starts a server that was told where to listen: there, and on a Unix socket for what is behind it, if there is one. The
+    /// commands are its processes, what they say goes to a file.
+    pub(crate) fn start_at(
+        name: &str,
+        commands: Vec<Command>,
+        address: SocketAddr,
+        socket: Option<&Path>,
+        log: &Path,
+    ) -> Result<Self> {
         let begin = Instant::now();
         let stderr = File::create(log).with_context(|| format!("cannot write {}", log.display()))?;
         let mut server = Self { name: name.to_owned(), children: Vec::new(), address, begin };
@@ -65,7 +72,7 @@ impl Server {
             let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(stderr.try_clone()?).spawn();
             server.children.push(child.with_context(|| format!("cannot start {program}"))?);
         }
-        while TcpStream::connect(address).is_err() {
+        while socket.is_some_and(|socket| !socket.exists()) || TcpStream::connect(address).is_err() {
             for child in &mut server.children {
                 if let Some(status) = child.try_wait()? {
                     let said = fs::read_to_string(log).unwrap_or_default();
@@ -99,12 +106,12 @@ impl Server {
         Watch { end, thread }
     }
 
-    /// Waits until it uses no processor time.
-    pub(crate) fn wait_until_quiet(&self) -> Result<()> {
+    /// Waits until it uses no processor time, but not longer than this.
+    pub(crate) fn wait_until_quiet(&self, patience: Duration) -> Result<()> {
         let begin = Instant::now();
         let (mut last, mut unchanged) = (None, 0);
         while unchanged < 5 {
-            if begin.elapsed() > Duration::from_secs(60) {
+            if begin.elapsed() > patience {
                 bail!("{} does not come to rest", self.name);
             }
             thread::park_timeout(STEP);
@@ -124,7 +131,8 @@ impl Drop for Server {
     /// Asks first, so that a server can end its own children.
     fn drop(&mut self) {
         for child in &mut self.children {
-            let _ = Command::new("kill").arg(child.id().to_string()).stderr(Stdio::null()).status();
+            let kill = format!("kill {}", child.id());
+            let _ = Command::new("sh").arg("-c").arg(kill).stderr(Stdio::null()).status();
         }
         let begin = Instant::now();
         for child in &mut self.children {
@@ -239,7 +247,8 @@ const NOWHERE: SocketAddr = SocketAddr::V4(std::net::SocketAddrV4::new(std::net:
 /// What Linux tells user space, whatever it counts with itself.
 const TICKS_PER_SECOND: u64 = 100;
 const STEP: Duration = Duration::from_millis(50);
-const SAMPLING: Duration = Duration::from_millis(100);
+/// Looking at every process takes some milliseconds, which the measured ones do not get.
+const SAMPLING: Duration = Duration::from_millis(250);
 const START: Duration = Duration::from_secs(20);
 const END: Duration = Duration::from_secs(5);
 

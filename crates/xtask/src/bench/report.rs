@@ -6,9 +6,9 @@ use std::fs;
 use anyhow::{Context as _, Result};
 
 use super::findings::Findings;
-use super::plot;
 use super::setting::Setting;
 use super::targets::TARGETS;
+use super::{machine, plot};
 
 /// Prints the report, and writes it with its plot.
 pub(crate) fn publish(setting: &Setting<'_>, facts: &[(&str, String)], findings: &Findings) -> Result<()> {
@@ -17,6 +17,7 @@ pub(crate) fn publish(setting: &Setting<'_>, facts: &[(&str, String)], findings:
     for (name, value) in facts {
         writeln!(report, "- {name}: {value}")?;
     }
+    writeln!(report, "- load after the run: {}", machine::load())?;
     if !findings.http.is_empty() {
         write(setting, "report.svg", &plot::bars(findings)?)?;
         report.push_str("\n![Requests a second](report.svg)\n");

@@ -1,14 +1,14 @@
 //! A native route beside guests that compute without end, against the same route with none, in turn.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use anyhow::{Result, ensure};
+use anyhow::Result;
 
 use super::client::Client;
 use super::figures::Series;
 use super::findings::Findings;
-use super::memory::available_permits;
 use super::setting::Setting;
+use super::status::{available_permits, wait_for_permits};
 
 pub(crate) fn run(setting: &Setting<'_>, findings: &mut Findings) -> Result<()> {
     let spin = setting.guest("spin");
@@ -48,16 +48,7 @@ fn p99(setting: &Setting<'_>, address: std::net::SocketAddr) -> Result<f64> {
     Ok(times.quantile(0.99))
 }
 
-fn wait_for_permits(status: &mut Client, wanted: f64) -> Result<()> {
-    let begin = Instant::now();
-    while available_permits(status)? != wanted {
-        ensure!(begin.elapsed() < PATIENCE, "there are not {wanted} permits");
-    }
-    Ok(())
-}
-
 const GUESTS: u32 = 64;
-const PATIENCE: Duration = Duration::from_secs(30);
 const IDLE: &str = "p99 of a native route, idle";
 const RATIO: &str = "the one against the other";
 pub(crate) const BESIDE: &str = "p99 of a native route while 64 guests spin";
