@@ -10,8 +10,9 @@ use crate::connection::{ConnectionInfo, Hook};
 use crate::engine::Engine;
 use crate::error::{Error, ErrorKind};
 use crate::exchange::Files;
+use crate::exchange::initialisation::Surroundings;
 use crate::gateway::{self, Environ};
-use crate::package::{self, Access, Mount, Package};
+use crate::package::{self, Access, Mount};
 use crate::script::Script;
 use crate::sendfile::SendFile;
 use crate::service::{Inner, WcgiService};
@@ -34,6 +35,8 @@ use crate::service::{Inner, WcgiService};
 /// | [`server_software`](Self::server_software) | `tower-wcgi/` and the version | |
 /// | [`pass_authorization`](Self::pass_authorization) | no | credentials are for the layer that checks them |
 /// | [`connection_info`](Self::connection_info) | what the server left in the extensions | headers can be forged |
+/// | [`snapshot`](Self::snapshot) | if the module has one to give | a request costs what its own work costs |
+/// | [`snapshot_deadline`](Self::snapshot_deadline) | 60 s | a large application that is warmed up takes some ten |
 /// | [`x_sendfile`](Self::x_sendfile) | off | a script that repeats what users send could be made to disclose files |
 ///
 /// ```no_run
@@ -66,6 +69,8 @@ pub struct WcgiBuilder {
     server_software: Option<String>,
     pass_authorization: bool,
     connection_info: Hook,
+    snapshot: Option<bool>,
+    snapshot_deadline: Option<Duration>,
     x_sendfile: bool,
 }
 
@@ -178,6 +183,21 @@ impl WcgiBuilder {
         self
     }
 
+    /// Whether a module that exports `wizer-initialize` is initialised once, here, and requests start from a snapshot of its
+    /// memory: see [snapshots](crate::_docs::snapshots). A module that does not export it is not affected; one whose
+    /// initialisation fails runs as it is, and the log says why. Default: what the package's manifest says, else yes.
+    pub fn snapshot(mut self, take: bool) -> Self {
+        self.snapshot = Some(take);
+        self
+    }
+
+    /// How long the initialisation for a [snapshot](Self::snapshot) may take; later the module runs as it is. Default: 60
+    /// seconds.
+    pub fn snapshot_deadline(mut self, deadline: Duration) -> Self {
+        self.snapshot_deadline = Some(deadline);
+        self
+    }
+
     /// Lets the script answer with a file: a response head with `X-Sendfile: /guest/path` becomes a response with that file
     /// from one of the [mounts](Self::map_dir), streamed without the script: its instance is free as soon as it ends.
     ///
@@ -210,9 +230,9 @@ impl WcgiBuilder {
         self
     }
 
-    /// Opens the package, compiles its module or takes it from the cache, and checks that it can run.
+    /// Opens the package, initialises and compiles its module or takes it from the cache, and checks that it can run.
     ///
-    /// Takes seconds for a large module that is compiled for the first time.
+    /// Takes seconds for a large module that is compiled for the first time, and a minute at most for its initialisation.
     ///
     /// # Errors
     ///
@@ -238,6 +258,7 @@ impl WcgiBuilder {
         if package.cwd.is_some() {
             tracing::warn!("the command's cwd is ignored: WASI preview 1 has no current directory");
         }
+        let mut env = environment(&package.env, &self.env);
         let settings = gateway::Settings {
             server_software: self
                 .server_software
@@ -246,15 +267,28 @@ impl WcgiBuilder {
             server_port: self.server_port,
             pass_authorization: self.pass_authorization,
             document_root: None,
-            constants: constants(&package, self.env)?,
+            constants: environ(&env, gateway::is_per_request)?,
         };
-        let script = Script::load(&engine, &package.module, &package.module_label, max_memory)?;
+        let arguments: Arc<[String]> = package.arguments.into();
+        for (name, value) in &package.snapshot.env {
+            package::set_env(&mut env, name, value);
+        }
+        let surroundings = Surroundings {
+            environ: environ(&env, |_| false)?,
+            arguments: Arc::clone(&arguments),
+            mounts: mounts.clone(),
+            max_memory,
+            deadline: self.snapshot_deadline.unwrap_or(Duration::from_secs(60)),
+            reseeds: package.snapshot.reseeds,
+        };
+        let surroundings = self.snapshot.unwrap_or(package.snapshot.enabled).then_some(&surroundings);
+        let script = Script::load(&engine, &package.module, &package.module_label, max_memory, surroundings)?;
         Ok(WcgiService::new(Inner {
             engine,
             script: Arc::new(script),
             send_file: self.x_sendfile.then(|| Arc::new(SendFile::new(mounts.clone()))),
             files: Arc::new(Files::new(mounts)),
-            arguments: package.arguments.into(),
+            arguments,
             settings,
             connection_info: self.connection_info,
             mount,
@@ -283,22 +317,24 @@ fn overlay(package: Vec<Mount>, over: Vec<(String, PathBuf, Access)>) -> Result<
 }
 
 /// The part of the environment that is the same for every request, each name once.
-fn constants(package: &Package, over: Vec<(String, String)>) -> Result<Environ, Error> {
+fn environment(package: &[(String, String)], over: &[(String, String)]) -> Vec<(String, String)> {
     // The one place that is there for temporary files. The stock php-cgi takes no upload without being told.
     let mut env = vec![("TMPDIR".to_owned(), "/tmp".to_owned())];
-    for (name, value) in &package.env {
+    for (name, value) in package.iter().chain(over) {
         package::set_env(&mut env, name, value);
     }
-    for (name, value) in &over {
-        package::set_env(&mut env, name, value);
-    }
+    env
+}
+
+/// `env` without the names that cannot be set, as the block that a guest reads.
+fn environ(env: &[(String, String)], cannot_be_set: impl Fn(&str) -> bool) -> Result<Environ, Error> {
     let mut environ = Environ::default();
     for (name, value) in env {
-        if gateway::is_per_request(&name) {
+        if cannot_be_set(name) {
             tracing::warn!(name, "the variable belongs to each request and cannot be set, ignored");
             continue;
         }
-        environ.push(&name, value).map_err(|_| setting(format!("`{name}` cannot be an environment variable")))?;
+        environ.push(name, value).map_err(|_| setting(format!("`{name}` cannot be an environment variable")))?;
     }
     Ok(environ)
 }

@@ -38,4 +38,7 @@ pub mod _docs {
 
     #[doc = include_str!("../docs/security.md")]
     pub mod security {}
+
+    #[doc = include_str!("../docs/snapshots.md")]
+    pub mod snapshots {}
 }

@@ -16,7 +16,7 @@ struct Layer {
 }
 
 const HTTP: &[&str] = &["http", "http_body", "tower_service", "axum"];
-const WASM: &[&str] = &["wasmtime", "wasmtime_wasi"];
+const WASM: &[&str] = &["wasmparser", "wasmtime", "wasmtime_wasi", "wasmtime_wizer", "wat"];
 const RUNTIME: &[&str] = &["tokio"];
 const WORLD: &[&str] = &["std::fs", "std::thread", "std::time"];
 
@@ -46,6 +46,7 @@ const LAYERS: &[Layer] = &[
             "engine",
             "error",
             "exchange::Files",
+            "exchange::initialisation",
             "gateway",
             "package",
             "script::Script",
@@ -63,7 +64,11 @@ const LAYERS: &[Layer] = &[
     },
     // It owns the linker, whose type names what a store holds.
     Layer { name: "engine", uses: &["error", "exchange::State", "script"], never: &[HTTP] },
-    Layer { name: "script", uses: &["engine", "error", "exchange::State", "package"], never: &[HTTP] },
+    Layer {
+        name: "script",
+        uses: &["engine", "error", "exchange::State", "exchange::initialisation", "package"],
+        never: &[HTTP],
+    },
     // The environment is a block of bytes by then, and the id is for the log. What is left of a body is a `Body`.
     Layer {
         name: "exchange",

@@ -10,10 +10,12 @@ mod stamp;
 mod tools;
 mod workspace;
 
+use std::env;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Result;
-use clap::Parser;
+use clap::{Args, Parser};
 
 use crate::workspace::Workspace;
 
@@ -22,7 +24,10 @@ use crate::workspace::Workspace;
 #[command(name = "xtask", bin_name = "cargo xtask", version)]
 enum Task {
     /// Fetch and build what the tests, the examples and the checks need; what is there already is left alone.
-    Setup,
+    Setup {
+        #[command(flatten)]
+        modules: Modules,
+    },
     /// Build guest programs into target/guests; those whose source did not change are left alone.
     Guests {
         /// Which guests: all of them when none is named.
@@ -36,7 +41,23 @@ enum Task {
         /// Run what comes after a failed check too.
         #[arg(long)]
         keep_going: bool,
+        #[command(flatten)]
+        modules: Modules,
     },
+}
+
+/// Ready modules that cannot be fetched. What needs one that is not given is left out, and says so.
+#[derive(Debug, Args)]
+struct Modules {
+    /// A php-cgi that exports `wizer-initialize`, for the tests of snapshots. Default: what `$WCGI_SNAPSHOT_PHP` names.
+    #[arg(long, value_name = "FILE")]
+    snapshot_php: Option<PathBuf>,
+}
+
+impl Modules {
+    fn snapshot_php(&self) -> Option<PathBuf> {
+        self.snapshot_php.clone().or_else(|| env::var_os("WCGI_SNAPSHOT_PHP").map(PathBuf::from))
+    }
 }
 
 fn main() -> ExitCode {
@@ -52,14 +73,16 @@ fn main() -> ExitCode {
 fn run(task: &Task) -> Result<()> {
     let workspace = Workspace::current()?;
     match task {
-        Task::Setup => {
+        Task::Setup { modules } => {
             guests::build(&workspace, &[])?;
+            guests::install_ready(&workspace, "snapshot-php", modules.snapshot_php())?;
             php::fetch(&workspace)?;
             tools::install_all()
         }
         Task::Guests { names } => guests::build(&workspace, names),
-        Task::Test { quick, keep_going } => {
+        Task::Test { quick, keep_going, modules } => {
             guests::build(&workspace, &[])?;
+            guests::install_ready(&workspace, "snapshot-php", modules.snapshot_php())?;
             php::fetch(&workspace)?;
             checks::run(&workspace, *quick, *keep_going)
         }

@@ -14,6 +14,9 @@ mod packages;
 mod php;
 mod routing;
 mod sendfile;
+mod snapshot;
+#[cfg(snapshot_php)]
+mod snapshot_php;
 mod soak;
 mod streaming;
 mod webc;

@@ -89,6 +89,7 @@ fn read(path: &Path, file: &str, bytes: Bytes, asked: Option<&str>) -> Result<Pa
         module_label: format!("atom {atom:?} of {file}"),
         arguments,
         env: settings.env,
+        snapshot: settings.snapshot,
         cwd: settings.cwd,
         unpacked: (!mounts.is_empty()).then(|| Arc::new(unpacked.directory)),
         mounts,
@@ -175,7 +176,7 @@ fn node(value: &Annotation) -> Option<Node> {
         Annotation::Tag(_, value) => return node(value),
         Annotation::Integer(_) => Node::other("an integer"),
         Annotation::Float(_) => Node::other("a float"),
-        Annotation::Bool(_) => Node::other("a boolean"),
+        Annotation::Bool(value) => Node::bool(*value),
         Annotation::Bytes(_) => Node::other("bytes"),
         _ => Node::other("something else"),
     })

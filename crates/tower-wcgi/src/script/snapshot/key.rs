@@ -1,0 +1,92 @@
+//! What a snapshot depends on, as one hash: the module, and all that its initialisation could have seen.
+//!
+//! In: the same as for an initialisation. Out: a key for the cache. The content of each file counts, and its time, which
+//! a guest can see and PHP's opcache does remember; so a copy of a package with its times has the same key.
+
+use std::fs::{self, File, Metadata};
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+use std::time::UNIX_EPOCH;
+
+use crate::exchange::initialisation::Surroundings;
+use crate::package::Access;
+
+pub(in crate::script) fn key(wasm: &[u8], surroundings: &Surroundings) -> blake3::Hash {
+    let Surroundings { environ, arguments, mounts, max_memory, deadline: _, reseeds } = surroundings;
+    let mut key = Key(blake3::Hasher::new());
+    key.add(FORMAT);
+    key.add(wasm);
+    key.add(&max_memory.to_le_bytes());
+    key.add(&[u8::from(*reseeds)]);
+    key.add(environ.block());
+    key.add(&arguments.len().to_le_bytes());
+    for argument in arguments.iter() {
+        key.add(argument.as_bytes());
+    }
+    for mount in mounts {
+        key.add(mount.guest.as_bytes());
+        match mount.access {
+            Access::ReadOnly => key.add_tree(&mount.host),
+            Access::ReadWrite => key.add(b"not seen"),
+        }
+    }
+    key.0.finalize()
+}
+
+struct Key(blake3::Hasher);
+
+impl Key {
+    /// Adds one item. Its length goes first, so that no two lists of items look alike.
+    fn add(&mut self, item: &[u8]) {
+        self.0.update(&item.len().to_le_bytes()).update(item);
+    }
+
+    /// Adds every entry below `root`, in the order of their names. What cannot be read, a guest cannot read either, and
+    /// then the reason is what counts.
+    fn add_tree(&mut self, root: &Path) {
+        let mut pending = vec![root.to_owned()];
+        while let Some(path) = pending.pop() {
+            self.add(path.strip_prefix(root).unwrap_or(&path).as_os_str().as_encoded_bytes());
+            match self.add_entry(&path, path == root) {
+                Ok(below) => pending.extend(below),
+                Err(error) => self.add(error.kind().to_string().as_bytes()),
+            }
+        }
+    }
+
+    /// Adds the file, link or directory at `path` and gives what is in it.
+    fn add_entry(&mut self, path: &Path, is_root: bool) -> io::Result<Vec<PathBuf>> {
+        let metadata = if is_root { fs::metadata(path)? } else { fs::symlink_metadata(path)? };
+        if metadata.is_dir() {
+            let mut below: Vec<_> = fs::read_dir(path)?.map(|entry| Ok(entry?.path())).collect::<io::Result<_>>()?;
+            below.sort_unstable();
+            self.add(&below.len().to_le_bytes());
+            return Ok(below);
+        }
+        if metadata.is_symlink() {
+            self.add(fs::read_link(path)?.as_os_str().as_encoded_bytes());
+        } else if metadata.is_file() {
+            self.add_file(path, &metadata)?;
+        }
+        Ok(Vec::new())
+    }
+
+    fn add_file(&mut self, path: &Path, metadata: &Metadata) -> io::Result<()> {
+        let modified = metadata.modified()?.duration_since(UNIX_EPOCH).unwrap_or_default();
+        self.add(&modified.as_nanos().to_le_bytes());
+        let mut hasher = blake3::Hasher::new();
+        let mut file = File::open(path)?;
+        let mut buffer = vec![0; 64 << 10];
+        loop {
+            match file.read(&mut buffer)? {
+                0 => break,
+                n => hasher.update(buffer.get(..n).unwrap_or_default()),
+            };
+        }
+        self.add(hasher.finalize().as_bytes());
+        Ok(())
+    }
+}
+
+/// Another one whenever snapshots of the same things come to be made differently.
+const FORMAT: &[u8] = b"tower-wcgi snapshot 1";
