@@ -92,7 +92,10 @@ static void start_up(void) {
         } else if (!strcmp(word, "spin")) {
             for (;;) sum = sum + 1;
         } else if (!strcmp(word, "bomb")) {
-            for (;;) memset(malloc(1 << 20), 1, 1 << 20);
+            for (char *last = NULL, *next;; last = next) {
+                if (!(next = malloc(1 << 20))) abort();
+                memcpy(next, &last, sizeof last);
+            }
         }
     }
 }

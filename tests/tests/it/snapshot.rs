@@ -7,6 +7,9 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tempfile::TempDir;
 use tracing::Level;
 use wcgi_tests::{builder, engine, get, guest, service};
+use webc::metadata::annotations::{FileSystemMapping, FileSystemMappings, WCGI_RUNNER_URI, Wasi};
+use webc::metadata::{Annotation, Command, Manifest};
+use webc::v2;
 
 use crate::log;
 use tower_wcgi::{Access, Engine, WcgiBuilder, WcgiService};
@@ -61,7 +64,6 @@ async fn files_of_read_only_mounts_are_seen_and_directories_are_those_of_the_req
     fs::write(scene.writable().join("secret"), "of a user").unwrap();
     let service = scene.builder("files").env("START", "file look leave").build().unwrap();
     let reply = get(&service, "/?path=/w/secret").await;
-    // 54 and 69 are how this libc says that it is not permitted.
     assert_eq!(reply.variable("kept").unwrap(), "alpha0 entries, write: EPERMok");
     assert_eq!(reply.variable("now").unwrap(), "of a user");
 
@@ -100,23 +102,25 @@ async fn the_same_surroundings_have_the_same_snapshot_and_any_others_have_anothe
     assert_eq!(scene.cached().len(), count);
 
     scene.write("d/deep/b", "");
-    let other_dir = tempfile::tempdir().unwrap();
-    scene.write_to(&other_dir.path().join("a"), "omega");
-    let changed: [(&str, WcgiBuilder); 6] = [
+    let changed: [(&str, WcgiBuilder); 5] = [
         ("a file more", scene.builder(name)),
         ("a variable", scene.builder(name).env("A", "1")),
         ("its value", scene.builder(name).env("A", "2")),
         ("a mount more", scene.builder(name).map_dir("/e", scene.0.path().join("d"), Access::ReadOnly)),
         ("less memory", scene.builder(name).max_memory(64 << 20)),
-        ("another directory", scene.builder(name).map_dir("/d", other_dir.path(), Access::ReadOnly)),
     ];
     for (what, builder) in changed {
         assert_eq!(kept(builder).await, "omega", "{what}");
         count += 1;
         assert_eq!(scene.cached().len(), count, "{what}");
     }
-    assert_eq!(kept(scene.builder(name)).await, "omega");
-    assert_eq!(scene.cached().len(), count, "the one with a file more is still there");
+    // Like `d` before it had a file more.
+    let copy = tempfile::tempdir().unwrap();
+    scene.write_to(&copy.path().join("a"), "omega");
+    for builder in [scene.builder(name), scene.builder(name).map_dir("/d", copy.path(), Access::ReadOnly)] {
+        assert_eq!(kept(builder).await, "omega");
+        assert_eq!(scene.cached().len(), count, "those of before are still there");
+    }
 }
 
 #[tokio::test]
@@ -175,6 +179,34 @@ async fn the_manifest_switches_it_off_has_variables_for_it_and_vouches_for_rando
     let reseeds = text("env = ['START=random']\nreseeds = true").await;
     assert!(reseeds.starts_with("started=random\nkept=") && reseeds.len() > 35, "{reseeds}");
     assert_eq!(text("env = ['START=random']\nreseeds = false").await, "started=\nkept=\n");
+}
+
+/// Its files are unpacked anew each time, and must not look changed.
+#[tokio::test]
+async fn a_webc_finds_its_snapshot_again() {
+    let scene = Scene::new();
+    let mut wasi = Wasi::new("startup");
+    wasi.with_env("START", "file");
+    let mut manifest = Manifest::default();
+    let annotations = [("wasi".to_owned(), Annotation::serialized(&wasi).unwrap())].into();
+    manifest.commands.insert("startup".to_owned(), Command { runner: WCGI_RUNNER_URI.to_owned(), annotations });
+    let mapping =
+        FileSystemMapping { from: None, volume_name: "d".into(), host_path: Some("/".into()), mount_path: "/d".into() };
+    let mappings = Annotation::serialized(&FileSystemMappings(vec![mapping])).unwrap();
+    manifest.package.insert("fs".to_owned(), mappings);
+    let module = fs::read(guest("startup")).unwrap();
+    let mut directory = v2::write::Directory::default();
+    directory.children.insert("a".parse().unwrap(), v2::write::FileEntry::Borrowed(b"packed").into());
+    let atoms = [("startup".parse().unwrap(), v2::write::FileEntry::Borrowed(&module))].into_iter().collect();
+    let writer = v2::write::Writer::new(v2::ChecksumAlgorithm::Sha256).write_manifest(&manifest).unwrap();
+    let writer = writer.write_atoms(atoms).unwrap().with_volume("d", directory).unwrap();
+    let package = scene.0.path().join("startup.webc");
+    fs::write(&package, writer.finish(v2::SignatureAlgorithm::None).unwrap()).unwrap();
+    for _ in 0..2 {
+        let service = WcgiService::builder().package(&package).engine(scene.engine()).build().unwrap();
+        assert_eq!(get(&service, "/").await.text(), "started=file\nkept=packed\n");
+        assert_eq!(scene.cached().len(), 2);
+    }
 }
 
 /// `_start` is the entry point where nothing takes its place, and both spellings of the start-up's name are in use.

@@ -50,7 +50,8 @@ async fn random_numbers_sessions_and_time_are_each_requests_own() {
 /// can know that.
 #[tokio::test]
 async fn a_warm_up_that_uses_random_numbers_has_to_be_vouched_for() {
-    let service = Site::new("").builder().build().unwrap();
+    let site = Site::new("");
+    let service = site.builder().build().unwrap();
     assert_eq!(get(&service, "/opcache.php").await.text(), "not compiled");
 }
 

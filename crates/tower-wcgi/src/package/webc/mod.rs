@@ -79,7 +79,10 @@ fn read(path: &Path, file: &str, bytes: Bytes, asked: Option<&str>) -> Result<Pa
     let (atom, module) = atom(&container, command.name, &settings, table)?;
     let arguments = settings.arguments(command.name);
 
-    let unpacked = Unpacker::new(file, bytes.len())?;
+    // The volumes of version 2 have no times, and what is unpacked again is no other file than before.
+    let modified = fs::metadata(path).and_then(|metadata| metadata.modified());
+    let modified = modified.map_err(|error| refuse(format!("cannot read {file}")).with_source(error))?;
+    let unpacked = Unpacker::new(file, bytes.len(), modified)?;
     let (mounts, unpacked) = mounts(&container, &root, unpacked)?;
     let mut warnings = document.take_warnings();
     warnings.extend(unpacked.warnings);
