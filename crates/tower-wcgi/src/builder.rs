@@ -267,14 +267,14 @@ impl WcgiBuilder {
             server_port: self.server_port,
             pass_authorization: self.pass_authorization,
             document_root: None,
-            constants: environ(&env, gateway::is_per_request)?,
+            constants: environ(&env)?,
         };
         let arguments: Arc<[String]> = package.arguments.into();
         for (name, value) in &package.snapshot.env {
             package::set_env(&mut env, name, value);
         }
         let surroundings = Surroundings {
-            environ: environ(&env, |_| false)?,
+            env,
             arguments: Arc::clone(&arguments),
             mounts: mounts.clone(),
             max_memory,
@@ -323,17 +323,19 @@ fn environment(package: &[(String, String)], over: &[(String, String)]) -> Vec<(
     for (name, value) in package.iter().chain(over) {
         package::set_env(&mut env, name, value);
     }
+    env.retain(|(name, _)| {
+        let is_constant = !gateway::is_per_request(name);
+        if !is_constant {
+            tracing::warn!(name, "the variable belongs to each request and cannot be set, ignored");
+        }
+        is_constant
+    });
     env
 }
 
-/// `env` without the names that cannot be set, as the block that a guest reads.
-fn environ(env: &[(String, String)], cannot_be_set: impl Fn(&str) -> bool) -> Result<Environ, Error> {
+fn environ(env: &[(String, String)]) -> Result<Environ, Error> {
     let mut environ = Environ::default();
     for (name, value) in env {
-        if cannot_be_set(name) {
-            tracing::warn!(name, "the variable belongs to each request and cannot be set, ignored");
-            continue;
-        }
         environ.push(name, value).map_err(|_| setting(format!("`{name}` cannot be an environment variable")))?;
     }
     Ok(environ)

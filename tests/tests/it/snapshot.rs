@@ -144,6 +144,20 @@ async fn a_start_up_that_fails_is_left_out_with_one_warning_that_says_why() {
     }
 }
 
+/// Opening a named pipe waits for somebody to write into it, and no deadline would end that.
+#[cfg(unix)]
+#[tokio::test]
+async fn nothing_is_run_beside_a_named_pipe() {
+    log::capture();
+    let scene = Scene::new();
+    let pipe = scene.0.path().join("d/pipe");
+    assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    let reply = get(&scene.builder("pipe").env("START", "file").build().unwrap(), "/").await;
+    assert_eq!(reply.text(), "started=\nkept=\n");
+    let warnings = warnings_about(&scene.module("pipe"));
+    assert!(matches!(&warnings[..], [line] if line.message().ends_with("d/pipe is neither a file nor a directory")));
+}
+
 #[tokio::test]
 async fn random_numbers_may_be_used_and_not_kept_and_the_time_is_kept_with_a_word() {
     log::capture();

@@ -12,22 +12,23 @@ use tempfile::TempDir;
 use tokio::runtime::Handle;
 use wasmtime::{Caller, Extern, Instance, Linker, Module, Store};
 use wasmtime_wasi::filesystem::Descriptor;
+use wasmtime_wasi::p1::{self, WasiP1Ctx};
 use wasmtime_wasi::{HostMonotonicClock, HostWallClock, WasiCtxBuilder, WasiView};
 
+use super::MemoryLimit;
 use super::files::View;
-use super::{MemoryLimit, State};
 use crate::engine::Ticking;
 use crate::error::{Error, ErrorKind};
-use crate::gateway::Environ;
 use crate::package::{Access, Mount};
 use crate::request::RequestId;
-use crate::script::{Exit, link};
+use crate::script::Exit;
 use crate::stdio::Stderr;
 
 /// All that an initialisation can see besides the module itself.
 #[derive(Debug)]
 pub(crate) struct Surroundings {
-    pub(crate) environ: Environ,
+    /// Each name once.
+    pub(crate) env: Vec<(String, String)>,
     pub(crate) arguments: Arc<[String]>,
     /// Those of the requests. Writable ones are there, empty and read-only, so that descriptors have the same numbers.
     pub(crate) mounts: Vec<Mount>,
@@ -56,6 +57,12 @@ pub(crate) struct Initialised {
     pub(crate) time_was_read: bool,
 }
 
+/// What the store of an initialisation holds.
+pub(crate) struct State {
+    wasi: WasiP1Ctx,
+    memory: MemoryLimit,
+}
+
 /// Runs the export `function` of `module` (after `_initialize` where there is one) to its end.
 ///
 /// # Errors
@@ -77,19 +84,21 @@ pub(crate) async fn initialise(
     let uptime = Clock { now: Arc::default(), was_read: Arc::clone(&time.was_read) };
     let mut wasi = WasiCtxBuilder::new()
         .args(&surroundings.arguments)
+        .envs(&surroundings.env)
         .stderr(stderr.clone())
         .wall_clock(time.clone())
         .monotonic_clock(uptime)
         .build_p1();
     *wasi.ctx().ctx.filesystem() = view.context.clone();
     let memory = MemoryLimit { max_memory: surroundings.max_memory, exceeded: false };
-    let mut store = Store::new(module.engine(), State { wasi, environ: surroundings.environ.clone(), memory });
+    let mut store = Store::new(module.engine(), State { wasi, memory });
     store.limiter(|state| &mut state.memory);
     store.set_epoch_deadline(1);
     store.epoch_deadline_async_yield_and_update(1);
-    let mut linker = link(module.engine())?;
+    let mut linker = Linker::new(module.engine());
     let random = Random::new(inputs.seed);
-    random.link(&mut linker).map_err(|source| Error::new(ErrorKind::Host, "cannot link WASI").with_source(source))?;
+    define(&mut linker, &random)
+        .map_err(|source| Error::new(ErrorKind::Host, "cannot link WASI").with_source(source))?;
 
     let ticking = Ticking::start();
     let run = tokio::time::timeout(surroundings.deadline, call(&linker, module, function, &mut store)).await;
@@ -113,9 +122,30 @@ pub(crate) async fn initialise(
 }
 
 /// Runs `work` on a thread of its own, with the clock of the runtime `threads`, and waits for it: a package is opened from
-/// inside a runtime or without one, and neither may matter. Nothing when it panicked.
-pub(crate) fn aside<T: Send>(threads: &Handle, work: impl AsyncFnOnce() -> T + Send) -> Option<T> {
-    std::thread::scope(|scope| scope.spawn(|| threads.block_on(work())).join().ok())
+/// inside a runtime or without one, and neither may matter.
+///
+/// # Errors
+///
+/// Its own, and [`ErrorKind::Host`] when there is no thread to be had, or it panicked.
+pub(crate) fn aside<T: Send>(
+    threads: &Handle,
+    work: impl AsyncFnOnce() -> Result<T, Error> + Send,
+) -> Result<T, Error> {
+    std::thread::scope(|scope| {
+        let thread = std::thread::Builder::new().name("wcgi-initialisation".into());
+        let running = thread
+            .spawn_scoped(scope, || threads.block_on(work()))
+            .map_err(|error| Error::new(ErrorKind::Host, "cannot start a thread").with_source(error))?;
+        running.join().unwrap_or_else(|_panic| Err(Error::new(ErrorKind::Host, "it panicked")))
+    })
+}
+
+/// WASI as wasmtime-wasi has it. What scripts get instead of it makes requests faster and keeps concurrent writers apart.
+fn define(linker: &mut Linker<State>, random: &Random) -> wasmtime::Result<()> {
+    p1::add_to_linker_async(linker, |state: &mut State| &mut state.wasi)?;
+    linker.allow_shadowing(true);
+    linker.func_wrap(WASI, "proc_exit", |status: u32| -> wasmtime::Result<()> { Err(Exit(status).into()) })?;
+    random.define(linker)
 }
 
 async fn call(
@@ -178,7 +208,8 @@ impl Random {
         Self { stream: Arc::new(Mutex::new(stream)), was_read: Arc::default() }
     }
 
-    fn link(&self, linker: &mut Linker<State>) -> wasmtime::Result<()> {
+    /// WASI's `random_get`.
+    fn define(&self, linker: &mut Linker<State>) -> wasmtime::Result<()> {
         let (stream, was_read) = (Arc::clone(&self.stream), Arc::clone(&self.was_read));
         let random_get = move |mut caller: Caller<'_, State>, buffer: u32, len: u32| -> wasmtime::Result<u32> {
             let Some(Extern::Memory(memory)) = caller.get_export("memory") else {
@@ -193,9 +224,7 @@ impl Random {
             stream.lock().unwrap_or_else(PoisonError::into_inner).fill(target);
             Ok(ERRNO_SUCCESS)
         };
-        linker.allow_shadowing(true);
-        linker.func_wrap("wasi_snapshot_preview1", "random_get", random_get)?;
-        linker.allow_shadowing(false);
+        linker.func_wrap(WASI, "random_get", random_get)?;
         Ok(())
     }
 }
@@ -237,6 +266,7 @@ impl HostMonotonicClock for Clock {
     }
 }
 
+const WASI: &str = "wasi_snapshot_preview1";
 const TICK: Duration = Duration::from_nanos(1);
 const ERRNO_SUCCESS: u32 = 0;
 const ERRNO_FAULT: u32 = 21;

@@ -92,7 +92,8 @@ fn compile(engine: &Engine, bytes: &[u8], label: &str, surroundings: Option<&Sur
             let snapshot = snapshot::take(engine, &wasm, entry, surroundings)?;
             Module::new(engine.wasmtime(), &snapshot).map_err(|source| invalid("the snapshot", source))
         };
-        match cached(engine, engine.wasmtime(), snapshot::key(&wasm, surroundings), take) {
+        let snapshot = snapshot::key(&wasm, surroundings).and_then(|key| cached(engine, engine.wasmtime(), key, take));
+        match snapshot {
             Ok(module) => return Ok(module),
             Err(error) => snapshot::warn(label, &error),
         }

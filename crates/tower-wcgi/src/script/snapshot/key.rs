@@ -8,17 +8,26 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
 
+use crate::error::{Error, ErrorKind};
 use crate::exchange::initialisation::Surroundings;
 use crate::package::Access;
 
-pub(in crate::script) fn key(wasm: &[u8], surroundings: &Surroundings) -> blake3::Hash {
-    let Surroundings { environ, arguments, mounts, max_memory, deadline: _, reseeds } = surroundings;
-    let mut key = Key(blake3::Hasher::new());
+/// # Errors
+///
+/// [`ErrorKind::Package`] when there is something in a read-only mount that is neither a file nor a directory nor a link: to
+/// open a named pipe takes as long as somebody likes, and no deadline ends it.
+pub(in crate::script) fn key(wasm: &[u8], surroundings: &Surroundings) -> Result<blake3::Hash, Error> {
+    let Surroundings { env, arguments, mounts, max_memory, deadline: _, reseeds } = surroundings;
+    let mut key = Key { hasher: blake3::Hasher::new(), special: None };
     key.add(FORMAT);
     key.add(wasm);
     key.add(&max_memory.to_le_bytes());
     key.add(&[u8::from(*reseeds)]);
-    key.add(environ.block());
+    key.add(&env.len().to_le_bytes());
+    for (name, value) in env {
+        key.add(name.as_bytes());
+        key.add(value.as_bytes());
+    }
     key.add(&arguments.len().to_le_bytes());
     for argument in arguments.iter() {
         key.add(argument.as_bytes());
@@ -30,15 +39,25 @@ pub(in crate::script) fn key(wasm: &[u8], surroundings: &Surroundings) -> blake3
             Access::ReadWrite => key.add(b"not seen"),
         }
     }
-    key.0.finalize()
+    match key.special {
+        Some(path) => {
+            let why = format!("{} is neither a file nor a directory", path.display());
+            Err(Error::new(ErrorKind::Package, why))
+        }
+        None => Ok(key.hasher.finalize()),
+    }
 }
 
-struct Key(blake3::Hasher);
+struct Key {
+    hasher: blake3::Hasher,
+    /// Something that has no content to add.
+    special: Option<PathBuf>,
+}
 
 impl Key {
     /// Adds one item. Its length goes first, so that no two lists of items look alike.
     fn add(&mut self, item: &[u8]) {
-        self.0.update(&item.len().to_le_bytes()).update(item);
+        self.hasher.update(&item.len().to_le_bytes()).update(item);
     }
 
     /// Adds every entry below `root`, in the order of their names. What cannot be read, a guest cannot read either, and
@@ -67,6 +86,8 @@ impl Key {
             self.add(fs::read_link(path)?.as_os_str().as_encoded_bytes());
         } else if metadata.is_file() {
             self.add_file(path, &metadata)?;
+        } else {
+            self.special = Some(path.to_owned());
         }
         Ok(Vec::new())
     }

@@ -16,8 +16,7 @@ pub(super) use key::key;
 use super::START;
 use crate::engine::{self, Engine};
 use crate::error::{Error, ErrorKind};
-use crate::exchange::State;
-use crate::exchange::initialisation::{Initialised, Inputs, Surroundings, aside, initialise};
+use crate::exchange::initialisation::{Initialised, Inputs, State, Surroundings, aside, initialise};
 
 /// How a module says that it can be initialised ahead of its requests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,7 +53,6 @@ impl Entry {
 /// [`initialise`]: [`ErrorKind::Module`] when wizer cannot take the module, or its memory depends on random numbers.
 pub(super) fn take(engine: &Engine, wasm: &[u8], entry: Entry, surroundings: &Surroundings) -> Result<Vec<u8>, Error> {
     aside(engine.threads(), async || snapshot(engine, wasm, entry, surroundings).await)
-        .unwrap_or_else(|| Err(Error::new(ErrorKind::Host, "it panicked")))
 }
 
 /// Logs that there is no snapshot of the module `label`, and why; it runs without.
