@@ -169,8 +169,7 @@ impl Sending {
         let piece = ready!(self.file.poll_read(cx));
         Poll::Ready(piece.map(|piece| {
             piece.map_err(|source| {
-                let error =
-                    Error::new(ErrorKind::Host, "cannot read the file that the script sends").with_source(source);
+                let error = Error::new(ErrorKind::Host, "cannot read the file that is sent").with_source(source);
                 exchange::log(&error, &self.request_id, "");
                 error
             })

@@ -12,10 +12,12 @@ use crate::error::{Error, ErrorKind};
 use crate::exchange::Files;
 use crate::exchange::initialisation::Surroundings;
 use crate::gateway::{self, Environ};
-use crate::package::{self, Access, Mount};
+use crate::package::{self, Access, Mount, Site};
 use crate::script::Script;
 use crate::sendfile::SendFile;
 use crate::service::{Inner, WcgiService};
+use crate::site::Routes;
+use crate::tree::Tree;
 
 /// Settings of a [`WcgiService`]. Limits of the engine are set on [`Engine::builder`].
 ///
@@ -26,6 +28,7 @@ use crate::service::{Inner, WcgiService};
 /// | [`engine`](Self::engine) | one of its own | |
 /// | [`command`](Self::command) | the package's entrypoint, or its only `wcgi` command | |
 /// | [`mount`](Self::mount) | taken from axum's router, else the root | |
+/// | [`site`](Self::site) | the package's, else none | one script answers every URL |
 /// | [`deadline`](Self::deadline) | 30 s | PHP's own `max_execution_time` |
 /// | [`max_memory`](Self::max_memory) | the engine's, 256 MiB | |
 /// | [`max_body`](Self::max_body) | 64 MiB | above common upload limits (PHP: 8 MiB), far below a disk |
@@ -72,6 +75,7 @@ pub struct WcgiBuilder {
     snapshot: Option<bool>,
     snapshot_deadline: Option<Duration>,
     x_sendfile: bool,
+    site: Option<Site>,
 }
 
 #[derive(Debug, Default, Clone, Copy)]
@@ -121,6 +125,13 @@ impl WcgiBuilder {
     /// is answered 404. Default: what axum's `nest_service` or `route_service` says, else the root.
     pub fn mount(mut self, prefix: impl Into<String>) -> Self {
         self.mount = Some(prefix.into());
+        self
+    }
+
+    /// The files below the mount: which of them are scripts, and what answers for the rest. Default: the package's site, else
+    /// none: one script answers every URL.
+    pub fn site(mut self, site: Site) -> Self {
+        self.site = Some(site);
         self
     }
 
@@ -232,7 +243,7 @@ impl WcgiBuilder {
 
     /// Opens the package, initialises and compiles its module or takes it from the cache, and checks that it can run.
     ///
-    /// Takes seconds for a large module that is compiled for the first time, and a minute at most for its initialisation.
+    /// Takes seconds for a large module that is compiled for the first time, and besides as long as its initialisation takes.
     ///
     /// # Errors
     ///
@@ -259,6 +270,8 @@ impl WcgiBuilder {
             tracing::warn!("the command's cwd is ignored: WASI preview 1 has no current directory");
         }
         let mut env = environment(&package.env, &self.env);
+        let tree = Arc::new(Tree::new(mounts.clone()));
+        let site = self.site.or(package.site.take()).map(|site| Routes::new(site, Arc::clone(&tree))).transpose()?;
         let settings = gateway::Settings {
             server_software: self
                 .server_software
@@ -266,9 +279,16 @@ impl WcgiBuilder {
             server_name: self.server_name.unwrap_or_else(|| "localhost".to_owned()),
             server_port: self.server_port,
             pass_authorization: self.pass_authorization,
-            document_root: None,
+            document_root: site.as_ref().map(|site| site.document_root().to_owned()),
             constants: environ(&env)?,
         };
+        for name in ["SCRIPT_FILENAME", "SCRIPT_NAME"] {
+            if site.is_some() && settings.constants.contains(name) {
+                tracing::warn!(
+                    "{name} is set for every request, so the site's scripts are not told which of them runs"
+                );
+            }
+        }
         let arguments: Arc<[String]> = package.arguments.into();
         for (name, value) in &package.snapshot.env {
             package::set_env(&mut env, name, value);
@@ -286,7 +306,8 @@ impl WcgiBuilder {
         Ok(WcgiService::new(Inner {
             engine,
             script: Arc::new(script),
-            send_file: self.x_sendfile.then(|| Arc::new(SendFile::new(mounts.clone()))),
+            send_file: self.x_sendfile.then(|| Arc::new(SendFile::new(tree))),
+            site: site.map(Arc::new),
             files: Arc::new(Files::new(mounts)),
             arguments,
             settings,

@@ -25,6 +25,8 @@ pub enum ErrorKind {
     NotFound,
     /// The request's body is larger than the limit.
     BodyTooLarge,
+    /// The request's path names a static file, and its method is neither `GET` nor `HEAD`.
+    MethodNotAllowed,
 
     // The script's fault.
     /// What the script wrote is not a CGI response head (RFC 3875 §6).
@@ -59,6 +61,7 @@ impl ErrorKind {
             Self::MalformedRequest => StatusCode::BAD_REQUEST,
             Self::NotFound => StatusCode::NOT_FOUND,
             Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::MalformedResponse | Self::NoResponse | Self::Trap | Self::MemoryLimit => StatusCode::BAD_GATEWAY,
             Self::DeadlineExceeded => StatusCode::GATEWAY_TIMEOUT,
             Self::Overloaded => StatusCode::SERVICE_UNAVAILABLE,
@@ -73,6 +76,7 @@ impl ErrorKind {
             Self::MalformedRequest => "malformed-request",
             Self::NotFound => "not-found",
             Self::BodyTooLarge => "body-too-large",
+            Self::MethodNotAllowed => "method-not-allowed",
             Self::MalformedResponse => "malformed-response",
             Self::NoResponse => "no-response",
             Self::Trap => "trap",
@@ -136,7 +140,8 @@ impl Error {
     /// The request is to blame.
     #[must_use]
     pub fn is_request(&self) -> bool {
-        matches!(self.kind(), ErrorKind::MalformedRequest | ErrorKind::NotFound | ErrorKind::BodyTooLarge)
+        use ErrorKind::{BodyTooLarge, MalformedRequest, MethodNotAllowed, NotFound};
+        matches!(self.kind(), MalformedRequest | NotFound | BodyTooLarge | MethodNotAllowed)
     }
 
     /// The script is to blame.

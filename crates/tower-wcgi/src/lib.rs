@@ -13,7 +13,9 @@ mod request;
 mod script;
 mod sendfile;
 mod service;
+mod site;
 mod stdio;
+mod tree;
 
 pub use body::ResponseBody;
 pub use builder::WcgiBuilder;
@@ -21,7 +23,7 @@ pub use connection::{ConnectionInfo, TrustedProxies};
 pub use engine::{Engine, EngineBuilder};
 pub use error::{Error, ErrorKind};
 pub use future::{ResponseFuture, TryResponseFuture};
-pub use package::Access;
+pub use package::{Access, Site};
 pub use request::{RemoteUser, RequestEnv, RequestId};
 pub use service::WcgiService;
 
@@ -32,6 +34,9 @@ pub mod _docs {
 
     #[doc = include_str!("../docs/meta-variables.md")]
     pub mod meta_variables {}
+
+    #[doc = include_str!("../docs/sites.md")]
+    pub mod sites {}
 
     #[doc = include_str!("../docs/failures.md")]
     pub mod failures {}

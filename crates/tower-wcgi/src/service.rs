@@ -10,9 +10,10 @@ use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
 use bytes::{Buf, Bytes};
-use http::header::{CONTENT_LENGTH, CONTENT_TYPE, EXPECT, RETRY_AFTER};
+use http::header::{ALLOW, CONTENT_LENGTH, CONTENT_TYPE, EXPECT, LOCATION, RETRY_AFTER};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri};
 use http_body::{Body, Frame, SizeHint};
+use percent_encoding::{AsciiSet, CONTROLS, NON_ALPHANUMERIC, percent_encode, utf8_percent_encode};
 use pin_project_lite::pin_project;
 use tower_service::Service;
 
@@ -27,7 +28,9 @@ use crate::gateway::{self, Environ, Head, HeadParser, Progress, ResponseHead, Ta
 use crate::request::{self, RemoteUser, RequestEnv, RequestId};
 use crate::script::Script;
 use crate::sendfile::{self, SendFile};
+use crate::site::{Accepted, Route, Routes, StaticFile};
 use crate::stdio::{BoxBody, BoxError, FileReader, Stdin, spool};
+use crate::tree::Facts;
 
 /// Answers HTTP requests with a CGI program compiled to WebAssembly, one fresh isolated instance per request.
 ///
@@ -125,6 +128,8 @@ where
 pub(crate) struct Inner {
     pub(crate) engine: Engine,
     pub(crate) script: Arc<Script>,
+    /// Which script or file a path names; without it the script answers for all of them.
+    pub(crate) site: Option<Arc<Routes>>,
     pub(crate) files: Arc<Files>,
     /// Where scripts that answer with `X-Sendfile` have the file from, if that is allowed.
     pub(crate) send_file: Option<Arc<SendFile>>,
@@ -170,10 +175,25 @@ impl Inner {
         let mut uri = original;
         let (remote_addr, https) = self.connection_info.of(&parts).parts();
         let settings = self.settings_for(parts.extensions.get())?;
-        let mut stdin = self.within(start, self.stdin(body)).await?;
+        let mut body = Some(body);
         for _hop in 0..=MAX_LOCAL_REDIRECTS {
-            let permit = self.within(start, self.engine.admit()).await?;
-            let (stdin, content_length) = std::mem::replace(&mut stdin, (Stdin::empty(), None));
+            let mut script_filename = None;
+            let mut script_target = Cow::Borrowed(&target);
+            if let Some(site) = &self.site {
+                match self.within(start, self.route(site, &uri, &target, &parts.headers)).await? {
+                    Route::Script(script) => {
+                        script_target.to_mut().script_name.extend_from_slice(script.name.as_bytes());
+                        script_target.to_mut().path_info = script.path_info;
+                        script_filename = Some(script.filename);
+                    }
+                    Route::File(file) => return self.static_response(request_id, &parts.method, &parts.headers, *file),
+                    Route::Directory => return Ok(directory_redirect(request_id, &parts.method, &target, &uri)),
+                }
+            }
+            let (stdin, content_length) = match body.take() {
+                Some(body) => self.within(start, self.stdin(body)).await?,
+                None => (Stdin::empty(), None),
+            };
             let remote_user = parts.extensions.get::<RemoteUser>();
             let environ = gateway::environ(
                 &gateway::Request {
@@ -181,7 +201,8 @@ impl Inner {
                     version: parts.version,
                     headers: &parts.headers,
                     uri: &uri,
-                    target: &target,
+                    target: &script_target,
+                    script_filename: script_filename.as_deref(),
                     content_length,
                     remote_addr,
                     https,
@@ -189,6 +210,7 @@ impl Inner {
                 },
                 &settings,
             )?;
+            let permit = self.within(start, self.engine.admit()).await?;
             let setup = Setup {
                 script: Arc::clone(&self.script),
                 files: Arc::clone(&self.files),
@@ -210,7 +232,14 @@ impl Inner {
                     {
                         exchange.let_go_on();
                         let opened = self.open(send_file, path).await?;
-                        return Ok(self.file_response(request_id, &parts.method, &parts.headers, head, opened));
+                        return Ok(self.file_response(
+                            request_id,
+                            &parts.method,
+                            &parts.headers,
+                            head.status,
+                            head.headers,
+                            opened,
+                        ));
                     }
                     let is_head = parts.method == Method::HEAD;
                     return Ok(response(request_id, head, is_head, rest, exchange));
@@ -267,8 +296,37 @@ impl Inner {
         }
     }
 
+    /// What of the site the target names, looked up where waiting for a disk holds up nobody.
+    async fn route(&self, site: &Arc<Routes>, uri: &Uri, target: &Target, asked: &HeaderMap) -> Result<Route, Error> {
+        // RFC 9110 §4.2.3, §9.3.7: no path is the root's. Below a mount it is the mount without its slash.
+        let is_root = target.path_info.is_empty() && (target.script_name.is_empty() || uri.path() == "*");
+        let path = if is_root { b"/".to_vec() } else { target.path_info.clone() };
+        if let Some(route) = site.route_at_once(&path) {
+            return route;
+        }
+        let (site, accepted) = (Arc::clone(site), Accepted::of(asked));
+        let routing = self.engine.threads().spawn_blocking(move || site.route(&path, &accepted));
+        routing.await.unwrap_or_else(|error| {
+            Err(Error::new(ErrorKind::Host, "cannot look up the request's path").with_source(error))
+        })
+    }
+
+    fn static_response(
+        &self,
+        request_id: RequestId,
+        method: &Method,
+        asked: &HeaderMap,
+        file: StaticFile,
+    ) -> Result<Response<ResponseBody>, Error> {
+        if method != Method::GET && method != Method::HEAD {
+            return Err(Error::new(ErrorKind::MethodNotAllowed, "the request's path names a file that is no script"));
+        }
+        let StaticFile { file, facts, headers, .. } = file;
+        Ok(self.file_response(request_id, method, asked, StatusCode::OK, headers, (file, facts)))
+    }
+
     /// Opens the file that a script sends.
-    async fn open(&self, send_file: &Arc<SendFile>, path: String) -> Result<(File, sendfile::Facts), Error> {
+    async fn open(&self, send_file: &Arc<SendFile>, path: String) -> Result<(File, Facts), Error> {
         let send_file = Arc::clone(send_file);
         let opening = self.engine.threads().spawn_blocking(move || send_file.open(&path));
         opening.await.unwrap_or_else(|error| {
@@ -281,11 +339,11 @@ impl Inner {
         request_id: RequestId,
         method: &Method,
         asked: &HeaderMap,
-        head: ResponseHead,
-        (file, facts): (File, sendfile::Facts),
+        status: StatusCode,
+        mut headers: HeaderMap,
+        (file, facts): (File, Facts),
     ) -> Response<ResponseBody> {
-        let mut headers = head.headers;
-        let plan = sendfile::plan(method, asked, head.status, &facts, &mut headers);
+        let plan = sendfile::plan(method, asked, status, &facts, &mut headers);
         let reader = FileReader::new(file, plan.part, self.engine.threads().clone());
         let mut response = Response::new(ResponseBody::file(request_id.clone(), reader, self.engine.clone()));
         *response.status_mut() = plan.status;
@@ -361,7 +419,31 @@ fn error_response(request_id: &RequestId, error: &Error) -> Response<ResponseBod
     if error.is_overload() {
         headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
     }
+    if error.kind() == ErrorKind::MethodNotAllowed {
+        headers.insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
+    }
     response.extensions_mut().insert(request_id.clone());
+    response
+}
+
+/// The name of a directory ends in a slash, or the links of its index lead elsewhere.
+///
+/// The way there is spelled anew from what was looked up, so it names no other host, whatever the request's path began with.
+fn directory_redirect(request_id: RequestId, method: &Method, target: &Target, uri: &Uri) -> Response<ResponseBody> {
+    let name = percent_encode(&target.script_name, IN_PATH);
+    let below = percent_encode(&target.path_info, IN_PATH);
+    let mut location = format!("{name}{below}/");
+    if let Some(query) = uri.query() {
+        location.push('?');
+        location.extend(utf8_percent_encode(query, CONTROLS));
+    }
+    let location = HeaderValue::try_from(location).expect("all that a header cannot have is escaped");
+    // 301 may make a POST a GET.
+    let keeps_method = method != Method::GET && method != Method::HEAD;
+    let mut response = Response::new(ResponseBody::empty());
+    *response.status_mut() = if keeps_method { StatusCode::PERMANENT_REDIRECT } else { StatusCode::MOVED_PERMANENTLY };
+    response.headers_mut().insert(LOCATION, location);
+    response.extensions_mut().insert(request_id);
     response
 }
 
@@ -412,5 +494,8 @@ where
         self.body.size_hint()
     }
 }
+
+/// What a path is written with as it is, and need not be escaped.
+const IN_PATH: &AsciiSet = &NON_ALPHANUMERIC.remove(b'/').remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 const MAX_LOCAL_REDIRECTS: usize = 10;

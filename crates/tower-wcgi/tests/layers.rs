@@ -35,7 +35,9 @@ const LAYERS: &[Layer] = &[
             "request",
             "script",
             "sendfile",
+            "site",
             "stdio",
+            "tree::Facts",
         ],
         never: &[WASM],
     },
@@ -52,6 +54,8 @@ const LAYERS: &[Layer] = &[
             "script::Script",
             "sendfile::SendFile",
             "service",
+            "site::Routes",
+            "tree::Tree",
         ],
         never: &[WASM, RUNTIME],
     },
@@ -64,11 +68,8 @@ const LAYERS: &[Layer] = &[
     },
     // It owns the linker, whose type names what a store holds.
     Layer { name: "engine", uses: &["error", "exchange::State", "script"], never: &[HTTP] },
-    Layer {
-        name: "script",
-        uses: &["engine", "error", "exchange::State", "exchange::initialisation", "package"],
-        never: &[HTTP],
-    },
+    // Its host calls work on what the store of an exchange holds.
+    Layer { name: "script", uses: &["engine", "error", "exchange", "package"], never: &[HTTP] },
     // The environment is a block of bytes by then, and the id is for the log. What is left of a body is a `Body`.
     Layer {
         name: "exchange",
@@ -77,9 +78,15 @@ const LAYERS: &[Layer] = &[
     },
     Layer {
         name: "sendfile",
-        uses: &["error", "package::Mount"],
+        uses: &["error", "tree"],
         never: &[WASM, RUNTIME, &["http_body", "tower_service", "axum"]],
     },
+    Layer {
+        name: "site",
+        uses: &["error", "package::Site", "tree"],
+        never: &[WASM, RUNTIME, &["http_body", "tower_service", "axum"]],
+    },
+    Layer { name: "tree", uses: &["error", "package::Mount"], never: &[HTTP, WASM, RUNTIME] },
     // A guest's read polls the request's body itself: one more channel between them would only add a place to wait.
     Layer { name: "stdio", uses: &["error", "request::RequestId"], never: &[&["http", "tower_service", "axum"]] },
     // The engine only to keep its threads while they read a file.

@@ -19,6 +19,7 @@ pub(crate) fn run(arguments: Run, log: &Log) -> anyhow::Result<()> {
         .enable_all()
         .build()
         .context("cannot start the server's threads")?;
+    raise_file_limit();
     runtime.block_on(async {
         let addr = arguments.addr.clone();
         // Before the package is opened: a busy port is known at once, a compiled module may take seconds.
@@ -30,6 +31,19 @@ pub(crate) fn run(arguments: Run, log: &Log) -> anyhow::Result<()> {
         server::serve(listener, service).await
     })
 }
+
+/// Every connection is a descriptor, and so are the files that scripts open; the soft limit of most systems is 1024.
+#[cfg(unix)]
+fn raise_file_limit() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
+    if let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }) {
+        tracing::debug!("cannot raise the limit of open files: {error}");
+    }
+}
+
+#[cfg(not(unix))]
+fn raise_file_limit() {}
 
 async fn listen(addr: &str) -> anyhow::Result<TcpListener> {
     TcpListener::bind(addr).await.map_err(|source| {

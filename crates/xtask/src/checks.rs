@@ -149,7 +149,7 @@ fn benches(workspace: &Workspace) -> Result<Outcome> {
     if !fs::read_dir(workspace.root().join("crates"))?.flatten().any(has_benches) {
         return Ok(Outcome::Warned("there are none".to_owned()));
     }
-    run_cargo(workspace, ["bench", "--workspace", "--all-features", "--benches", "--profile", "dev", "--", "--test"])
+    run_cargo(workspace, ["bench", "--workspace", "--all-features", "--bench", "*", "--profile", "dev", "--", "--test"])
 }
 
 fn run_cargo<const N: usize>(workspace: &Workspace, arguments: [&str; N]) -> Result<Outcome> {

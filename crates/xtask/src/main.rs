@@ -1,7 +1,8 @@
 //! `cargo xtask …`: what the repository needs done that is no part of what it publishes: fetching and building the guest
-//! programs, and the checks a change passes. Other programs do the work; this says which, in what order.
+//! programs, the checks a change passes, and the benchmarks. Other programs do the work; this says which, in what order.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "its output is for the person who runs it")]
 
+mod bench;
 mod checks;
 mod guests;
 mod php;
@@ -44,6 +45,8 @@ enum Task {
         #[command(flatten)]
         modules: Modules,
     },
+    /// Measure scripts against native handlers and peers, and compare with the targets.
+    Bench(bench::Options),
 }
 
 /// Ready modules that cannot be fetched. What needs one that is not given is left out, and says so.
@@ -86,5 +89,6 @@ fn run(task: &Task) -> Result<()> {
             php::fetch(&workspace)?;
             checks::run(&workspace, *quick, *keep_going)
         }
+        Task::Bench(options) => bench::run(&workspace, options),
     }
 }

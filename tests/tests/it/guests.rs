@@ -1,7 +1,7 @@
 //! One test for each guest program, named like it: a guest without one does not compile.
 
 use http::{Method, Request, StatusCode};
-use tower_wcgi::{ErrorKind, WcgiService};
+use tower_wcgi::{Access, ErrorKind, WcgiService};
 use wcgi_tests::{Reply, ask, builder, foreach_guest, get, guest, post, request, service};
 
 macro_rules! assert_test_exists {
@@ -318,4 +318,12 @@ async fn try_call_says_what_went_wrong() {
     let response = service.try_call(request(Method::GET, "/?when=mid", "")).await.unwrap();
     assert_eq!(Reply::read(response).await.failure, Some(ErrorKind::Trap));
     assert!(guest("trap").exists());
+}
+
+#[tokio::test]
+async fn turns() {
+    let dir = tempfile::tempdir().unwrap();
+    let service = builder("turns").map_dir("/d", dir.path(), Access::ReadWrite).build().unwrap();
+    let reply = post(&service, "/", "open 0 /d/n c+\nadd 0\nadd 0\nclose 0\nis /d/none\nnonsense\n").await;
+    assert_eq!(reply.text(), "ok 5\nok 1\nok 2\nok 0\nENOENT\nEINVAL\n");
 }

@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "all of it is tests")]
 
 mod cases;
+mod concurrency;
 mod contract;
 mod cves;
 mod extensions;
@@ -14,10 +15,12 @@ mod packages;
 mod php;
 mod routing;
 mod sendfile;
+mod site;
 mod snapshot;
 #[cfg(snapshot_php)]
 mod snapshot_php;
 mod soak;
 mod streaming;
+mod turns;
 mod webc;
 mod wire;

@@ -3,7 +3,7 @@
 use std::fs;
 
 use tower_wcgi::{Access, ErrorKind};
-use wcgi_tests::{builder, get};
+use wcgi_tests::{builder, get, post};
 
 #[tokio::test]
 async fn edits_on_the_host_show_on_the_next_request() {
@@ -121,4 +121,43 @@ async fn the_longest_guest_path_wins() {
     let service = builder("files").map_dir("/d", outer.path(), Access::ReadOnly);
     let service = service.map_dir("/d/sub", inner.path(), Access::ReadOnly).build().unwrap();
     assert!(get(&service, "/?op=read&path=/d/sub/a").await.text().contains("inner"));
+}
+
+/// Nobody writes into the pipe, so opening it would hold a thread of the engine for good.
+#[cfg(unix)]
+#[tokio::test]
+async fn what_would_make_its_reader_wait_is_not_opened() {
+    use rustix::fs::{CWD, FileType, Mode, mknodat};
+    let dir = tempfile::tempdir().unwrap();
+    fs::create_dir(dir.path().join("sub")).unwrap();
+    for pipe in ["pipe", "sub/pipe"] {
+        mknodat(CWD, dir.path().join(pipe), FileType::Fifo, Mode::RUSR, 0).unwrap();
+    }
+    std::os::unix::fs::symlink("pipe", dir.path().join("link")).unwrap();
+    let service = builder("files").map_dir("/d", dir.path(), Access::ReadWrite).build().unwrap();
+    for path in ["/d/pipe", "/d/sub/pipe", "/d/link", "/d/sub/../pipe"] {
+        let text = get(&service, &format!("/?op=read&path={path}&op=append&path={path}&data=x")).await.text();
+        assert_eq!(text, format!("read {path}: ENOTSUP\nappend {path}: ENOTSUP\n"));
+    }
+}
+
+#[tokio::test]
+async fn a_large_directory_is_listed_whole() {
+    let dir = tempfile::tempdir().unwrap();
+    let names: Vec<String> = (0..5000).map(|n| format!("a-file-with-a-name-of-some-length-{n:05}")).collect();
+    for name in &names {
+        fs::write(dir.path().join(name), "").unwrap();
+    }
+    let service = builder("files").map_dir("/d", dir.path(), Access::ReadOnly).build().unwrap();
+    let text = get(&service, "/?op=list&path=/d").await.text();
+    assert!(text.lines().skip(1).eq(&names), "{} lines", text.lines().count());
+}
+
+#[tokio::test]
+async fn a_script_cannot_take_all_descriptors_of_the_process() {
+    let dir = tempfile::tempdir().unwrap();
+    fs::write(dir.path().join("f"), "").unwrap();
+    let service = builder("turns").map_dir("/d", dir.path(), Access::ReadOnly).build().unwrap();
+    let text = post(&service, "/", "open 0 /d/f r\nclose 0\nmany 1000 /d/f\n").await.text();
+    assert!(text.ends_with("ok 256\n"), "{text}");
 }

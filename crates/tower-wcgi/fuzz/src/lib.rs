@@ -69,6 +69,7 @@ pub fn meta_variables(data: &[u8]) {
         headers: &headers,
         uri: &uri,
         target: &target,
+        script_filename: None,
         content_length: Some(1),
         remote_addr: None,
         https: None,

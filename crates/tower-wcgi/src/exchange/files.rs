@@ -56,6 +56,18 @@ impl CheckedOut {
             *wasi.ctx().ctx.filesystem() = view.context.clone();
         }
     }
+
+    /// Whether the descriptor `dir` is the private `/tmp`.
+    pub(crate) fn is_private(&self, dir: u32) -> bool {
+        self.view.as_ref().is_some_and(|view| view.tmp.is_some() && view.mount_of(dir) == Some(view.opened.len()))
+    }
+
+    /// Whether `path` below the descriptor `dir` leads to what is neither a file nor a directory. Nothing if `dir` is not a
+    /// mount, or it takes more than a look to tell.
+    pub(crate) fn is_special(&self, dir: u32, path: &[u8]) -> Option<bool> {
+        let view = self.view.as_ref()?;
+        view.mount_of(dir).and_then(|mount| view.opened.get(mount))?.is_special(path)
+    }
 }
 
 impl Drop for CheckedOut {
@@ -105,6 +117,11 @@ impl View {
         Ok(Self { context: builder.build().filesystem().clone(), opened, tmp })
     }
 
+    /// Which of the directories the descriptor `dir` is: they come after stdin, stdout and stderr, `/tmp` last.
+    fn mount_of(&self, dir: u32) -> Option<usize> {
+        (dir as usize).checked_sub(3)
+    }
+
     fn is_current(&self) -> bool {
         self.opened.iter().all(Opened::is_current)
     }
@@ -124,11 +141,39 @@ impl std::fmt::Debug for View {
 struct Opened {
     path: std::path::PathBuf,
     identity: Identity,
+    /// To look at what is in it.
+    #[cfg(unix)]
+    handle: File,
 }
 
 impl Opened {
+    #[cfg(unix)]
+    fn new(path: &Path) -> std::io::Result<Self> {
+        let handle = File::open(path)?;
+        Ok(Self { path: path.into(), identity: identity(&handle.metadata()?), handle })
+    }
+
+    #[cfg(not(unix))]
     fn new(path: &Path) -> std::io::Result<Self> {
         Ok(Self { path: path.into(), identity: identity(&fs::metadata(path)?) })
+    }
+
+    /// One look, that follows links to wherever they lead: opening refuses those that lead out.
+    #[cfg(unix)]
+    fn is_special(&self, path: &[u8]) -> Option<bool> {
+        use rustix::fs::{AtFlags, FileType, statat};
+        if path.starts_with(b"/") || path.windows(2).any(|pair| pair == b"..") {
+            return None;
+        }
+        let stat = statat(&self.handle, path, AtFlags::empty()).ok();
+        Some(stat.is_some_and(|stat| {
+            !matches!(FileType::from_raw_mode(stat.st_mode), FileType::RegularFile | FileType::Directory)
+        }))
+    }
+
+    #[cfg(not(unix))]
+    fn is_special(&self, _path: &[u8]) -> Option<bool> {
+        Some(false)
     }
 
     fn is_current(&self) -> bool {

@@ -6,10 +6,14 @@
 mod files;
 pub(crate) mod initialisation;
 mod linger;
+mod listings;
 mod outcome;
+mod turns;
 
 use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Waker};
 use std::time::{Duration, Instant};
 
 use tokio::task::AbortHandle;
@@ -17,16 +21,18 @@ use wasmtime::{ResourceLimiter, Store};
 use wasmtime_wasi::WasiCtxBuilder;
 use wasmtime_wasi::p1::WasiP1Ctx;
 
-pub(crate) use files::Files;
+pub(crate) use files::{CheckedOut, Files};
 pub(crate) use linger::Lingering;
+pub(crate) use listings::{Listing, Listings};
 pub(crate) use outcome::log;
+pub(crate) use turns::{By, Deadlock, FileId, Turns};
 
 use crate::engine::{Engine, Permit, Ticking};
 use crate::error::{Error, ErrorKind};
 use crate::gateway::Environ;
 use crate::request::RequestId;
 use crate::script::Script;
-use crate::stdio::{Reader, Stderr, Stdin, Writer, pipe};
+use crate::stdio::{Output, Reader, Stderr, Stdin, Writer, pipe};
 use outcome::At;
 
 /// What one run needs.
@@ -57,15 +63,25 @@ pub(crate) struct Exchange {
 }
 
 impl Exchange {
+    /// Begins the exchange. A script that was quick of late is run here until it waits, or is made to yield at the next epoch
+    /// tick; only then the engine's threads take over.
     pub(crate) fn start(engine: &Engine, setup: Setup, permit: Permit) -> Self {
         let (writer, stdout) = pipe(setup.response_buffer);
         let request_id = setup.request_id.clone();
         let stderr = Stderr::new(request_id.clone());
         // Made here, as a task may be ended before it has begun.
         let departure = Departure { request_id: Some(request_id.clone()), stdout: writer.clone() };
-        let run = run(engine.clone(), setup, permit, writer, stderr.clone(), departure);
-        let task = engine.threads().spawn(run).abort_handle();
-        Self { stdout, stderr, request_id, task: Some(task) }
+        let script = Arc::clone(&setup.script);
+        let mut run = Box::pin(run(engine.clone(), setup, permit, writer, stderr.clone(), departure));
+        let is_over = script.begins_in_place() && {
+            // Its timers belong to the engine. Whoever polls it next brings a waker.
+            let _clock = engine.threads().enter();
+            let is_over = run.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_ready();
+            script.began_in_place(is_over);
+            is_over
+        };
+        let task = if is_over { None } else { Some(engine.threads().spawn(run).abort_handle()) };
+        Self { stdout, stderr, request_id, task }
     }
 
     /// Logs `error`, which the exchange's output is to blame for, with the last that the script said, unless it is logged.
@@ -93,18 +109,72 @@ impl Drop for Exchange {
     }
 }
 
-/// What the store holds.
+/// What the store holds. Dropped in this order: files are closed before another may write them.
 pub(crate) struct State {
-    pub(crate) wasi: WasiP1Ctx,
+    wasi: Option<WasiP1Ctx>,
+    pub(crate) turns: Turns,
+    pub(crate) listings: Listings,
+    /// Descriptors of files and directories that the script has opened.
+    pub(crate) open_files: u32,
+    pub(crate) view: Option<CheckedOut>,
+    pub(crate) script: Arc<Script>,
+    pub(crate) arguments: Arc<[String]>,
     pub(crate) environ: Environ,
+    pub(crate) stdin: Stdin,
+    stdout: Writer,
+    stderr: Stderr,
+    /// Which of stdin, stdout and stderr the script has closed or put something else in the place of.
+    stdio_moved: [bool; 3],
     memory: MemoryLimit,
+}
+
+impl State {
+    /// wasmtime-wasi's context, made when something first asks for it.
+    pub(crate) fn wasi(&mut self) -> &mut WasiP1Ctx {
+        let Self { wasi, view, stdin, stdout, stderr, .. } = self;
+        wasi.get_or_insert_with(|| {
+            let mut builder = WasiCtxBuilder::new();
+            let mut wasi = builder.stdin(stdin.clone()).stdout(stdout.clone()).stderr(stderr.clone()).build_p1();
+            if let Some(view) = view {
+                view.mount(&mut wasi);
+            }
+            wasi
+        })
+    }
+
+    /// Whether the descriptor `fd` is stdin, stdout or stderr, as it was at the start.
+    pub(crate) fn has_stdio(&self, fd: u32) -> bool {
+        self.stdio_moved.get(fd as usize).is_some_and(|moved| !moved)
+    }
+
+    /// Says that it no longer is.
+    pub(crate) fn stdio_moved(&mut self, fd: u32) {
+        if let Some(moved) = self.stdio_moved.get_mut(fd as usize) {
+            *moved = true;
+        }
+    }
+
+    /// Where writes to stdout and stderr go.
+    pub(crate) fn output(&self, fd: u32) -> Option<Output> {
+        match fd {
+            1 => Some(Output::Stdout(self.stdout.clone())),
+            2 => Some(Output::Stderr(self.stderr.clone())),
+            _ => None,
+        }
+    }
+
+    /// Whether what is below the descriptor `dir` is this exchange's alone.
+    pub(crate) fn is_private(&self, dir: u32) -> bool {
+        self.view.as_ref().is_some_and(|view| view.is_private(dir))
+    }
 }
 
 async fn run(engine: Engine, setup: Setup, permit: Permit, stdout: Writer, stderr: Stderr, mut departure: Departure) {
     let (start, limit, stdin) = (setup.start, setup.deadline, setup.stdin.clone());
     let deadline = limit.map(|limit| tokio::time::Instant::from_std(start + limit));
+    let queues = Arc::new(AtomicBool::new(false));
     let result = {
-        let guest = pin!(guest(&engine, setup, &stdout, &stderr));
+        let guest = pin!(guest(&engine, setup, &stdout, &stderr, &queues));
         match deadline {
             Some(deadline) => tokio::time::timeout_at(deadline, guest).await.ok(),
             // Nobody waits for a script that was let go on, so nobody would end it.
@@ -121,6 +191,7 @@ async fn run(engine: Engine, setup: Setup, permit: Permit, stdout: Writer, stder
         Some(result) => result.map_err(|error| outcome::logged(error, &request_id, &stderr)),
         None if stdout.is_waiting() => Err(late(At::Writing)),
         None if stdin.is_waiting() => Err(late(At::Reading)),
+        None if queues.load(Ordering::Relaxed) => Err(late(At::Queueing)),
         None => Err(late(At::Running)),
     };
     // What is left of the request's body is nobody's now.
@@ -138,16 +209,31 @@ async fn run(engine: Engine, setup: Setup, permit: Permit, stdout: Writer, stder
 }
 
 /// Runs the script to its end. Its instance is gone when this returns or is dropped.
-async fn guest(engine: &Engine, setup: Setup, stdout: &Writer, stderr: &Stderr) -> Result<(), Error> {
+async fn guest(
+    engine: &Engine,
+    setup: Setup,
+    stdout: &Writer,
+    stderr: &Stderr,
+    queues: &Arc<AtomicBool>,
+) -> Result<(), Error> {
     let Setup { script, files, arguments, environ, stdin, request_id, max_memory, .. } = setup;
     let view = if script.sees_files { Some(files.check_out(engine.threads()).await?) } else { None };
-    let mut wasi =
-        WasiCtxBuilder::new().args(&arguments).stdin(stdin).stdout(stdout.clone()).stderr(stderr.clone()).build_p1();
-    if let Some(view) = &view {
-        view.mount(&mut wasi);
-    }
-    let memory = MemoryLimit { max_memory, exceeded: false };
-    let mut store = Store::new(engine.wasmtime(), State { wasi, environ, memory });
+    let state = State {
+        wasi: None,
+        turns: Turns::new(request_id.clone(), Arc::clone(queues)),
+        listings: Listings::default(),
+        open_files: 0,
+        view,
+        script: Arc::clone(&script),
+        arguments,
+        environ,
+        stdin,
+        stdout: stdout.clone(),
+        stderr: stderr.clone(),
+        stdio_moved: [false; 3],
+        memory: MemoryLimit { max_memory, exceeded: false },
+    };
+    let mut store = Store::new(engine.wasmtime(), state);
     store.limiter(|state| &mut state.memory);
     store.set_epoch_deadline(1);
     store.epoch_deadline_async_yield_and_update(1);

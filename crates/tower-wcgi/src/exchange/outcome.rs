@@ -31,6 +31,7 @@ pub(super) enum At {
     Running,
     Reading,
     Writing,
+    Queueing,
 }
 
 pub(super) fn late(limit: Duration, after: Duration, at: At) -> Error {
@@ -38,6 +39,7 @@ pub(super) fn late(limit: Duration, after: Duration, at: At) -> Error {
         At::Running => "the script was running or asleep",
         At::Reading => "the script waited for the request's body",
         At::Writing => "the script waited for the client to read",
+        At::Queueing => "the script waited for its turn to write a file",
     };
     let message = format!("the deadline of {limit:?} came, after {:.3} s {at}", after.as_secs_f64());
     Error::new(ErrorKind::DeadlineExceeded, message)
@@ -59,6 +61,9 @@ pub(crate) fn log(error: &Error, request_id: &RequestId, stderr: &str) {
     let reason = error.kind().as_str();
     if error.is_host() {
         tracing::error!(%request_id, reason, detail, stderr, "{error}");
+    } else if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::MethodNotAllowed) {
+        // What strangers ask for is no news, and an access log has it.
+        tracing::debug!(%request_id, reason, detail, stderr, "{error}");
     } else {
         tracing::warn!(%request_id, reason, detail, stderr, "{error}");
     }

@@ -22,6 +22,8 @@ pub(crate) struct Request<'a> {
     /// As the client sent it, before any router stripped a prefix; has an authority in HTTP/2.
     pub(crate) uri: &'a Uri,
     pub(crate) target: &'a Target,
+    /// The script's own path as the guest sees it; `None` where the script is not a file of a site.
+    pub(crate) script_filename: Option<&'a str>,
     /// The true length of the body; `None` if there is no body.
     pub(crate) content_length: Option<u64>,
     /// The client's address; `None` if unknown.
@@ -230,6 +232,9 @@ fn push_server(
 }
 
 fn push_site(environ: &mut Environ, request: &Request<'_>, settings: &Settings) -> Result<(), Error> {
+    if let Some(filename) = request.script_filename.filter(|_| !settings.constants.contains("SCRIPT_FILENAME")) {
+        environ.push("SCRIPT_FILENAME", filename).map_err(in_request)?;
+    }
     let constant = settings.constants.get("DOCUMENT_ROOT");
     let Some(root) = constant.or(settings.document_root.as_deref().map(str::as_bytes)) else {
         return Ok(());

@@ -55,6 +55,7 @@ impl Case {
             headers: &self.headers,
             uri: &self.uri,
             target: &self.target,
+            script_filename: None,
             content_length: self.content_length,
             remote_addr: self.remote_addr.map(|address| address.parse().unwrap()),
             https: self.https,

@@ -6,6 +6,7 @@
 use super::document::{Table, Text, TextOrTable};
 use super::mount::guest_path;
 use super::refuse;
+use super::site::Site;
 use crate::error::Error;
 
 /// How a command wants to be run. Both run the same way here; `wcgi` makes a command the one to pick.
@@ -31,6 +32,7 @@ pub(super) struct Settings<'d> {
     pub(super) main_args: Vec<String>,
     pub(super) cwd: Option<String>,
     pub(super) exec_name: Option<String>,
+    pub(super) site: Option<Site>,
     pub(super) snapshot: Snapshot,
 }
 
@@ -130,10 +132,7 @@ impl<'d> Settings<'d> {
         if let Some(wcgi) = annotations.table("wcgi")? {
             wcgi.warn_unknown(&[SETTINGS, &["site", "snapshot"]].concat());
             settings.add(&wcgi)?;
-            if wcgi.names().any(|name| name == "site") {
-                // Not a warning: without its site, a package would answer every URL, or serve what the site denies.
-                return Err(wcgi.error("site", "sites are not supported yet"));
-            }
+            settings.site = wcgi.table("site")?.map(|site| Site::read(&site)).transpose()?;
             if let Some(snapshot) = wcgi.table("snapshot")? {
                 settings.snapshot = Snapshot::read(&snapshot)?;
             }

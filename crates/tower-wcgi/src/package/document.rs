@@ -297,6 +297,11 @@ impl<'d> Table<'d> {
 }
 
 impl Text<'_> {
+    /// File, line and key, for an error that can only be seen later.
+    pub(super) fn place(&self) -> String {
+        self.document.message(self.line, &self.key)
+    }
+
     pub(super) fn error(&self, why: &str) -> Error {
         self.document.error(self.line, &self.key, why)
     }

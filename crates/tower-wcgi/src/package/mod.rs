@@ -11,6 +11,7 @@ mod command;
 mod document;
 mod manifest;
 mod mount;
+mod site;
 #[cfg(feature = "webc")]
 mod webc;
 
@@ -25,6 +26,7 @@ use bytes::Bytes;
 pub(crate) use self::command::{Snapshot, set_env};
 pub use self::mount::Access;
 pub(crate) use self::mount::{Mount, check, guest_path, overlay};
+pub use self::site::Site;
 #[cfg(feature = "webc")]
 use self::webc::open as open_webc;
 use crate::error::{Error, ErrorKind};
@@ -46,6 +48,8 @@ pub(crate) struct Package {
     pub(crate) cwd: Option<String>,
     /// In the order of [`overlay`]; the host directories are unchecked.
     pub(crate) mounts: Vec<Mount>,
+    /// How URL paths name files; without it the module answers for all of them.
+    pub(crate) site: Option<Site>,
     /// Where the files of a `.webc` were unpacked; the mounts point into it, so it must outlive them.
     pub(crate) unpacked: Option<Arc<tempfile::TempDir>>,
     /// One line each, naming file and line, for whoever opens the package to log.
@@ -106,6 +110,7 @@ pub(crate) fn open(path: &Path, command: Option<&str>) -> Result<Package, Error>
         snapshot: Snapshot::default(),
         cwd: None,
         mounts: Vec::new(),
+        site: None,
         unpacked: None,
         warnings: Vec::new(),
     })

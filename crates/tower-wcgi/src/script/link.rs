@@ -1,9 +1,10 @@
-//! What scripts can import: WASI preview 1 from wasmtime-wasi, with four functions of our own in place of theirs.
+//! What scripts can import: WASI preview 1 from wasmtime-wasi, with functions of our own in place of some of theirs.
 
 use std::fmt;
 
 use wasmtime::{Caller, Extern, Linker, Memory};
 
+use super::{files, stdio};
 use crate::error::{Error, ErrorKind};
 use crate::exchange::State;
 
@@ -31,7 +32,7 @@ impl fmt::Display for Exit {
 impl std::error::Error for Exit {}
 
 fn define(linker: &mut Linker<State>) -> wasmtime::Result<()> {
-    wasmtime_wasi::p1::add_to_linker_async(linker, |state: &mut State| &mut state.wasi)?;
+    wasmtime_wasi::p1::add_to_linker_async(linker, |state: &mut State| state.wasi())?;
     linker.allow_shadowing(true);
     // wasmtime-wasi gives a plain error, not an exit status, for 126 and above; php-cgi exits with 255.
     linker.func_wrap(WASI, "proc_exit", |status: u32| -> wasmtime::Result<()> { Err(Exit(status).into()) })?;
@@ -42,6 +43,10 @@ fn define(linker: &mut Linker<State>) -> wasmtime::Result<()> {
     linker.func_wrap_async(WASI, "random_get", |caller, (buffer, len): (u32, u32)| {
         Box::new(random_get(caller, buffer, len))
     })?;
+    linker.func_wrap(WASI, "args_sizes_get", args_sizes_get)?;
+    linker.func_wrap(WASI, "args_get", args_get)?;
+    stdio::define(linker)?;
+    files::define(linker)?;
     linker.allow_shadowing(false);
     Ok(())
 }
@@ -66,6 +71,31 @@ fn environ_get(mut caller: Caller<'_, State>, pointers: u32, block: u32) -> wasm
     Ok(write(memory, pointers, &addresses).and_then(|()| write(memory, block, state.environ.block())).into_errno())
 }
 
+fn args_sizes_get(mut caller: Caller<'_, State>, count: u32, size: u32) -> wasmtime::Result<u32> {
+    let memory = memory(&mut caller)?;
+    let (memory, state) = memory.data_and_store_mut(&mut caller);
+    let bytes: usize = state.arguments.iter().map(|argument| argument.len() + 1).sum();
+    let (Ok(arguments), Ok(bytes)) = (u32::try_from(state.arguments.len()), u32::try_from(bytes)) else {
+        return Ok(ERRNO_OVERFLOW);
+    };
+    Ok(write(memory, count, &arguments.to_le_bytes())
+        .and_then(|()| write(memory, size, &bytes.to_le_bytes()))
+        .into_errno())
+}
+
+fn args_get(mut caller: Caller<'_, State>, pointers: u32, block: u32) -> wasmtime::Result<u32> {
+    let memory = memory(&mut caller)?;
+    let (memory, state) = memory.data_and_store_mut(&mut caller);
+    let (mut addresses, mut bytes) = (Vec::new(), Vec::new());
+    for argument in state.arguments.iter() {
+        let offset = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
+        addresses.extend_from_slice(&block.wrapping_add(offset).to_le_bytes());
+        bytes.extend_from_slice(argument.as_bytes());
+        bytes.push(0);
+    }
+    Ok(write(memory, pointers, &addresses).and_then(|()| write(memory, block, &bytes)).into_errno())
+}
+
 async fn random_get(mut caller: Caller<'_, State>, buffer: u32, len: u32) -> wasmtime::Result<u32> {
     let memory = memory(&mut caller)?;
     let (start, len) = (buffer as usize, len as usize);
@@ -84,8 +114,21 @@ async fn random_get(mut caller: Caller<'_, State>, buffer: u32, len: u32) -> was
     Ok(ERRNO_SUCCESS)
 }
 
+/// Calls wasmtime-wasi's function of that name as its own linker would.
+macro_rules! call {
+    ($caller:ident, $name:ident($($argument:expr),*)) => {{
+        let memory = memory(&mut $caller)?;
+        let fuel = $caller.as_context_mut().hostcall_fuel();
+        let (memory, state) = memory.data_and_store_mut(&mut $caller);
+        let wasi = state.wasi();
+        wasi.set_hostcall_fuel(fuel);
+        preview1::$name(wasi, &mut GuestMemory::Unshared(memory), $($argument),*).await?.cast_unsigned()
+    }};
+}
+pub(super) use call;
+
 /// The memory WASI pointers point into: the export of that name.
-fn memory(caller: &mut Caller<'_, State>) -> wasmtime::Result<Memory> {
+pub(super) fn memory(caller: &mut Caller<'_, State>) -> wasmtime::Result<Memory> {
     match caller.get_export("memory") {
         Some(Extern::Memory(memory)) => Ok(memory),
         _ => wasmtime::bail!("missing required memory export"),
@@ -93,16 +136,28 @@ fn memory(caller: &mut Caller<'_, State>) -> wasmtime::Result<Memory> {
 }
 
 /// A guest's pointer led out of its memory.
-struct Fault;
+#[derive(Debug)]
+pub(super) struct Fault;
 
-fn write(memory: &mut [u8], at: u32, bytes: &[u8]) -> Result<(), Fault> {
+/// The guest's bytes from `at` on.
+pub(super) fn slice(memory: &[u8], at: u32, len: u32) -> Option<&[u8]> {
+    let start = at as usize;
+    memory.get(start..start.checked_add(len as usize)?)
+}
+
+pub(super) fn slice_mut(memory: &mut [u8], at: u32, len: u32) -> Option<&mut [u8]> {
+    let start = at as usize;
+    memory.get_mut(start..start.checked_add(len as usize)?)
+}
+
+pub(super) fn write(memory: &mut [u8], at: u32, bytes: &[u8]) -> Result<(), Fault> {
     let start = at as usize;
     let target = start.checked_add(bytes.len()).and_then(|end| memory.get_mut(start..end)).ok_or(Fault)?;
     target.copy_from_slice(bytes);
     Ok(())
 }
 
-trait IntoErrno {
+pub(super) trait IntoErrno {
     fn into_errno(self) -> u32;
 }
 
@@ -115,9 +170,12 @@ impl IntoErrno for Result<(), Fault> {
     }
 }
 
-const WASI: &str = "wasi_snapshot_preview1";
+/// What a WASI call returns: 0, or what went wrong.
+pub(super) type Errno = u32;
+
+pub(super) const WASI: &str = "wasi_snapshot_preview1";
 /// As much as takes some tens of microseconds.
 const RANDOM_CHUNK: usize = 16 << 10;
-const ERRNO_SUCCESS: u32 = 0;
-const ERRNO_FAULT: u32 = 21;
+pub(super) const ERRNO_SUCCESS: u32 = 0;
+pub(super) const ERRNO_FAULT: u32 = 21;
 const ERRNO_OVERFLOW: u32 = 61;

@@ -3,10 +3,13 @@
 //! In: the bytes of a module. Out: an `InstancePre`. Knows nothing of HTTP.
 
 mod cache;
+mod files;
 mod link;
 mod snapshot;
+mod stdio;
 
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use wasmtime::{ExternType, InstancePre, Module, ModuleExport};
 
@@ -26,6 +29,11 @@ pub(crate) struct Script {
     /// Whether it imports anything by which it could tell that there are files. One that does not needs neither mounts nor
     /// `/tmp`.
     pub(crate) sees_files: bool,
+    makes_lock_directories: AtomicBool,
+    /// Whether none of its calls could hold the thread it is made on.
+    never_waits: bool,
+    /// Exchanges to begin on the engine's threads before another is begun in place.
+    not_in_place: AtomicU32,
 }
 
 impl Script {
@@ -60,7 +68,39 @@ impl Script {
             let name = import.name();
             name.starts_with("path_") || name.starts_with("fd_prestat_") || name == "fd_readdir"
         });
-        Ok(Self { instance_pre, start, sees_files })
+        let never_waits = !sees_files && !module.imports().any(|import| import.name().ends_with("sync"));
+        Ok(Self {
+            instance_pre,
+            start,
+            sees_files,
+            makes_lock_directories: AtomicBool::new(false),
+            never_waits,
+            not_in_place: AtomicU32::new(0),
+        })
+    }
+
+    /// Whether an exchange may begin on the thread of whoever asks for it.
+    pub(crate) fn begins_in_place(&self) -> bool {
+        self.never_waits
+            && self.not_in_place.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1)).is_err()
+    }
+
+    /// An exchange that began in place was over there, or was not.
+    pub(crate) fn began_in_place(&self, is_over: bool) {
+        if !is_over {
+            self.not_in_place.store(SLOW, Ordering::Relaxed);
+        }
+    }
+
+    /// The script was seen to lock a file by a directory beside it.
+    pub(crate) fn note_lock_directory(&self) {
+        self.makes_lock_directories.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether its SQLite locks databases by a directory beside them: one that does it once does it always. Then the lock is
+    /// the turn, and a database that is only open is not.
+    pub(crate) fn locks_by_directory(&self) -> bool {
+        self.makes_lock_directories.load(Ordering::Relaxed)
     }
 }
 
@@ -158,6 +198,9 @@ fn check_size(module: &Module, label: &str, max_memory: usize) -> Result<(), Err
 }
 
 const START: &str = "_start";
+/// A script that was not over at its first stop is tried again after this many exchanges: it may take a thread that is not
+/// its own for a millisecond each time.
+const SLOW: u32 = 32;
 const WASM_MAGIC: &[u8] = b"\0asm";
 /// Version 0x0d of layer 1, where a core module has version 1 of layer 0.
 const COMPONENT_PREAMBLE: &[u8] = b"\0asm\x0d\0\x01\0";

@@ -9,66 +9,42 @@ mod plan;
 mod tests_plan;
 
 use std::fs::File;
-use std::time::SystemTime;
+use std::sync::Arc;
 
-use cap_std::ambient_authority;
-use cap_std::fs::{Dir, OpenOptions};
 use http::{HeaderMap, HeaderName};
 
-pub(crate) use plan::{Facts, plan};
+pub(crate) use plan::plan;
 
 use crate::error::{Error, ErrorKind};
-use crate::package::Mount;
+use crate::tree::{Facts, Failure, Tree};
 
 /// The files a service may send.
 #[derive(Debug)]
 pub(crate) struct SendFile {
-    /// Longest guest path first.
-    mounts: Vec<Mount>,
+    tree: Arc<Tree>,
 }
 
 impl SendFile {
-    pub(crate) fn new(mounts: Vec<Mount>) -> Self {
-        Self { mounts }
+    pub(crate) fn new(tree: Arc<Tree>) -> Self {
+        Self { tree }
     }
 
     /// Opens what a script calls `path`. Blocks for as long as the file system does.
-    ///
-    /// The mount is opened anew, as a deployment may have swapped it, and the path below it by the kernel or, where that
-    /// cannot, by cap-std step by step: there is no moment between check and use.
     ///
     /// # Errors
     ///
     /// [`ErrorKind::MalformedResponse`] when there is no such regular file in a mount, [`ErrorKind::Host`] when the mount
     /// itself cannot be opened.
     pub(crate) fn open(&self, path: &str) -> Result<(File, Facts), Error> {
-        let (mount, below) = self.resolve(path).ok_or_else(|| refused(path, "is in no mount"))?;
-        let dir = Dir::open_ambient_dir(&mount.host, ambient_authority()).map_err(|error| {
-            let Mount { guest, host, .. } = mount;
-            Error::new(ErrorKind::Host, format!("cannot open {} for the mount {guest}", host.display()))
-                .with_source(error)
+        let (file, metadata) = self.tree.open(path).map_err(|failure| match failure {
+            Failure::NoMount => refused(path, "is in no mount"),
+            Failure::Mount(error) => error,
+            Failure::Path(error) => refused(path, "cannot be opened").with_source(error),
         })?;
-        let cannot = |error: std::io::Error| refused(path, "cannot be opened").with_source(error);
-        let file = dir.open_with(below, &options()).map_err(cannot)?.into_std();
-        let metadata = file.metadata().map_err(cannot)?;
         if !metadata.is_file() {
             return Err(refused(path, "is not a regular file"));
         }
-        let facts = Facts { length: metadata.len(), modified: metadata.modified().ok(), now: SystemTime::now() };
-        Ok((file, facts))
-    }
-
-    /// The mount that holds `path`, and the path below it. `..` is left in: it is for the directories that are there to say
-    /// where it leads, and the mount is not left by it.
-    fn resolve(&self, path: &str) -> Option<(&Mount, String)> {
-        let segments = path.strip_prefix('/')?.split('/').filter(|segment| !matches!(*segment, "" | "."));
-        let path: String = segments.flat_map(|segment| ["/", segment]).collect();
-        let (mount, rest) = self.mounts.iter().find_map(|mount| Some((mount, below(&mount.guest, &path)?)))?;
-        // The script's own /tmp lies over what is there on the host.
-        if mount.guest == "/" && below("/tmp", &path).is_some() {
-            return None;
-        }
-        Some((mount, rest.trim_start_matches('/').to_owned()))
+        Ok((file, Facts::of(&metadata)))
     }
 }
 
@@ -90,25 +66,6 @@ pub(crate) fn take(headers: &mut HeaderMap) -> Result<Option<String>, Error> {
     Ok(Some(path))
 }
 
-/// What of `path` comes after `guest`, if it is there or below.
-fn below<'a>(guest: &str, path: &'a str) -> Option<&'a str> {
-    let rest = path.strip_prefix(guest.trim_end_matches('/'))?;
-    (rest.is_empty() || rest.starts_with('/')).then_some(rest)
-}
-
-fn options() -> OpenOptions {
-    let mut options = OpenOptions::new();
-    options.read(true);
-    #[cfg(unix)]
-    {
-        use cap_std::fs::OpenOptionsExt;
-        use rustix::fs::OFlags;
-        // Opening a FIFO would wait for a writer, and a terminal would become this process's own.
-        options.custom_flags((OFlags::NONBLOCK | OFlags::NOCTTY).bits().cast_signed());
-    }
-    options
-}
-
 /// For the log alone: the client sees a status.
 fn refused(path: &str, why: &str) -> Error {
     Error::new(ErrorKind::MalformedResponse, format!("the script's X-Sendfile {path:?} {why}"))
@@ -122,7 +79,7 @@ mod tests {
     use std::path::Path;
 
     use super::*;
-    use crate::package::{Access, overlay};
+    use crate::package::{Access, Mount, overlay};
 
     fn mounts(mounts: &[(&str, &Path)]) -> SendFile {
         let mount = |&(guest, host): &(&str, &Path)| Mount {
@@ -130,37 +87,7 @@ mod tests {
             host: host.to_owned(),
             access: Access::ReadOnly,
         };
-        SendFile::new(overlay(Vec::new(), mounts.iter().map(mount).collect()))
-    }
-
-    #[test]
-    fn the_longest_guest_path_wins() {
-        let at = Path::new("");
-        let files = mounts(&[("/", at), ("/d", at), ("/d/e", at), ("/tmp/shared", at)]);
-        for (path, expected) in [
-            ("/d/a", Some(("/d", "a"))),
-            ("/d/e/a", Some(("/d/e", "a"))),
-            ("/d/./e//a", Some(("/d/e", "a"))),
-            ("/d/e/../a", Some(("/d/e", "../a"))),
-            ("/d/ea", Some(("/d", "ea"))),
-            ("/da", Some(("/", "da"))),
-            ("/d", Some(("/d", ""))),
-            ("/", Some(("/", ""))),
-            ("//x", Some(("/", "x"))),
-            ("/tmp/shared/a", Some(("/tmp/shared", "a"))),
-            ("/tmpfile", Some(("/", "tmpfile"))),
-            ("/tmp/a", None),
-            ("/tmp", None),
-            ("/./tmp/a", None),
-            ("d/a", None),
-            ("", None),
-        ] {
-            let resolved = files.resolve(path);
-            let resolved = resolved.as_ref().map(|(mount, below)| (mount.guest.as_str(), below.as_str()));
-            assert_eq!(resolved, expected, "{path}");
-        }
-        assert!(mounts(&[("/d", at)]).resolve("/e").is_none());
-        assert_eq!(mounts(&[("/tmp", at), ("/", at)]).resolve("/tmp/a").unwrap().0.guest, "/tmp");
+        SendFile::new(Arc::new(Tree::new(overlay(Vec::new(), mounts.iter().map(mount).collect()))))
     }
 
     #[cfg(unix)]

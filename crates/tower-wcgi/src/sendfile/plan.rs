@@ -1,10 +1,10 @@
 //! Which part of the file answers the request, and with what head (RFC 9110 §13, §14).
 //!
-//! In: the request's method and fields, the script's status and fields, a file's length and time. Out: the status, the
-//! fields completed in place, and the bytes to send. A pure function; it must not know files, tokio or the clock.
+//! In: the request's method and fields, the response's status and fields so far, a file's length and time. Out: the
+//! status, the fields completed in place, and the bytes to send. A pure function; it must not know files, tokio or the clock.
 
 use std::ops::Range;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, UNIX_EPOCH};
 
 use http::header::{
     ACCEPT_RANGES, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LANGUAGE, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE,
@@ -12,14 +12,7 @@ use http::header::{
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 
-/// What is known of the file.
-#[derive(Debug)]
-pub(crate) struct Facts {
-    pub(crate) length: u64,
-    /// When it was changed, if the system says so.
-    pub(crate) modified: Option<SystemTime>,
-    pub(crate) now: SystemTime,
-}
+use crate::tree::Facts;
 
 /// What to answer with.
 #[derive(Debug, PartialEq, Eq)]
@@ -80,13 +73,14 @@ pub(crate) fn plan(
     }
 }
 
-/// `ETag` and `Last-Modified`, where the script has said neither.
+/// `ETag` and `Last-Modified`, where nobody has said them yet.
 fn add_validators(facts: &Facts, answer: &mut HeaderMap) {
     // A time before 1970 is no HTTP date, and says nothing of when the file was changed.
     let Some(modified) = facts.modified else { return };
     let Ok(age) = modified.duration_since(UNIX_EPOCH) else { return };
     if !answer.contains_key(ETAG) {
-        answer.insert(ETAG, ascii(format!("\"{:x}-{:x}\"", facts.length, age.as_nanos())));
+        let Facts { length, coding, .. } = facts;
+        answer.insert(ETAG, ascii(format!("\"{length:x}-{:x}{coding}\"", age.as_nanos())));
     }
     if !answer.contains_key(LAST_MODIFIED) {
         // §8.8.2.1: not later than the response itself.

@@ -4,7 +4,8 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 
-use super::plan::{Facts, Plan, plan};
+use super::plan::{Plan, plan};
+use crate::tree::Facts;
 
 const DATE: &str = "Sun, 06 Nov 1994 08:49:37 GMT";
 const BEFORE: &str = "Sun, 06 Nov 1994 08:49:36 GMT";
@@ -12,7 +13,7 @@ const AFTER: &str = "Sun, 06 Nov 1994 08:49:38 GMT";
 
 fn facts() -> Facts {
     let modified = UNIX_EPOCH + Duration::new(784_111_777, 500);
-    Facts { length: 1000, modified: Some(modified), now: modified + Duration::from_secs(3600) }
+    Facts { length: 1000, modified: Some(modified), now: modified + Duration::from_secs(3600), coding: "" }
 }
 
 fn fields(lines: &[(&str, &str)]) -> HeaderMap {
@@ -247,7 +248,7 @@ fn times_that_are_no_http_date() {
         (Some(UNIX_EPOCH + Duration::from_secs(1 << 40)), Some("Sun, 06 Nov 1994 09:49:37 GMT")),
     ] {
         let mut answer = HeaderMap::new();
-        let facts = Facts { length: 1, modified, now };
+        let facts = Facts { length: 1, modified, now, coding: "" };
         plan(&Method::GET, &HeaderMap::new(), StatusCode::OK, &facts, &mut answer);
         assert_eq!(answer.get("last-modified").map(|value| value.to_str().unwrap()), expected);
         assert_eq!(answer.contains_key("etag"), expected.is_some());

@@ -1,12 +1,14 @@
 //! The script's standard streams: request body → stdin, stdout → response, stderr → log. All bounded.
 
 mod file;
+mod output;
 mod pipe;
 mod spool;
 mod stderr;
 mod stdin;
 
 pub(crate) use file::FileReader;
+pub(crate) use output::Output;
 pub(crate) use pipe::{Reader, Writer, pipe};
 pub(crate) use spool::spool;
 pub(crate) use stderr::Stderr;

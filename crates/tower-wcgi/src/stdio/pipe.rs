@@ -112,6 +112,21 @@ impl Writer {
         .await;
     }
 
+    /// Writes all of `bytes`, waiting for room.
+    ///
+    /// # Errors
+    ///
+    /// `Closed` when the reader has left; a trap for a script that goes on writing what nobody reads.
+    pub(crate) async fn write(&self, mut bytes: &[u8]) -> StreamResult<()> {
+        tokio::task::coop::consume_budget().await;
+        while !bytes.is_empty() {
+            self.writable().await;
+            let written = self.0.lock().write(bytes)?;
+            bytes = bytes.get(written..).unwrap_or_default();
+        }
+        Ok(())
+    }
+
     async fn writable(&self) {
         poll_fn(|cx| {
             let mut state = self.0.lock();
@@ -231,19 +246,8 @@ impl Pollable for Stdout {
 #[async_trait]
 impl OutputStream for Stdout {
     fn write(&mut self, bytes: Bytes) -> StreamResult<()> {
-        let mut state = self.0.0.lock();
-        match &mut state.reader {
-            ReaderState::Gone => return Err(StreamError::Closed),
-            ReaderState::Discarding { budget } => {
-                *budget = budget.saturating_sub(bytes.len());
-                if *budget == 0 {
-                    return Err(StreamError::trap("the script went on writing what nobody reads"));
-                }
-            }
-            // `check_write` said how much may come, so this is bounded.
-            ReaderState::Reading => state.buffer.extend_from_slice(&bytes),
-        }
-        Ok(())
+        // `check_write` said how much may come.
+        self.0.0.lock().write(&bytes).map(drop)
     }
 
     fn flush(&mut self) -> StreamResult<()> {
@@ -258,16 +262,9 @@ impl OutputStream for Stdout {
         }
     }
 
-    /// What preview 1's `fd_write` calls for every 4 KiB, with no epoch tick between them. The default waits for room once
-    /// more after the last byte.
-    async fn blocking_write_and_flush(&mut self, mut bytes: Bytes) -> StreamResult<()> {
-        tokio::task::coop::consume_budget().await;
-        while !bytes.is_empty() {
-            self.0.writable().await;
-            let room = self.check_write()?;
-            self.write(bytes.split_to(room.min(bytes.len())))?;
-        }
-        Ok(())
+    /// The default waits for room once more after the last byte.
+    async fn blocking_write_and_flush(&mut self, bytes: Bytes) -> StreamResult<()> {
+        self.0.write(&bytes).await
     }
 }
 
@@ -303,6 +300,22 @@ enum ReaderState {
 }
 
 impl State {
+    /// Writes as much of `bytes` as there is room for, and says how much that was.
+    fn write(&mut self, bytes: &[u8]) -> StreamResult<usize> {
+        let part = bytes.get(..self.room()).unwrap_or(bytes);
+        match &mut self.reader {
+            ReaderState::Gone => return Err(StreamError::Closed),
+            ReaderState::Discarding { budget } => {
+                *budget = budget.saturating_sub(part.len());
+                if *budget == 0 {
+                    return Err(StreamError::trap("the script went on writing what nobody reads"));
+                }
+            }
+            ReaderState::Reading => self.buffer.extend_from_slice(part),
+        }
+        Ok(part.len())
+    }
+
     /// How many bytes a write may have now; never zero for a reader that takes no more, so that its writer finds out.
     fn room(&self) -> usize {
         match self.reader {

@@ -28,6 +28,14 @@ impl Stderr {
         })))
     }
 
+    /// Takes what the guest writes.
+    pub(crate) async fn write(&self, bytes: &[u8]) {
+        for part in bytes.chunks(WRITE_AT_ONCE) {
+            tokio::task::coop::consume_budget().await;
+            self.lock().write(part);
+        }
+    }
+
     /// Logs what was written without an end of line.
     pub(crate) fn finish(&self) {
         let mut state = self.lock();
@@ -83,12 +91,6 @@ impl OutputStream for Stderr {
 
     fn check_write(&mut self) -> StreamResult<usize> {
         Ok(WRITE_AT_ONCE)
-    }
-
-    /// Called for every 4 KiB of what may be a large write, during which no epoch tick makes the guest yield.
-    async fn blocking_write_and_flush(&mut self, bytes: Bytes) -> StreamResult<()> {
-        tokio::task::coop::consume_budget().await;
-        self.write(bytes)
     }
 }
 

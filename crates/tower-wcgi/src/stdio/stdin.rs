@@ -38,6 +38,24 @@ impl Stdin {
         Self(Arc::new(Mutex::new(State { source: Source::Ended, chunk: Bytes::new(), remaining: 0, waiting: false })))
     }
 
+    /// Reads some bytes into `target`, waiting for the first; none at the end.
+    ///
+    /// # Errors
+    ///
+    /// When the request's body fails.
+    pub(crate) async fn read(&self, target: &mut [u8]) -> StreamResult<usize> {
+        self.clone().ready().await;
+        match self.lock().read(target.len()) {
+            Ok(bytes) => {
+                let (target, _) = target.split_at_mut(bytes.len());
+                target.copy_from_slice(&bytes);
+                Ok(bytes.len())
+            }
+            Err(StreamError::Closed) => Ok(0),
+            Err(error) => Err(error),
+        }
+    }
+
     /// Whether the guest waits for the client to send.
     pub(crate) fn is_waiting(&self) -> bool {
         self.lock().waiting

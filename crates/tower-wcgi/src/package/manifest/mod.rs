@@ -85,6 +85,7 @@ fn read(document: &Document, directory: &Path, asked: Option<&str>) -> Result<Pa
         snapshot: settings.snapshot,
         cwd: settings.cwd,
         mounts,
+        site: settings.site,
         unpacked: None,
         warnings: document.take_warnings(),
     })

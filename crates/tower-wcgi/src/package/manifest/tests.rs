@@ -416,10 +416,33 @@ fn each_mistake_is_named_with_file_line_and_key() {
         ("annotations.wasi.main-args = [\"\\u0000\"]", ":7: command.annotations.wasi.main-args: contains a NUL"),
         ("annotations.wasi.exec-name = \"\\u0000\"", ":7: command.annotations.wasi.exec-name: contains a NUL"),
         ("annotations.wasi.cwd = '/..'", ":7: command.annotations.wasi.cwd: guest path \"/..\" contains `..`"),
-        ("annotations.wcgi.site = { root = '/' }", ":7: command.annotations.wcgi.site: sites are not supported yet"),
+        // Sites.
+        ("annotations.wcgi.site = { root = '/' }", ":7: command.annotations.wcgi.site.scripts: missing"),
+        ("[command.annotations.wcgi.site]\nscripts = []", ":7: command.annotations.wcgi.site.root: missing"),
+        ("annotations.wcgi.site = '/app'", ":7: command.annotations.wcgi.site: expected a table, found a string"),
         (
-            "[command.annotations.wcgi.site]\nroot = '/app'",
-            ":7: command.annotations.wcgi.site: sites are not supported yet",
+            "[command.annotations.wcgi.site]\nroot = '../app'\nscripts = []",
+            ":8: command.annotations.wcgi.site.root: guest path \"../app\" contains `..`",
+        ),
+        (
+            "[command.annotations.wcgi.site]\nroot = '/app'\nscripts = ['.cgi',\n'php']",
+            ":10: command.annotations.wcgi.site.scripts: \"php\" is no extension, which is a dot and a name, as \".php\"",
+        ),
+        (
+            "[command.annotations.wcgi.site]\nroot = '/app'\nscripts = '.php'",
+            ":9: command.annotations.wcgi.site.scripts: expected an array of strings, found a string",
+        ),
+        (
+            "[command.annotations.wcgi.site]\nroot = '/app'\nscripts = ['.php']\nindex = ['a/index.php']",
+            ":10: command.annotations.wcgi.site.index: \"a/index.php\" is not the name of a file, as \"index.php\"",
+        ),
+        (
+            "[command.annotations.wcgi.site]\nroot = '/app'\nscripts = ['.php']\nfallback = 'index.php'",
+            ":10: command.annotations.wcgi.site.fallback: \"index.php\" is no path from the site's root, as \"/index.php\"",
+        ),
+        (
+            "[command.annotations.wcgi.site]\nroot = '/app'\nscripts = ['.php']\ndeny = ['/a', '']",
+            ":10: command.annotations.wcgi.site.deny: \"\" is not a pattern, as \"/private/*\" or \"*.sql\"",
         ),
         (
             "package = 'other/php'",

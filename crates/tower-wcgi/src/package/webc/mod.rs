@@ -96,6 +96,7 @@ fn read(path: &Path, file: &str, bytes: Bytes, asked: Option<&str>) -> Result<Pa
         cwd: settings.cwd,
         unpacked: (!mounts.is_empty()).then(|| Arc::new(unpacked.directory)),
         mounts,
+        site: settings.site,
         warnings,
     })
 }

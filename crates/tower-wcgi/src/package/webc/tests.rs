@@ -317,7 +317,7 @@ fn what_cannot_be_honoured_is_named() {
         ),
         (
             bytes(&|manifest| set(manifest, "wcgi", table("site", table("root", text("/app"))))),
-            "commands.php.annotations.wcgi.site: sites are not supported yet".to_owned(),
+            "commands.php.annotations.wcgi.site.scripts: missing".to_owned(),
         ),
         (
             bytes(&|manifest| set(manifest, "atom", table("name", text("gone")))),

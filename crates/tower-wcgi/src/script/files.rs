@@ -1,0 +1,293 @@
+//! The file calls of WASI preview 1 that are more here than in wasmtime-wasi, which still does the work.
+//!
+//! A file opened for writing is one exchange's at a time; SQLite's lock directories are kept by the host; what could hold
+//! the thread for long lets other scripts have it.
+
+use std::future::poll_fn;
+use std::pin::pin;
+
+use wasmtime::{AsContextMut, Caller, Linker};
+use wasmtime_wasi::p1::wasi_snapshot_preview1::{self as preview1, WasiSnapshotPreview1};
+use wasmtime_wasi::p1::{WasiP1Ctx, types};
+use wiggle::{GuestMemory, GuestPtr};
+
+use super::link::{ERRNO_FAULT, ERRNO_SUCCESS, Errno, IntoErrno, WASI, call, memory, slice, write};
+use crate::exchange::{By, Deadlock, FileId, Listing, Listings, State};
+
+type Call<'a> = Caller<'a, State>;
+
+pub(super) fn define(linker: &mut Linker<State>) -> wasmtime::Result<()> {
+    linker.func_wrap_async(WASI, "path_open", |caller, arguments| Box::new(path_open(caller, arguments)))?;
+    linker.func_wrap_async(WASI, "fd_close", |caller, (fd,)| Box::new(fd_close(caller, fd)))?;
+    linker.func_wrap_async(WASI, "fd_renumber", |caller, (from, to)| Box::new(fd_renumber(caller, from, to)))?;
+    linker.func_wrap_async(WASI, "fd_readdir", |caller, arguments| Box::new(fd_readdir(caller, arguments)))?;
+    linker.func_wrap_async(WASI, "fd_sync", |caller, (fd,)| Box::new(fd_sync(caller, fd)))?;
+    linker.func_wrap_async(WASI, "fd_datasync", |caller, (fd,)| Box::new(fd_datasync(caller, fd)))?;
+    linker.func_wrap_async(WASI, "path_create_directory", |caller, (dir, path, len)| {
+        Box::new(path_create_directory(caller, At { dir, path, len }))
+    })?;
+    linker.func_wrap_async(WASI, "path_remove_directory", |caller, (dir, path, len)| {
+        Box::new(path_remove_directory(caller, At { dir, path, len }))
+    })?;
+    Ok(())
+}
+
+/// A path below a directory, as WASI calls have it: the directory's descriptor, where the path begins, its length.
+#[derive(Debug, Clone, Copy)]
+struct At {
+    dir: u32,
+    path: u32,
+    len: u32,
+}
+
+/// `path_open`'s arguments: the directory, how links are followed, the path and its length, what to do with the file, the
+/// rights, those for what is opened below, the descriptor's flags, where its number goes.
+type Open = (u32, u32, u32, u32, u32, u64, u64, u32, u32);
+
+/// Opens a file when it is this exchange's turn to write it, if writing is what it is opened for. One opened to be appended
+/// to is everybody's: the kernel keeps each write whole.
+async fn path_open(mut caller: Call<'_>, arguments: Open) -> wasmtime::Result<Errno> {
+    let (dir, follow, path, len, how, rights, inherited, flags, number) = arguments;
+    let at = At { dir, path, len };
+    if is_special(&mut caller, at, follow).await? {
+        return Ok(ERRNO_NOTSUP);
+    }
+    if caller.data().open_files >= MAX_OPEN_FILES {
+        return Ok(ERRNO_MFILE);
+    }
+    let empties = how & OFLAGS_TRUNC != 0;
+    let writes = empties || (rights & RIGHTS_FD_WRITE != 0 && flags & FDFLAGS_APPEND == 0);
+    let takes_turn = writes && !caller.data().is_private(dir);
+    // Emptying it is writing, so that waits for the turn.
+    let (now, rights) =
+        if takes_turn && empties { (how & !OFLAGS_TRUNC, rights | RIGHTS_FD_WRITE) } else { (how, rights) };
+    let [dir, follow, path, len, now, flags] = [dir, follow, path, len, now, flags].map(u32::cast_signed);
+    let (rights, inherited, number_at) = (rights.cast_signed(), inherited.cast_signed(), number.cast_signed());
+    let errno = call!(caller, path_open(dir, follow, path, len, now, rights, inherited, flags, number_at));
+    if errno != ERRNO_SUCCESS {
+        return Ok(errno);
+    }
+    caller.data_mut().open_files += 1;
+    if !takes_turn {
+        return Ok(errno);
+    }
+    let fd = slice(memory(&mut caller)?.data(&caller), number, 4).and_then(|bytes| bytes.first_chunk());
+    let Some(fd) = fd.copied().map(u32::from_le_bytes) else { return Ok(ERRNO_FAULT) };
+    let errno = own(caller.data_mut(), fd, empties).await?;
+    if errno != ERRNO_SUCCESS {
+        let _closed = call!(caller, fd_close(fd.cast_signed()));
+        caller.data_mut().open_files -= 1;
+    }
+    Ok(errno)
+}
+
+/// Waits until the file just opened as `fd` is this exchange's to write.
+async fn own(state: &mut State, fd: u32, empty: bool) -> wasmtime::Result<Errno> {
+    let nothing = &mut GuestMemory::Unshared(&mut []);
+    let file = match state.wasi().fd_filestat_get(nothing, fd.into()).await {
+        Ok(stat) if stat.filetype == types::Filetype::RegularFile => FileId(stat.ino),
+        // A directory, or what will fail when it is used.
+        Ok(_) | Err(_) => return Ok(ERRNO_SUCCESS),
+    };
+    if state.script.locks_by_directory() && is_database(state.wasi(), fd).await {
+        return Ok(ERRNO_SUCCESS);
+    }
+    if state.turns.take(file, By::Descriptor(fd)).await == Err(Deadlock) {
+        return Ok(ERRNO_DEADLK);
+    }
+    if empty {
+        let errno = preview1::fd_filestat_set_size(state.wasi(), nothing, fd.cast_signed(), 0).await?;
+        return Ok(errno.cast_unsigned());
+    }
+    Ok(ERRNO_SUCCESS)
+}
+
+/// Whether `fd` is an SQLite database.
+async fn is_database(wasi: &mut WasiP1Ctx, fd: u32) -> bool {
+    // A vector of one buffer of 16 bytes at 12; how many were read; the buffer.
+    let mut scratch = [12, 0, 0, 0, 16, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+    wasi.set_hostcall_fuel(scratch.len());
+    let read = preview1::fd_pread(wasi, &mut GuestMemory::Unshared(&mut scratch), fd.cast_signed(), 0, 1, 0, 8).await;
+    read.is_ok_and(|errno| errno == 0) && scratch.ends_with(b"SQLite format 3\0")
+}
+
+async fn fd_close(mut caller: Call<'_>, fd: u32) -> wasmtime::Result<Errno> {
+    let errno = call!(caller, fd_close(fd.cast_signed()));
+    if errno == ERRNO_SUCCESS {
+        closed(caller.data_mut(), fd);
+    }
+    Ok(errno)
+}
+
+async fn fd_renumber(mut caller: Call<'_>, from: u32, to: u32) -> wasmtime::Result<Errno> {
+    let errno = call!(caller, fd_renumber(from.cast_signed(), to.cast_signed()));
+    if errno == ERRNO_SUCCESS && from != to {
+        let state = caller.data_mut();
+        closed(state, to);
+        state.stdio_moved(from);
+        state.listings.remove(from);
+        state.turns.renumber(from, to);
+    }
+    Ok(errno)
+}
+
+fn closed(state: &mut State, fd: u32) {
+    state.open_files = state.open_files.saturating_sub(1);
+    state.stdio_moved(fd);
+    state.listings.remove(fd);
+    state.turns.give_back(&By::Descriptor(fd));
+}
+
+/// A directory `X.lock` beside a file `X` is how SQLite locks `X` where it has no other means (its VFS "unix-dotfile"), and
+/// how some programs do. Here it is no directory but the right to `X`: a script waits for it instead of failing, and it ends
+/// with the exchange. SQLite does not find it, so what a transaction that was cut off left behind is rolled back, which it
+/// would not do beside a lock.
+async fn path_create_directory(mut caller: Call<'_>, at: At) -> wasmtime::Result<Errno> {
+    let At { dir, path, len } = at;
+    let (dir_at, path, len) = (dir.cast_signed(), path.cast_signed(), len.cast_signed());
+    let Some((file, name)) = locked_file(&mut caller, at).await? else {
+        return Ok(call!(caller, path_create_directory(dir_at, path, len)));
+    };
+    let state = caller.data_mut();
+    state.script.note_lock_directory();
+    if state.turns.has_directory(file) || state.turns.take(file, By::Directory(dir, name)).await == Err(Deadlock) {
+        return Ok(ERRNO_EXIST);
+    }
+    // Another host may have left it behind.
+    let _left_behind = call!(caller, path_remove_directory(dir_at, path, len));
+    Ok(ERRNO_SUCCESS)
+}
+
+async fn path_remove_directory(mut caller: Call<'_>, at: At) -> wasmtime::Result<Errno> {
+    if let Some(name) = lock_name(&mut caller, at)?
+        && caller.data_mut().turns.give_back(&By::Directory(at.dir, name))
+    {
+        return Ok(ERRNO_SUCCESS);
+    }
+    let At { dir, path, len } = at;
+    Ok(call!(caller, path_remove_directory(dir.cast_signed(), path.cast_signed(), len.cast_signed())))
+}
+
+/// The regular file that a lock directory at this path stands for, and the directory's name.
+async fn locked_file(caller: &mut Call<'_>, at: At) -> wasmtime::Result<Option<(FileId, Box<[u8]>)>> {
+    let Some(name) = lock_name(caller, at)? else { return Ok(None) };
+    if caller.data().is_private(at.dir) {
+        return Ok(None);
+    }
+    let Some(len) = at.len.checked_sub(LOCK_LEN) else { return Ok(None) };
+    let stat = stat(caller, At { len, ..at }, types::Lookupflags::SYMLINK_FOLLOW).await?;
+    Ok(stat.filter(|stat| stat.filetype == types::Filetype::RegularFile).map(|stat| (FileId(stat.ino), name)))
+}
+
+fn lock_name(caller: &mut Call<'_>, at: At) -> wasmtime::Result<Option<Box<[u8]>>> {
+    let memory = memory(caller)?;
+    Ok(slice(memory.data(&*caller), at.path, at.len).filter(|name| name.ends_with(LOCK)).map(Into::into))
+}
+
+/// Whether the path leads to what is neither a file nor a directory. A pipe or a device may make whoever opens or reads it
+/// wait, and with it the thread; nothing could end that.
+async fn is_special(caller: &mut Call<'_>, at: At, follow: u32) -> wasmtime::Result<bool> {
+    if caller.data().is_private(at.dir) {
+        return Ok(false);
+    }
+    let memory = memory(caller)?;
+    let (memory, state) = memory.data_and_store_mut(&mut *caller);
+    let path = slice(memory, at.path, at.len).unwrap_or_default();
+    if let Some(special) = state.view.as_ref().and_then(|view| view.is_special(at.dir, path)) {
+        return Ok(special);
+    }
+    let stat = stat(caller, at, types::Lookupflags::from_bits_truncate(follow)).await?;
+    Ok(stat.is_some_and(|stat| {
+        use types::Filetype::{Directory, RegularFile, SymbolicLink};
+        !matches!(stat.filetype, RegularFile | Directory | SymbolicLink)
+    }))
+}
+
+async fn stat(caller: &mut Call<'_>, at: At, follow: types::Lookupflags) -> wasmtime::Result<Option<types::Filestat>> {
+    let memory = memory(caller)?;
+    let (memory, state) = memory.data_and_store_mut(&mut *caller);
+    let wasi = state.wasi();
+    wasi.set_hostcall_fuel(memory.len());
+    let path = GuestPtr::new((at.path, at.len));
+    Ok(wasi.path_filestat_get(&mut GuestMemory::Unshared(memory), at.dir.into(), follow, path).await.ok())
+}
+
+/// `fd_readdir`'s arguments: the directory, the buffer and its length, where to begin, where it goes how much was written.
+type ReadDir = (u32, u32, u32, u64, u32);
+
+/// Reads a directory once from end to end, not once for each part that the script asks for.
+async fn fd_readdir(mut caller: Call<'_>, arguments: ReadDir) -> wasmtime::Result<Errno> {
+    let (fd, buffer, len, cookie, used) = arguments;
+    let state = caller.data_mut();
+    if cookie == 0 || state.listings.get(fd).is_none() {
+        match list(state.wasi(), fd).await? {
+            Ok(listing) => state.listings.insert(fd, listing),
+            Err(errno) => return Ok(errno),
+        }
+    }
+    let memory = memory(&mut caller)?;
+    let (memory, state) = memory.data_and_store_mut(&mut caller);
+    let rest = state.listings.get(fd).map_or(&[][..], |listing| listing.from(cookie));
+    let part = rest.get(..len as usize).unwrap_or(rest);
+    let written = u32::try_from(part.len()).unwrap_or(len);
+    let errno = write(memory, buffer, part).and_then(|()| write(memory, used, &written.to_le_bytes())).into_errno();
+    if written < len {
+        state.listings.remove(fd);
+    }
+    Ok(errno)
+}
+
+async fn list(wasi: &mut WasiP1Ctx, fd: u32) -> wasmtime::Result<Result<Listing, Errno>> {
+    let mut room = LISTING;
+    while room as usize <= Listings::ROOM {
+        // The entries, then how many bytes they take.
+        let mut scratch = vec![0; room as usize + 4];
+        let memory = &mut GuestMemory::Unshared(&mut scratch);
+        let call = preview1::fd_readdir(wasi, memory, fd.cast_signed(), 0, room.cast_signed(), 0, room.cast_signed());
+        let errno = aside(call).await?;
+        if errno != 0 {
+            return Ok(Err(errno.cast_unsigned()));
+        }
+        let used = scratch.last_chunk().map_or(0, |used| u32::from_le_bytes(*used));
+        if used < room {
+            scratch.truncate(used as usize);
+            scratch.shrink_to_fit();
+            return Ok(Ok(Listing::new(scratch)));
+        }
+        room *= 4;
+    }
+    Ok(Err(ERRNO_NOMEM))
+}
+
+async fn fd_sync(mut caller: Call<'_>, fd: u32) -> wasmtime::Result<Errno> {
+    let wasi = caller.data_mut().wasi();
+    let errno = aside(preview1::fd_sync(wasi, &mut GuestMemory::Unshared(&mut []), fd.cast_signed())).await?;
+    Ok(errno.cast_unsigned())
+}
+
+async fn fd_datasync(mut caller: Call<'_>, fd: u32) -> wasmtime::Result<Errno> {
+    let wasi = caller.data_mut().wasi();
+    let errno = aside(preview1::fd_datasync(wasi, &mut GuestMemory::Unshared(&mut []), fd.cast_signed())).await?;
+    Ok(errno.cast_unsigned())
+}
+
+/// Runs what may hold this thread for long, while another thread does what this one would have done next.
+async fn aside<F: Future>(call: F) -> F::Output {
+    let mut call = pin!(call);
+    poll_fn(|cx| tokio::task::block_in_place(|| call.as_mut().poll(cx))).await
+}
+
+/// Descriptors that an exchange may have open at once, so that none can take all those of the process.
+const MAX_OPEN_FILES: u32 = 256;
+/// What most directories fit in, in bytes.
+const LISTING: u32 = 64 << 10;
+const LOCK: &[u8] = b".lock";
+const LOCK_LEN: u32 = 5;
+const OFLAGS_TRUNC: u32 = 1 << 3;
+const RIGHTS_FD_WRITE: u64 = 1 << 6;
+const FDFLAGS_APPEND: u32 = 1 << 0;
+const ERRNO_DEADLK: u32 = 16;
+const ERRNO_EXIST: u32 = 20;
+const ERRNO_MFILE: u32 = 33;
+const ERRNO_NOMEM: u32 = 48;
+const ERRNO_NOTSUP: u32 = 58;

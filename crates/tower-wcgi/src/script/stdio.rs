@@ -1,0 +1,139 @@
+//! The calls of WASI preview 1 on stdin, stdout and stderr, straight to where their bytes come from and go.
+//!
+//! wasmtime-wasi takes 4 KiB at a time and copies them twice. A script that needs no more than these, its environment and
+//! its arguments is run without a context of wasmtime-wasi.
+
+use wasmtime::{AsContextMut, Caller, Linker};
+use wasmtime_wasi::p1::wasi_snapshot_preview1::{self as preview1, WasiSnapshotPreview1};
+use wasmtime_wasi::p2::StreamError;
+use wiggle::GuestMemory;
+
+use super::link::{ERRNO_FAULT, Errno, IntoErrno, WASI, call, memory, slice, slice_mut, write};
+use crate::exchange::State;
+
+pub(super) fn define(linker: &mut Linker<State>) -> wasmtime::Result<()> {
+    linker.func_wrap_async(WASI, "fd_write", |caller, (fd, buffers, count, written)| {
+        Box::new(fd_write(caller, fd, Buffers { at: buffers, count }, written))
+    })?;
+    linker.func_wrap_async(WASI, "fd_read", |caller, (fd, buffers, count, read)| {
+        Box::new(fd_read(caller, fd, Buffers { at: buffers, count }, read))
+    })?;
+    linker.func_wrap_async(WASI, "fd_fdstat_get", |caller, (fd, stat)| Box::new(fd_fdstat_get(caller, fd, stat)))?;
+    linker.func_wrap_async(WASI, "fd_seek", |caller, (fd, offset, whence, position)| {
+        Box::new(fd_seek(caller, fd, offset, whence, position))
+    })?;
+    Ok(())
+}
+
+/// The vector of buffers of a read or a write: where it begins, how many there are.
+#[derive(Debug, Clone, Copy)]
+struct Buffers {
+    at: u32,
+    count: u32,
+}
+
+impl Buffers {
+    /// Where the buffer `index` begins, and its length. Nothing where the vector leads out of the memory.
+    fn get(self, memory: &[u8], index: u32) -> Option<(u32, u32)> {
+        let at = index.checked_mul(BUFFER)?.checked_add(self.at)?;
+        let (start, len) = slice(memory, at, BUFFER)?.split_first_chunk::<4>()?;
+        Some((u32::from_le_bytes(*start), u32::from_le_bytes(*len.first_chunk()?)))
+    }
+}
+
+async fn fd_write(mut caller: Caller<'_, State>, fd: u32, buffers: Buffers, written: u32) -> wasmtime::Result<Errno> {
+    if !caller.data().has_stdio(fd) {
+        let (at, count) = (buffers.at.cast_signed(), buffers.count.cast_signed());
+        return Ok(call!(caller, fd_write(fd.cast_signed(), at, count, written.cast_signed())));
+    }
+    let Some(stream) = caller.data().output(fd) else { return Ok(ERRNO_BADF) };
+    if buffers.count > IOV_MAX {
+        return Ok(ERRNO_INVAL);
+    }
+    let memory = memory(&mut caller)?;
+    let mut total = 0_u32;
+    for index in 0..buffers.count {
+        let buffer = buffers.get(memory.data(&caller), index);
+        let Some(bytes) = buffer.and_then(|(at, len)| slice(memory.data(&caller), at, len)) else {
+            return Ok(ERRNO_FAULT);
+        };
+        // A vector may name the same bytes over and over.
+        let Some(sum) = u32::try_from(bytes.len()).ok().and_then(|len| total.checked_add(len)) else { break };
+        match stream.write(bytes).await {
+            Ok(()) => total = sum,
+            Err(StreamError::Trap(error)) => return Err(error),
+            Err(StreamError::Closed | StreamError::LastOperationFailed(_)) => return Ok(ERRNO_PIPE),
+        }
+    }
+    Ok(write(memory.data_mut(&mut caller), written, &total.to_le_bytes()).into_errno())
+}
+
+async fn fd_read(mut caller: Caller<'_, State>, fd: u32, buffers: Buffers, read: u32) -> wasmtime::Result<Errno> {
+    if !caller.data().has_stdio(fd) {
+        let (at, count) = (buffers.at.cast_signed(), buffers.count.cast_signed());
+        return Ok(call!(caller, fd_read(fd.cast_signed(), at, count, read.cast_signed())));
+    }
+    if fd != 0 {
+        return Ok(ERRNO_BADF);
+    }
+    if buffers.count > IOV_MAX {
+        return Ok(ERRNO_INVAL);
+    }
+    let stdin = caller.data().stdin.clone();
+    let memory = memory(&mut caller)?;
+    let mut target = None;
+    for index in 0..buffers.count {
+        let Some((at, len)) = buffers.get(memory.data(&caller), index) else { return Ok(ERRNO_FAULT) };
+        if len > 0 {
+            target = Some((at, len));
+            break;
+        }
+    }
+    let mut count = 0;
+    if let Some((at, len)) = target {
+        let Some(target) = slice_mut(memory.data_mut(&mut caller), at, len) else { return Ok(ERRNO_FAULT) };
+        match stdin.read(target).await {
+            // No more than `len`, which is a `u32`.
+            Ok(bytes) => count = u32::try_from(bytes).unwrap_or(len),
+            Err(_told) => return Ok(ERRNO_IO),
+        }
+    }
+    Ok(write(memory.data_mut(&mut caller), read, &count.to_le_bytes()).into_errno())
+}
+
+/// What scripts look at to see whether stdout is a terminal.
+async fn fd_fdstat_get(mut caller: Caller<'_, State>, fd: u32, stat: u32) -> wasmtime::Result<Errno> {
+    if !caller.data().has_stdio(fd) {
+        return Ok(call!(caller, fd_fdstat_get(fd.cast_signed(), stat.cast_signed())));
+    }
+    let rights = if fd == 0 { RIGHTS_FD_READ } else { RIGHTS_FD_WRITE }.to_le_bytes();
+    // Of unknown type, without flags; the rights, and those of what would be opened below.
+    let bytes = [[0; 8], rights, rights].concat();
+    let memory = memory(&mut caller)?;
+    Ok(write(memory.data_mut(&mut caller), stat, &bytes).into_errno())
+}
+
+async fn fd_seek(
+    mut caller: Caller<'_, State>,
+    fd: u32,
+    offset: i64,
+    whence: u32,
+    position: u32,
+) -> wasmtime::Result<Errno> {
+    if caller.data().has_stdio(fd) {
+        return Ok(ERRNO_SPIPE);
+    }
+    Ok(call!(caller, fd_seek(fd.cast_signed(), offset, whence.cast_signed(), position.cast_signed())))
+}
+
+/// As many buffers as Linux takes at once.
+const IOV_MAX: u32 = 1024;
+/// The size of one entry of a vector of buffers, in bytes.
+const BUFFER: u32 = 8;
+const RIGHTS_FD_READ: u64 = 1 << 1;
+const RIGHTS_FD_WRITE: u64 = 1 << 6;
+const ERRNO_BADF: u32 = 8;
+const ERRNO_INVAL: u32 = 28;
+const ERRNO_IO: u32 = 29;
+const ERRNO_PIPE: u32 = 64;
+const ERRNO_SPIPE: u32 = 70;

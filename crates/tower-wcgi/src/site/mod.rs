@@ -1,0 +1,265 @@
+//! Stage 2: a URL path becomes a script with its `PATH_INFO`, a file to serve, a redirect, or nothing.
+//!
+//! In: the path below the service's mount, decoded and normalised, and the site. Out: a [`Route`]. Files are looked up for
+//! each request and nothing is remembered of them, so a changed site is the site. It must not know wasm or tokio, and of
+//! HTTP only what the head of a static file has.
+
+mod coding;
+mod content;
+mod names;
+
+use std::sync::Arc;
+
+pub(crate) use coding::Accepted;
+pub(crate) use content::StaticFile;
+use names::Names;
+
+use crate::error::{Error, ErrorKind};
+use crate::package::Site;
+use crate::tree::{Found, Lookup, Opened, Tree};
+
+/// A site and its files.
+#[derive(Debug)]
+pub(crate) struct Routes {
+    tree: Arc<Tree>,
+    /// A guest path, with no slash at its end: empty for the guest's root.
+    root: String,
+    index: Vec<String>,
+    fallback: Option<String>,
+    names: Names,
+}
+
+/// What a path names.
+#[derive(Debug)]
+pub(crate) enum Route {
+    Script(ScriptPath),
+    File(Box<StaticFile>),
+    /// A directory that has an index, without the slash that belongs to its name.
+    Directory,
+}
+
+/// A script's part of a path, and the rest.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct ScriptPath {
+    /// Below the site's root, and so also below the service's mount: `/a.php`.
+    pub(crate) name: String,
+    /// What the script itself is called in its file system: `/app/a.php`.
+    pub(crate) filename: String,
+    pub(crate) path_info: Vec<u8>,
+}
+
+impl Routes {
+    /// Prepares `site` over the files of `tree`.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Package`] when a value of the site means nothing, its root is no directory of a mount, or what should
+    /// answer for others is itself never served.
+    pub(crate) fn new(site: Site, tree: Arc<Tree>) -> Result<Self, Error> {
+        let site = site.checked()?;
+        let refuse = |message: String| Error::new(ErrorKind::Package, message);
+        let place = &site.root_place;
+        match tree.look().find(&site.root)? {
+            Some(Found::Directory) => {}
+            Some(Found::File(_)) => return Err(refuse(format!("{place}: {} is a file", site.root))),
+            None => {
+                return Err(refuse(format!("{place}: {} is no directory of a mount", site.root))
+                    .with_hint("mount the directory with the site's files there, in `[fs]` or with --mapdir"));
+            }
+        }
+        let names = Names::new(&site)?;
+        let index = site.index_names();
+        if let Some(name) = index.iter().find(|name| !names.is_script(name) && names.is_never_served(name)) {
+            return Err(refuse(format!("site.index: {name:?} is never served")));
+        }
+        let fallback = site.fallback;
+        if let Some(path) = &fallback
+            && (names.is_denied(path) || names.is_hidden(path) || !names.is_script(path) && names.is_never_served(path))
+        {
+            return Err(refuse(format!("site.fallback: {path:?} is denied, or never served")));
+        }
+        Ok(Self { tree, root: site.root.trim_end_matches('/').to_owned(), index, fallback, names })
+    }
+
+    /// The document root, as scripts see it.
+    pub(crate) fn document_root(&self) -> &str {
+        if self.root.is_empty() { "/" } else { &self.root }
+    }
+
+    /// What `path` names: absolute, without `.`, `..` and empty segments, or empty for the root without its slash.
+    /// `accepted` is what the client can decode. Blocks for as long as the file system does.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::NotFound`] when it names nothing or may not be named, [`ErrorKind::Host`] when a mount cannot be opened.
+    pub(crate) fn route(&self, path: &[u8], accepted: &Accepted) -> Result<Route, Error> {
+        self.route_in(&mut self.tree.look(), path, accepted)
+    }
+
+    /// The same without waiting for anything, or nothing where that cannot be: for a file that is served, and where the
+    /// kernel would have to ask a disk.
+    pub(crate) fn route_at_once(&self, path: &[u8]) -> Option<Result<Route, Error>> {
+        // Of a longer path the rules alone take their time.
+        if path.len() > 1024 {
+            return None;
+        }
+        let mut tree = self.tree.look_at_once();
+        let route = self.route_in(&mut tree, path, &Accepted::default());
+        (!tree.has_given_up() && !matches!(route, Ok(Route::File(_)))).then_some(route)
+    }
+
+    fn route_in(&self, tree: &mut Lookup<'_>, path: &[u8], accepted: &Accepted) -> Result<Route, Error> {
+        let lossy = String::from_utf8_lossy(path);
+        if self.names.is_denied(&lossy) {
+            return Err(not_found("the site denies the request's path"));
+        }
+        let route = match self.script(path, tree)? {
+            Step::Script(script) => Some(Route::Script(script)),
+            // Not for the fallback either: it has nothing to do with what is never served, and whoever asks is no visitor.
+            _ if self.names.is_hidden(&lossy) => {
+                return Err(not_found("the request's path is one of those that are never served"));
+            }
+            Step::Missing => None,
+            Step::NoScript => match std::str::from_utf8(path) {
+                Ok(path) if path.ends_with('/') => self.index_of(path, tree, accepted)?,
+                Ok(path) => self.file_or_directory(path, tree, accepted)?,
+                Err(_) => None,
+            },
+        };
+        match (route, &self.fallback) {
+            (Some(route), _) => Ok(route),
+            (None, None) => Err(not_found("the request's path names no file of the site")),
+            (None, Some(fallback)) => self
+                .file(fallback, tree, accepted)?
+                .ok_or_else(|| not_found("the request's path names no file, and the site's fallback is not there")),
+        }
+    }
+
+    /// The first part of `path` that is a script's file. What is below a script's name that is not there is not there either.
+    fn script(&self, path: &[u8], tree: &mut Lookup<'_>) -> Result<Step, Error> {
+        let text = path.utf8_chunks().next().map_or("", |chunk| chunk.valid());
+        let slashes = path.iter().enumerate().skip(1).filter(|(_, byte)| **byte == b'/').map(|(at, _)| at);
+        for end in slashes.chain([path.len()]) {
+            let Some(name) = text.get(..end) else { break };
+            if !self.names.is_script(name) {
+                continue;
+            }
+            if self.names.is_hidden(name) {
+                break;
+            }
+            match self.find(name, tree)? {
+                Some(Found::File(_)) => {
+                    let path_info = path.get(end..).unwrap_or_default().to_owned();
+                    return Ok(Step::Script(self.script_path(name, path_info)));
+                }
+                Some(Found::Directory) => {}
+                None => return Ok(Step::Missing),
+            }
+        }
+        Ok(Step::NoScript)
+    }
+
+    /// What answers for the directory `path`, which ends in a slash.
+    fn index_of(&self, path: &str, tree: &mut Lookup<'_>, accepted: &Accepted) -> Result<Option<Route>, Error> {
+        for name in &self.index {
+            let path = format!("{path}{name}");
+            if let Some(route) = self.file(&path, tree, accepted)? {
+                if self.names.is_denied(&path) {
+                    return Err(not_found("the site denies the index of the request's path"));
+                }
+                return Ok(Some(route));
+            }
+        }
+        Ok(None)
+    }
+
+    fn file_or_directory(
+        &self,
+        path: &str,
+        tree: &mut Lookup<'_>,
+        accepted: &Accepted,
+    ) -> Result<Option<Route>, Error> {
+        match self.find(path, tree)? {
+            Some(Found::File(opened)) => self.static_file(path, opened, tree, accepted),
+            // A directory without an index is nothing, so that it says nothing of itself.
+            Some(Found::Directory) => {
+                let index = self.index_of(&format!("{path}/"), tree, accepted)?;
+                Ok(index.map(|_| Route::Directory))
+            }
+            None => Ok(None),
+        }
+    }
+
+    /// The file `path`, run or served as its name says.
+    fn file(&self, path: &str, tree: &mut Lookup<'_>, accepted: &Accepted) -> Result<Option<Route>, Error> {
+        match self.find(path, tree)? {
+            Some(Found::File(_)) if self.names.is_script(path) => {
+                Ok(Some(Route::Script(self.script_path(path, Vec::new()))))
+            }
+            Some(Found::File(opened)) => self.static_file(path, opened, tree, accepted),
+            Some(Found::Directory) | None => Ok(None),
+        }
+    }
+
+    fn static_file(
+        &self,
+        path: &str,
+        opened: Opened,
+        tree: &mut Lookup<'_>,
+        accepted: &Accepted,
+    ) -> Result<Option<Route>, Error> {
+        if !self.may_be_served(path, &opened) {
+            return Ok(None);
+        }
+        let mut file = StaticFile::new(path, opened);
+        if file.is_worth_coding() {
+            for coding in accepted.codings() {
+                let path = format!("{path}{}", coding.extension);
+                if let Some(Found::File(opened)) = self.find(&path, tree)?
+                    && self.may_be_served(&path, &opened)
+                    && file.encode(coding, opened)
+                {
+                    break;
+                }
+            }
+        }
+        Ok(Some(Route::File(Box::new(file))))
+    }
+
+    /// Neither the path nor, where links led to the file, its place is one of those that are never served.
+    fn may_be_served(&self, path: &str, opened: &Opened) -> bool {
+        let real = opened.linked.as_deref();
+        let real = real.map(|real| real.strip_prefix(&self.root).filter(|rest| rest.starts_with('/')).unwrap_or(real));
+        !self.names.is_never_served(path)
+            && real.is_none_or(|real| {
+                !self.names.is_never_served(real) && !self.names.is_hidden(real) && !self.names.is_denied(real)
+            })
+    }
+
+    fn find(&self, path: &str, tree: &mut Lookup<'_>) -> Result<Option<Found>, Error> {
+        // To some systems a backslash is a slash, and then the path is not the one that was looked at.
+        if path.contains('\\') {
+            return Ok(None);
+        }
+        tree.find(&format!("{}{path}", self.root))
+    }
+
+    fn script_path(&self, name: &str, path_info: Vec<u8>) -> ScriptPath {
+        ScriptPath { name: name.to_owned(), filename: format!("{}{name}", self.root), path_info }
+    }
+}
+
+/// Whether a script is on a path.
+enum Step {
+    Script(ScriptPath),
+    /// A script should be, and is not there.
+    Missing,
+    NoScript,
+}
+
+fn not_found(message: &'static str) -> Error {
+    Error::new(ErrorKind::NotFound, message)
+}
+
+#[cfg(test)]
+mod tests;

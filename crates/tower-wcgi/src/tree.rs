@@ -1,0 +1,325 @@
+//! The mounts as one tree of files: what a path of the script's is on the host, opened.
+//!
+//! In: a guest path, and the mounts of the service. Out: the open file, or that there is none. A path is looked up in the
+//! mount a script would have it from, and no link leads out of that mount. Files are opened, never checked and then opened.
+//! It must not know HTTP, wasm or tokio.
+
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+use std::fs::{File, Metadata};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use cap_std::ambient_authority;
+use cap_std::fs::{Dir, OpenOptions};
+
+use crate::error::{Error, ErrorKind};
+use crate::package::Mount;
+
+/// The mounts of a service.
+#[derive(Debug)]
+pub(crate) struct Tree {
+    /// Longest guest path first.
+    mounts: Vec<Mount>,
+}
+
+/// What is known of an open file.
+#[derive(Debug)]
+pub(crate) struct Facts {
+    pub(crate) length: u64,
+    /// When it was changed, if the system says so.
+    pub(crate) modified: Option<SystemTime>,
+    pub(crate) now: SystemTime,
+    /// Tells the tags of one file's codings apart: empty, or `-br`.
+    pub(crate) coding: &'static str,
+}
+
+/// What a path names.
+#[derive(Debug)]
+pub(crate) enum Found {
+    Directory,
+    File(Opened),
+}
+
+/// A regular file.
+#[derive(Debug)]
+pub(crate) struct Opened {
+    pub(crate) file: File,
+    pub(crate) facts: Facts,
+    /// Its guest path without links, where links led to it.
+    pub(crate) linked: Option<String>,
+}
+
+/// Why a path was not opened.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    /// It is below no mount.
+    NoMount,
+    /// The mount cannot be opened, which is the host's fault.
+    Mount(Error),
+    Path(io::Error),
+}
+
+/// Several look-ups for one request, which opens each mount once.
+#[derive(Debug)]
+pub(crate) struct Lookup<'t> {
+    tree: &'t Tree,
+    dirs: BTreeMap<&'t str, Dir>,
+    /// Nothing is waited for, and nothing opened for reading.
+    at_once: bool,
+    /// What was asked would have needed waiting.
+    gave_up: bool,
+}
+
+impl Tree {
+    pub(crate) fn new(mounts: Vec<Mount>) -> Self {
+        Self { mounts }
+    }
+
+    /// Opens `path` as the script would, links and `..` within the mount included. Blocks for as long as the file system
+    /// does.
+    pub(crate) fn open(&self, path: &str) -> Result<(File, Metadata), Failure> {
+        let (mount, below) = self.resolve(path).ok_or(Failure::NoMount)?;
+        let dir = open_mount(mount).map_err(Failure::Mount)?;
+        let file = dir.open_with(below, &options()).map_err(Failure::Path)?.into_std();
+        let metadata = file.metadata().map_err(Failure::Path)?;
+        Ok((file, metadata))
+    }
+
+    /// Begins the look-ups of one request.
+    ///
+    /// Mounts are opened anew for each, as a deployment may have swapped them.
+    pub(crate) fn look(&self) -> Lookup<'_> {
+        Lookup { tree: self, dirs: BTreeMap::new(), at_once: false, gave_up: false }
+    }
+
+    /// The same on a thread that must not wait: only what the kernel knows by heart is found, and files cannot be read.
+    /// Where that does not do, the look-ups [have given up](Lookup::has_given_up), and what they found means nothing.
+    pub(crate) fn look_at_once(&self) -> Lookup<'_> {
+        Lookup { at_once: true, ..self.look() }
+    }
+
+    /// The mount that holds `path`, and the path below it. `..` is left in: it is for the directories that are there to say
+    /// where it leads, and the mount is not left by it.
+    fn resolve(&self, path: &str) -> Option<(&Mount, String)> {
+        let segments = path.strip_prefix('/')?.split('/').filter(|segment| !matches!(*segment, "" | "."));
+        let path: String = segments.flat_map(|segment| ["/", segment]).collect();
+        let (mount, rest) = self.mounts.iter().find_map(|mount| Some((mount, below(&mount.guest, &path)?)))?;
+        // The script's own /tmp lies over what is there on the host.
+        if mount.guest == "/" && below("/tmp", &path).is_some() {
+            return None;
+        }
+        Some((mount, rest.trim_start_matches('/').to_owned()))
+    }
+}
+
+impl<'t> Lookup<'t> {
+    /// What `path` names, if it is a directory or a regular file that may be read. Blocks for as long as the file system
+    /// does, but not for what is at the other end of a FIFO.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Host`] when the mount or the path cannot be opened for a reason that is not the path's own.
+    pub(crate) fn find(&mut self, path: &str) -> Result<Option<Found>, Error> {
+        let Some((mount, below)) = self.tree.resolve(path) else { return Ok(None) };
+        let below = if below.is_empty() { "." } else { &below };
+        if self.at_once {
+            let found = self.find_at_once(mount, below);
+            self.gave_up |= found.is_none();
+            return Ok(found.flatten());
+        }
+        let (file, metadata, real) = match find(self.dir(mount)?, Path::new(below)) {
+            Ok(found) => found,
+            Err(error) if names_nothing(&error) => return Ok(None),
+            Err(error) => {
+                return Err(Error::new(ErrorKind::Host, format!("cannot open {path:?}")).with_source(error));
+            }
+        };
+        if metadata.is_dir() {
+            return Ok(Some(Found::Directory));
+        }
+        let guest = mount.guest.trim_end_matches('/');
+        let linked = real.map(|real| format!("{guest}/{}", real.display()));
+        Ok(metadata.is_file().then(|| Found::File(Opened { file, facts: Facts::of(&metadata), linked })))
+    }
+
+    pub(crate) fn has_given_up(&self) -> bool {
+        self.gave_up
+    }
+
+    /// `RESOLVE_CACHED` walks a path only as far as no file system is asked, and `O_PATH` opens a file without asking it.
+    /// What is not readable for everybody is left to an open that tries.
+    #[cfg(target_os = "linux")]
+    fn find_at_once(&mut self, mount: &'t Mount, below: &str) -> Option<Option<Found>> {
+        use std::os::unix::fs::PermissionsExt;
+
+        use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, openat2};
+        use rustix::io::Errno;
+        let flags = OFlags::PATH | OFlags::CLOEXEC;
+        let dir = match self.dirs.entry(&mount.guest) {
+            Entry::Occupied(opened) => opened.into_mut(),
+            Entry::Vacant(place) => {
+                let opened = openat2(CWD, &mount.host, flags | OFlags::DIRECTORY, Mode::empty(), ResolveFlags::CACHED);
+                place.insert(Dir::from_std_file(opened.ok()?.into()))
+            }
+        };
+        let resolve = ResolveFlags::CACHED | ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS;
+        let file = match openat2(dir, below, flags, Mode::empty(), resolve) {
+            Ok(opened) => File::from(opened),
+            Err(Errno::NOENT | Errno::NOTDIR) => return Some(None),
+            Err(_) => return None,
+        };
+        let metadata = file.metadata().ok()?;
+        if metadata.is_dir() {
+            return Some(Some(Found::Directory));
+        }
+        let certain = metadata.is_file() && metadata.permissions().mode() & 0o004 != 0;
+        certain.then(|| Some(Found::File(Opened { file, facts: Facts::of(&metadata), linked: None })))
+    }
+
+    #[cfg(not(target_os = "linux"))]
+    fn find_at_once(&mut self, _mount: &'t Mount, _below: &str) -> Option<Option<Found>> {
+        None
+    }
+
+    fn dir(&mut self, mount: &'t Mount) -> Result<&Dir, Error> {
+        match self.dirs.entry(&mount.guest) {
+            Entry::Occupied(opened) => Ok(opened.into_mut()),
+            Entry::Vacant(place) => Ok(place.insert(open_mount(mount)?)),
+        }
+    }
+}
+
+impl Facts {
+    pub(crate) fn of(metadata: &Metadata) -> Self {
+        Self { length: metadata.len(), modified: metadata.modified().ok(), now: SystemTime::now(), coding: "" }
+    }
+}
+
+fn open_mount(mount: &Mount) -> Result<Dir, Error> {
+    Dir::open_ambient_dir(&mount.host, ambient_authority()).map_err(|error| {
+        let Mount { guest, host, .. } = mount;
+        Error::new(ErrorKind::Host, format!("cannot open {} for the mount {guest}", host.display())).with_source(error)
+    })
+}
+
+/// What is at `path`, open, and its path without links if there are any in it.
+fn find(dir: &Dir, path: &Path) -> io::Result<(File, Metadata, Option<PathBuf>)> {
+    let (file, real) = match open_unlinked(dir, path)? {
+        Some(file) => (file, None),
+        None => {
+            let real = dir.canonicalize(path)?;
+            let file = open_unlinked(dir, &real)?.ok_or(io::ErrorKind::NotFound)?;
+            (file, Some(real))
+        }
+    };
+    let metadata = file.metadata()?;
+    Ok((file, metadata, real))
+}
+
+/// Opens `path`, unless a symbolic link is on the way: then nothing.
+fn open_unlinked(dir: &Dir, path: &Path) -> io::Result<Option<File>> {
+    #[cfg(target_os = "linux")]
+    {
+        use rustix::fs::{Mode, ResolveFlags, openat2};
+        use rustix::io::Errno;
+        let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS;
+        match openat2(dir, path, flags() | rustix::fs::OFlags::CLOEXEC, Mode::empty(), resolve) {
+            Ok(opened) => return Ok(Some(opened.into())),
+            Err(Errno::LOOP) => return Ok(None),
+            // A kernel or a sandbox without this call, or something was renamed meanwhile.
+            Err(Errno::NOSYS | Errno::PERM | Errno::AGAIN) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    if dir.canonicalize(path)? != path {
+        return Ok(None);
+    }
+    Ok(Some(dir.open_with(path, &options())?.into_std()))
+}
+
+/// The error says that there is no such file, or none for us, and not that the host is at its limits.
+fn names_nothing(error: &io::Error) -> bool {
+    use io::ErrorKind::{InvalidFilename, InvalidInput, NotADirectory, NotFound, PermissionDenied};
+    if matches!(error.kind(), NotFound | NotADirectory | PermissionDenied | InvalidFilename | InvalidInput) {
+        return true;
+    }
+    #[cfg(unix)]
+    {
+        use rustix::io::Errno;
+        // A socket, a loop of links, and a link that leads out.
+        let names_nothing = [Errno::NXIO, Errno::LOOP, Errno::XDEV].map(Errno::raw_os_error);
+        error.raw_os_error().is_some_and(|code| names_nothing.contains(&code))
+    }
+    #[cfg(not(unix))]
+    false
+}
+
+/// What of `path` comes after `guest`, if it is there or below.
+fn below<'a>(guest: &str, path: &'a str) -> Option<&'a str> {
+    let rest = path.strip_prefix(guest.trim_end_matches('/'))?;
+    (rest.is_empty() || rest.starts_with('/')).then_some(rest)
+}
+
+fn options() -> OpenOptions {
+    let mut options = OpenOptions::new();
+    options.read(true);
+    #[cfg(unix)]
+    {
+        use cap_std::fs::OpenOptionsExt;
+        options.custom_flags(flags().bits().cast_signed());
+    }
+    options
+}
+
+/// Opening a FIFO would wait for a writer, and a terminal would become this process's own.
+#[cfg(unix)]
+fn flags() -> rustix::fs::OFlags {
+    rustix::fs::OFlags::NONBLOCK | rustix::fs::OFlags::NOCTTY
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::package::{Access, overlay};
+
+    fn tree(mounts: &[(&str, &Path)]) -> Tree {
+        let mount = |&(guest, host): &(&str, &Path)| Mount {
+            guest: guest.to_owned(),
+            host: host.to_owned(),
+            access: Access::ReadOnly,
+        };
+        Tree::new(overlay(Vec::new(), mounts.iter().map(mount).collect()))
+    }
+
+    #[test]
+    fn the_longest_guest_path_wins() {
+        let at = Path::new("");
+        let tree = tree(&[("/", at), ("/d", at), ("/d/e", at), ("/tmp/shared", at)]);
+        for (path, expected) in [
+            ("/d/a", Some(("/d", "a"))),
+            ("/d/e/a", Some(("/d/e", "a"))),
+            ("/d/./e//a", Some(("/d/e", "a"))),
+            ("/d/e/../a", Some(("/d/e", "../a"))),
+            ("/d/ea", Some(("/d", "ea"))),
+            ("/da", Some(("/", "da"))),
+            ("/d", Some(("/d", ""))),
+            ("/", Some(("/", ""))),
+            ("//x", Some(("/", "x"))),
+            ("/tmp/shared/a", Some(("/tmp/shared", "a"))),
+            ("/tmpfile", Some(("/", "tmpfile"))),
+            ("/tmp/a", None),
+            ("/tmp", None),
+            ("/./tmp/a", None),
+            ("d/a", None),
+            ("", None),
+        ] {
+            let resolved = tree.resolve(path);
+            let resolved = resolved.as_ref().map(|(mount, below)| (mount.guest.as_str(), below.as_str()));
+            assert_eq!(resolved, expected, "{path}");
+        }
+        assert!(super::tests::tree(&[("/d", at)]).resolve("/e").is_none());
+        assert_eq!(super::tests::tree(&[("/tmp", at), ("/", at)]).resolve("/tmp/a").unwrap().0.guest, "/tmp");
+    }
+}

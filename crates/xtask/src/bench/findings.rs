@@ -1,0 +1,86 @@
+//! What a run has found out, and what it could not.
+
+use std::collections::BTreeMap;
+
+use anyhow::Result;
+
+use super::figures::Series;
+use super::http::{Bytes, Row};
+use super::stream::Stream;
+
+#[derive(Debug, Default)]
+pub(crate) struct Findings {
+    /// Nanoseconds for one run, by `GUEST/SUBJECT/THREADS`.
+    pub(crate) calls: BTreeMap<String, Series>,
+    pub(crate) http: Vec<Row>,
+    pub(crate) bytes: Vec<Bytes>,
+    pub(crate) streams: Vec<Stream>,
+    /// Everything else.
+    pub(crate) single: Vec<Single>,
+    /// What is not there, and why.
+    pub(crate) notes: Vec<(String, String)>,
+}
+
+/// One thing measured, with its unit.
+#[derive(Debug)]
+pub(crate) struct Single {
+    pub(crate) what: &'static str,
+    pub(crate) unit: &'static str,
+    pub(crate) values: Series,
+}
+
+impl Findings {
+    /// Gives the value, or notes why there is none.
+    pub(crate) fn keep<T>(&mut self, what: &str, result: Result<T>) -> Option<T> {
+        match result {
+            Ok(value) => Some(value),
+            Err(error) => {
+                self.note(what, &format!("failed: {error:#}"));
+                None
+            }
+        }
+    }
+
+    pub(crate) fn note(&mut self, what: &str, why: &str) {
+        let note = (what.to_owned(), why.to_owned());
+        if !self.notes.contains(&note) {
+            println!("bench: {what}: {why}");
+            self.notes.push(note);
+        }
+    }
+
+    pub(crate) fn add(&mut self, what: &'static str, unit: &'static str, values: Series) {
+        self.single.push(Single { what, unit, values });
+    }
+
+    /// The row of a contender at a number of connections, made when it is not there.
+    pub(crate) fn http_row(&mut self, contender: &str, connections: usize) -> &mut Row {
+        let same = |row: &Row| row.contender == contender && row.connections == connections;
+        let index = self.http.iter().position(same).unwrap_or_else(|| {
+            self.http.push(Row { contender: contender.to_owned(), connections, ..Row::default() });
+            self.http.len() - 1
+        });
+        self.http.get_mut(index).expect("it was found or has just been pushed")
+    }
+
+    /// Median requests a second.
+    pub(crate) fn rate(&self, contender: &str, connections: usize) -> Option<f64> {
+        let row = self.http.iter().find(|row| row.contender == contender && row.connections == connections)?;
+        Some(row.rate.median()).filter(|rate| *rate > 0.0)
+    }
+
+    /// Median nanoseconds of one run in the process.
+    pub(crate) fn call(&self, name: &str) -> Option<f64> {
+        self.calls.get(name).map(Series::median)
+    }
+
+    /// Median of one of the other things.
+    pub(crate) fn value(&self, what: &str) -> Option<f64> {
+        self.single.iter().find(|single| single.what == what).map(|single| single.values.median())
+    }
+
+    /// Median bytes a second of a stream.
+    pub(crate) fn stream(&self, name: &str) -> Option<&Stream> {
+        self.streams.iter().find(|stream| stream.name == name)
+    }
+}

@@ -1,0 +1,204 @@
+//! Over HTTP: requests a second, their times, what they cost the server, for scripts and their peers in turn.
+
+use std::path::Path;
+
+use anyhow::Result;
+
+use super::client::{self, Client, Url};
+use super::figures::Series;
+use super::findings::Findings;
+use super::process::Server;
+use super::setting::Setting;
+use super::{peers, wordpress};
+
+/// One line of the table: a contender at a number of connections.
+#[derive(Debug, Default)]
+pub(crate) struct Row {
+    pub(crate) contender: String,
+    pub(crate) connections: usize,
+    /// Requests a second.
+    pub(crate) rate: Series,
+    /// Seconds from a request's first to its response's last byte.
+    pub(crate) p50: Series,
+    pub(crate) p99: Series,
+    pub(crate) max: Series,
+    /// Processor seconds of the server and its children for 1000 requests.
+    pub(crate) processor: Series,
+    /// Bytes.
+    pub(crate) resident: Series,
+}
+
+/// How long one request after the other waits for the first and the last byte of its response, on one connection.
+#[derive(Debug, Default)]
+pub(crate) struct Bytes {
+    pub(crate) contender: String,
+    /// Seconds.
+    pub(crate) first: Series,
+    pub(crate) last: Series,
+}
+
+/// What answers one kind of request.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Contender<'a> {
+    pub(crate) name: &'a str,
+    pub(crate) server: &'a Server,
+    pub(crate) path: &'a str,
+    /// Part of the answer.
+    pub(crate) says: &'a str,
+    pub(crate) connections: &'a [usize],
+}
+
+impl<'a> Contender<'a> {
+    fn url(&self) -> Url<'a> {
+        Url { address: self.server.address, path: self.path }
+    }
+}
+
+/// Starts all that can be started and measures it.
+pub(crate) fn run(setting: &Setting<'_>, findings: &mut Findings) -> Result<()> {
+    let hello = setting.guest("hello");
+    let ours = setting.serve("bench-server", &[], &[("/c", &hello)])?;
+    let rust = setting.serve("bench-server (Rust)", &[], &[("/rust", &setting.guest("hello-rust"))])?;
+    let cgi = peers::native_hello(setting)
+        .and_then(|program| peers::lighttpd(setting, "lighttpd", program.parent().unwrap_or(Path::new("/"))));
+    let cgi = findings.keep(LIGHTTPD_C, cgi);
+
+    let mut contenders = vec![
+        Contender { name: NATIVE, server: &ours, path: "/native", says: HELLO, connections: &[1, 8, 32, 64] },
+        Contender { name: HELLO_C, server: &ours, path: "/c", says: HELLO, connections: &[1, 8, 32, 64] },
+        Contender { name: HELLO_RUST, server: &rust, path: "/rust", says: HELLO, connections: ALL },
+    ];
+    if let Some(server) = &cgi {
+        contenders.push(Contender { name: LIGHTTPD_C, server, path: "/hello.cgi", says: HELLO, connections: ALL });
+    }
+    measure(setting, findings, &contenders)?;
+    php(setting, findings)?;
+    if setting.with_wasmer {
+        let wasmer = peers::wasmer(setting, WASMER, &setting.workspace.examples().join("hello"));
+        if let Some(server) = &findings.keep(WASMER, wasmer) {
+            let page =
+                setting.serve("bench-server (page)", &[], &[("/page", &setting.workspace.examples().join("hello"))])?;
+            // Wasmer's server hangs at more than one connection, and keeps a core busy: so it runs by itself, for this only.
+            let contenders = [
+                Contender { name: PAGE, server: &page, path: "/page", says: PAGE_SAYS, connections: &[1] },
+                Contender { name: WASMER, server, path: "/", says: PAGE_SAYS, connections: &[1] },
+            ];
+            measure(setting, findings, &contenders)?;
+        }
+    } else {
+        findings.note(WASMER, "left out: --with-wasmer builds and measures it");
+    }
+    wordpress::run(setting, findings)
+}
+
+fn php(setting: &Setting<'_>, findings: &mut Findings) -> Result<()> {
+    let Some(package) = setting.php() else {
+        findings.note(PHP, "left out: `cargo xtask setup` fetches php-cgi");
+        return Ok(());
+    };
+    let pages = package.join("app");
+    let ours = setting.serve("bench-server (PHP)", &[], &[("/php", &package)])?;
+    let lighttpd = findings.keep(LIGHTTPD_PHP, peers::lighttpd(setting, "lighttpd", &pages));
+    let nginx = findings.keep(NGINX_PHP, peers::nginx(setting, "nginx", &pages));
+    let mut contenders = vec![Contender { name: PHP, server: &ours, path: "/php", says: PHP_SAYS, connections: ALL }];
+    if let Some(server) = &lighttpd {
+        let path = "/index.php";
+        contenders.push(Contender { name: LIGHTTPD_PHP, server, path, says: PHP_SAYS, connections: ALL });
+    }
+    if let Some(server) = &nginx {
+        contenders.push(Contender { name: NGINX_PHP, server, path: "/index.php", says: PHP_SAYS, connections: ALL });
+    }
+    measure(setting, findings, &contenders)
+}
+
+/// Measures them against each other, in each round each of them. Numbers of connections grow, as a server may keep the memory
+/// that many once needed.
+pub(crate) fn measure(setting: &Setting<'_>, findings: &mut Findings, contenders: &[Contender<'_>]) -> Result<()> {
+    let mut able = Vec::new();
+    for contender in contenders {
+        if findings.keep(contender.name, client::check(contender.url(), contender.says)).is_some() {
+            able.push(*contender);
+        }
+    }
+    latencies(setting, findings, &able)?;
+    let mut connections: Vec<usize> = able.iter().flat_map(|contender| contender.connections).copied().collect();
+    connections.sort_unstable();
+    connections.dedup();
+    for connections in connections {
+        // The first round warms up and is not counted.
+        for round in 0..=setting.rounds {
+            for contender in able.iter().filter(|contender| contender.connections.contains(&connections)) {
+                println!("  round {round} of {}: {}, {connections} connections", setting.rounds, contender.name);
+                let measured = sample(setting, contender, connections);
+                let Some(sample) = findings.keep(contender.name, measured) else { continue };
+                if round > 0 {
+                    findings.http_row(contender.name, connections).add(&sample);
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+/// One load.
+struct Sample {
+    load: super::load::Load,
+    processor: f64,
+    resident: u64,
+}
+
+fn sample(setting: &Setting<'_>, contender: &Contender<'_>, connections: usize) -> Result<Sample> {
+    let before = contender.server.usage()?;
+    let watch = contender.server.watch();
+    let load = setting.wrk.run(contender.url(), connections, setting.duration);
+    let resident = watch.peak();
+    let processor = contender.server.usage()?.processor.saturating_sub(before.processor);
+    Ok(Sample { load: load?, processor: processor.as_secs_f64(), resident })
+}
+
+impl Row {
+    fn add(&mut self, sample: &Sample) {
+        self.rate.push(sample.load.rate());
+        self.p50.push(sample.load.p50.as_secs_f64());
+        self.p99.push(sample.load.p99.as_secs_f64());
+        self.max.push(sample.load.max.as_secs_f64());
+        self.processor.push(sample.processor * 1000.0 / sample.load.requests.max(1.0));
+        self.resident.push(sample.resident as f64);
+    }
+}
+
+/// First and last byte, in turn, a few requests of each at a time.
+fn latencies(setting: &Setting<'_>, findings: &mut Findings, contenders: &[Contender<'_>]) -> Result<()> {
+    let mut rows: Vec<Bytes> =
+        contenders.iter().map(|contender| Bytes { contender: contender.name.to_owned(), ..Bytes::default() }).collect();
+    for _ in 0..setting.rounds {
+        for (contender, row) in contenders.iter().zip(&mut rows) {
+            // Some servers close a connection after some requests, so each batch has its own.
+            let mut client = Client::connect(contender.server.address)?;
+            for _ in 0..BATCH {
+                let reply = client.get(contender.path)?;
+                row.first.push(reply.first_byte.as_secs_f64());
+                row.last.push(reply.last_byte.as_secs_f64());
+            }
+        }
+    }
+    findings.bytes.extend(rows);
+    Ok(())
+}
+
+pub(crate) const NATIVE: &str = "native axum route";
+pub(crate) const HELLO_C: &str = "hello in C";
+pub(crate) const HELLO_RUST: &str = "hello in Rust";
+pub(crate) const LIGHTTPD_C: &str = "lighttpd, native hello in C";
+pub(crate) const PHP: &str = "PHP hello";
+pub(crate) const LIGHTTPD_PHP: &str = "lighttpd, native php-cgi";
+pub(crate) const NGINX_PHP: &str = "nginx, php-fpm";
+pub(crate) const PAGE: &str = "examples/hello";
+pub(crate) const WASMER: &str = "Wasmer, examples/hello";
+const HELLO: &str = "Hello, World!";
+const PHP_SAYS: &str = "<h1>Hello, World!</h1>";
+const PAGE_SAYS: &str = "<h1>Hello, World!</h1>";
+/// For a contender with nothing to be compared with at 32.
+pub(crate) const ALL: &[usize] = &[1, 8, 64];
+/// Fewer than any server here answers on one connection before it closes it.
+const BATCH: usize = 50;

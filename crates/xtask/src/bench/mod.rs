@@ -1,0 +1,106 @@
+//! `cargo xtask bench`: builds, starts and measures scripts, native handlers and peers side by side, and says which targets
+//! are met. Method and figures are in `crates/tower-wcgi/docs/performance.md`.
+
+mod call;
+mod client;
+mod figures;
+mod findings;
+mod http;
+mod load;
+mod machine;
+mod memory;
+mod peers;
+mod plot;
+mod process;
+mod report;
+mod setting;
+mod soak;
+mod spin;
+mod start;
+mod stream;
+mod targets;
+mod wordpress;
+
+use anyhow::{Result, bail};
+
+use crate::workspace::Workspace;
+use findings::Findings;
+use setting::Setting;
+
+#[derive(Debug, clap::Args)]
+#[command(args_conflicts_with_subcommands = true)]
+pub(crate) struct Options {
+    #[command(subcommand)]
+    other: Option<Other>,
+    /// Short loads, two rounds: shows that it works, not how fast.
+    #[arg(long)]
+    quick: bool,
+    /// Only these parts.
+    #[arg(long, value_name = "PART", value_enum, num_args = 1..)]
+    only: Vec<Name>,
+    /// Build Wasmer and measure it too.
+    #[arg(long)]
+    with_wasmer: bool,
+}
+
+/// What is not part of the table of targets.
+#[derive(Debug, clap::Subcommand)]
+enum Other {
+    /// Many requests, and whether memory, files and threads stay as they are.
+    Soak(soak::Options),
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Name {
+    /// In the process, against the floor.
+    Call,
+    /// Over HTTP, against native handlers and peers.
+    Http,
+    /// From process start to first byte.
+    Start,
+    /// Memory of exchanges blocked on a slow client.
+    Blocked,
+    /// Memory of idle packages.
+    Packages,
+    /// Long bodies.
+    Stream,
+    /// A native route beside busy guests.
+    Spin,
+}
+
+/// A part: what it is called, what it does.
+type Part = (Name, fn(&Setting<'_>, &mut Findings) -> Result<()>);
+
+const PARTS: [Part; 7] = [
+    (Name::Call, call::run),
+    (Name::Http, http::run),
+    (Name::Start, start::run),
+    (Name::Blocked, memory::blocked),
+    (Name::Packages, memory::packages),
+    (Name::Stream, stream::run),
+    (Name::Spin, spin::run),
+];
+
+/// Runs what was asked for; a part that fails does not keep the others from being measured and reported.
+pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
+    peers::install();
+    if let Some(Other::Soak(options)) = &options.other {
+        return soak::run(workspace, *options);
+    }
+    let setting = Setting::prepare(workspace, options.quick, options.with_wasmer)?;
+    let facts = machine::describe(&setting);
+    let mut findings = Findings::default();
+    let mut failed = Vec::new();
+    for (name, part) in PARTS.iter().filter(|(name, _)| options.only.is_empty() || options.only.contains(name)) {
+        println!("\n== {name:?}");
+        if let Err(error) = part(&setting, &mut findings) {
+            findings.note(&format!("{name:?}"), &format!("failed: {error:#}"));
+            failed.push(format!("{name:?}"));
+        }
+    }
+    report::publish(&setting, &facts, &findings)?;
+    if !failed.is_empty() {
+        bail!("these parts failed: {}", failed.join(", "));
+    }
+    Ok(())
+}
