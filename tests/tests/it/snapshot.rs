@@ -95,6 +95,17 @@ async fn the_same_surroundings_have_the_same_snapshot_and_any_others_have_anothe
     assert_eq!(kept(scene.builder(name)).await, "alpha");
     assert_eq!(scene.cached(), first);
 
+    // A writable directory below a read-only one, as applications have them.
+    let uploads = scene.0.path().join("d/uploads");
+    fs::create_dir(&uploads).unwrap();
+    for n in 0..2 {
+        fs::write(uploads.join("new"), n.to_string()).unwrap();
+        assert_eq!(kept(scene.builder(name).map_dir("/d/uploads", &uploads, Access::ReadWrite)).await, "alpha");
+        assert_eq!(scene.cached().len(), first.len() + 1);
+    }
+    fs::remove_dir_all(&uploads).unwrap();
+    let first = scene.cached();
+
     // As long as before, and with the same time.
     scene.write("d/a", "omega");
     assert_eq!(kept(scene.builder(name)).await, "omega");

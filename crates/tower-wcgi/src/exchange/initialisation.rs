@@ -69,7 +69,7 @@ pub(crate) struct State {
 ///
 /// [`ErrorKind::Trap`], [`ErrorKind::MemoryLimit`], [`ErrorKind::DeadlineExceeded`] as for an exchange; also a trap is an
 /// initialisation that exits, or leaves a file open: a request would find another one under its number, or none.
-/// [`ErrorKind::Module`] when an import is missing, [`ErrorKind::Host`] when a directory cannot be opened.
+/// [`ErrorKind::Module`] when an import is missing or `function` takes arguments, [`ErrorKind::Host`] when a directory cannot be opened.
 pub(crate) async fn initialise(
     module: &Module,
     function: &str,
@@ -168,7 +168,8 @@ fn failure(source: wasmtime::Error, memory_exceeded: bool) -> Error {
     match source.downcast_ref::<Exit>() {
         Some(Exit(status)) => Error::new(ErrorKind::Trap, format!("it exited with {status} instead of returning")),
         None if memory_exceeded => Error::new(ErrorKind::MemoryLimit, "it needed more memory than its limit"),
-        None => Error::new(ErrorKind::Trap, "it trapped"),
+        None if source.is::<wasmtime::Trap>() => Error::new(ErrorKind::Trap, "it trapped"),
+        None => Error::new(ErrorKind::Module, "it cannot be run"),
     }
     .with_source(source)
 }

@@ -32,11 +32,13 @@ pub(in crate::script) fn key(wasm: &[u8], surroundings: &Surroundings) -> Result
     for argument in arguments.iter() {
         key.add(argument.as_bytes());
     }
+    let writable = mounts.iter().filter(|mount| mount.access == Access::ReadWrite);
+    let writable: Vec<_> = writable.filter_map(|mount| fs::canonicalize(&mount.host).ok()).collect();
     for mount in mounts {
         key.add(mount.guest.as_bytes());
         match mount.access {
-            Access::ReadOnly => key.add_tree(&mount.host),
-            Access::ReadWrite => key.add(b"not seen"),
+            Access::ReadOnly => key.add_tree(&mount.host, &writable),
+            Access::ReadWrite => key.add(NOT_SEEN),
         }
     }
     match key.special {
@@ -61,12 +63,18 @@ impl Key {
     }
 
     /// Adds every entry below `root`, in the order of their names. What cannot be read, a guest cannot read either, and
-    /// then the reason is what counts.
-    fn add_tree(&mut self, root: &Path) {
-        let mut pending = vec![root.to_owned()];
+    /// then the reason is what counts. A directory of `writable` that lies below is left out, as it is seen at its own mount,
+    /// and empty.
+    fn add_tree(&mut self, root: &Path, writable: &[PathBuf]) {
+        let root = fs::canonicalize(root).unwrap_or_else(|_| root.to_owned());
+        let mut pending = vec![root.clone()];
         while let Some(path) = pending.pop() {
-            self.add(path.strip_prefix(root).unwrap_or(&path).as_os_str().as_encoded_bytes());
-            match self.add_entry(&path, path == root) {
+            self.add(path.strip_prefix(&root).unwrap_or(&path).as_os_str().as_encoded_bytes());
+            if path != root && writable.contains(&path) {
+                self.add(NOT_SEEN);
+                continue;
+            }
+            match self.add_entry(&path) {
                 Ok(below) => pending.extend(below),
                 Err(error) => self.add(error.kind().to_string().as_bytes()),
             }
@@ -74,8 +82,8 @@ impl Key {
     }
 
     /// Adds the file, link or directory at `path` and gives what is in it.
-    fn add_entry(&mut self, path: &Path, is_root: bool) -> io::Result<Vec<PathBuf>> {
-        let metadata = if is_root { fs::metadata(path)? } else { fs::symlink_metadata(path)? };
+    fn add_entry(&mut self, path: &Path) -> io::Result<Vec<PathBuf>> {
+        let metadata = fs::symlink_metadata(path)?;
         if metadata.is_dir() {
             let mut below: Vec<_> = fs::read_dir(path)?.map(|entry| Ok(entry?.path())).collect::<io::Result<_>>()?;
             below.sort_unstable();
@@ -109,5 +117,6 @@ impl Key {
     }
 }
 
+const NOT_SEEN: &[u8] = b"not seen";
 /// Another one whenever snapshots of the same things come to be made differently.
 const FORMAT: &[u8] = b"tower-wcgi snapshot 1";
