@@ -1,6 +1,8 @@
 //! What the tests share: where guests are, services and servers made of them, and requests in one line.
 #![expect(clippy::panic, reason = "a test that cannot go on")]
 
+pub mod wordpress;
+
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};

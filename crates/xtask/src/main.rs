@@ -3,12 +3,16 @@
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "its output is for the person who runs it")]
 
 mod bench;
+mod browser;
 mod checks;
+mod debian;
+mod fetch;
 mod guests;
 mod php;
 mod program;
 mod stamp;
 mod tools;
+mod wordpress;
 mod workspace;
 
 use std::env;
@@ -34,6 +38,8 @@ enum Task {
         /// Which guests: all of them when none is named.
         names: Vec<String>,
     },
+    /// Put together the WordPress of examples/wordpress, from npm; nothing is done when it is there.
+    Wordpress,
     /// Set up, then run every check a change must pass.
     Test {
         /// Only formatting, lints and tests.
@@ -77,18 +83,29 @@ fn run(task: &Task) -> Result<()> {
     let workspace = Workspace::current()?;
     match task {
         Task::Setup { modules } => {
-            guests::build(&workspace, &[])?;
-            guests::install_ready(&workspace, "snapshot-php", modules.snapshot_php())?;
-            php::fetch(&workspace)?;
+            prepare(&workspace, modules)?;
             tools::install_all()
         }
         Task::Guests { names } => guests::build(&workspace, names),
-        Task::Test { quick, keep_going, modules } => {
-            guests::build(&workspace, &[])?;
-            guests::install_ready(&workspace, "snapshot-php", modules.snapshot_php())?;
+        Task::Wordpress => {
             php::fetch(&workspace)?;
+            wordpress::assemble(&workspace)
+        }
+        Task::Test { quick, keep_going, modules } => {
+            prepare(&workspace, modules)?;
             checks::run(&workspace, *quick, *keep_going)
         }
         Task::Bench(options) => bench::run(&workspace, options),
     }
+}
+
+/// What the tests and the examples need.
+fn prepare(workspace: &Workspace, modules: &Modules) -> Result<()> {
+    guests::build(workspace, &[])?;
+    guests::install_ready(workspace, "snapshot-php", modules.snapshot_php())?;
+    php::fetch(workspace)?;
+    wordpress::assemble(workspace)?;
+    debian::assemble(workspace);
+    browser::ensure();
+    Ok(())
 }

@@ -44,6 +44,11 @@ impl Workspace {
         self.root.join("target/guests")
     }
 
+    /// Archives that were fetched, kept.
+    pub(crate) fn downloads(&self) -> PathBuf {
+        self.root.join("target/downloads")
+    }
+
     /// Compilers that were fetched for the guests.
     pub(crate) fn toolchains(&self) -> PathBuf {
         self.root.join("target/toolchains")

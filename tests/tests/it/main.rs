@@ -1,6 +1,8 @@
 //! End-to-end tests: real guest programs in a real engine.
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "all of it is tests")]
 
+mod applications;
+mod browser;
 mod cases;
 mod concurrency;
 mod contract;
@@ -24,3 +26,4 @@ mod streaming;
 mod turns;
 mod webc;
 mod wire;
+mod wordpress;

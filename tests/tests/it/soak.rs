@@ -51,7 +51,7 @@ impl Site {
         for name in GUESTS {
             let service = WcgiService::builder().package(guest(name)).engine(engine.clone());
             // Long enough for a machine that does other things as well; only `sleep` gets there.
-            let deadline = Duration::from_millis(if name == "sleep" { 1_500 } else { 30_000 });
+            let deadline = Duration::from_millis(if name == "sleep" { 3_000 } else { 30_000 });
             let service = service.map_dir("/d", data, Access::ReadWrite).deadline(deadline);
             router = router.nest_service(&format!("/{name}"), service.max_body(1 << 20).build().unwrap());
         }

@@ -10,11 +10,19 @@ mod error;
 mod gateway;
 #[path = "../../src/package/mod.rs"]
 mod package;
+#[path = "../../src/site/mod.rs"]
+mod site;
+#[path = "../../src/tree.rs"]
+mod tree;
+
+use std::io::Read;
+use std::sync::{Arc, LazyLock};
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, Version};
 
 use gateway::{Head, HeadParser, Progress};
+use site::{Accepted, Route, Routes};
 
 /// A head is the same in one piece and byte by byte, and has nothing that frames or that a client could misread.
 pub fn response_head(data: &[u8]) {
@@ -97,6 +105,54 @@ pub fn target(data: &[u8]) {
         assert!(info.is_empty() || info.starts_with(b"/"));
         assert!(!info.contains(&0) && !info.windows(2).any(|pair| pair == b"//"));
         assert!(!info.split(|byte| matches!(byte, b'/' | b'\\')).any(|segment| segment == b".."));
+    }
+}
+
+/// Any path of a site names a script that is there, a file that may be served, or nothing; and the same at once.
+pub fn site(data: &[u8]) {
+    static SITE: LazyLock<(tempfile::TempDir, Routes)> = LazyLock::new(|| {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        for (path, content) in [
+            ("a.php", "script"),
+            ("d/a.php", "script"),
+            ("a.php~", "hidden"),
+            ("A.PHP", "hidden"),
+            ("d/.a", "hidden"),
+            ("a.db", "hidden"),
+            ("no/a", "hidden"),
+            ("no/a.php", "hidden"),
+            ("a", "public"),
+            ("a.gz", "public"),
+            ("d/index.html", "public"),
+        ] {
+            let path = dir.path().join(path);
+            std::fs::create_dir_all(path.parent().expect("it is below")).expect("there is room");
+            std::fs::write(path, content).expect("there is room");
+        }
+        std::os::unix::fs::symlink("../no", dir.path().join("d/l")).expect("there is room");
+        let access = package::Access::ReadOnly;
+        let mount = package::Mount { guest: "/app".to_owned(), host: dir.path().to_owned(), access };
+        let site = package::Site::new("/app").scripts([".php"]).deny(["/no/*"]);
+        let routes = Routes::new(site, Arc::new(tree::Tree::new(vec![mount]))).expect("a site");
+        (dir, routes)
+    });
+    let Ok(Ok(target)) = std::str::from_utf8(data).map(|path| gateway::split(path, path, None)) else { return };
+    let route = SITE.1.route(&target.path_info, &Accepted::default());
+    if let Some(at_once) = SITE.1.route_at_once(&target.path_info) {
+        assert_eq!(format!("{at_once:?}"), format!("{route:?}"));
+    }
+    match route {
+        Ok(Route::Script(script)) => {
+            assert!(["/a.php", "/d/a.php"].contains(&script.name.as_str()));
+            assert_eq!([script.name.as_bytes(), &script.path_info].concat(), target.path_info);
+        }
+        Ok(Route::File(mut file)) => {
+            let mut content = String::new();
+            file.file.read_to_string(&mut content).expect("it is open");
+            assert_eq!(content, "public");
+        }
+        Ok(Route::Directory) => assert_eq!(target.path_info, b"/d"),
+        Err(error) => assert_eq!(error.kind(), error::ErrorKind::NotFound),
     }
 }
 

@@ -12,7 +12,8 @@ use crate::error::{Error, ErrorKind};
 /// A request's path in two parts, both decoded.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Target {
-    /// Where the service is mounted: empty, or `/` and what follows up to, without, the next `/`.
+    /// Where the service is mounted, and in a site the script's own path below that: empty, or `/` and what follows up to,
+    /// without, the next `/`.
     pub(crate) script_name: Vec<u8>,
     /// What follows: empty, or an absolute path without `.`, `..` and empty segments.
     pub(crate) path_info: Vec<u8>,

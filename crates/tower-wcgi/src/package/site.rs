@@ -81,10 +81,10 @@ impl Site {
         self
     }
 
-    /// Paths that are answered 404, whatever is there. `*` stands for any characters, slashes too. A
-    /// pattern that begins with a slash is about whole paths, another one about names at any depth; both are also about
-    /// everything below what they match, and upper and lower case are the same. So `/uploads/*.php` denies
-    /// `/uploads/2026/a.php` and `/uploads/a.php/x`, and `*.sql` any dump. Default: none, beside what is
+    /// Paths that are answered 404, whatever is there. `*` stands for any characters, slashes too. A pattern that begins with
+    /// a slash is about whole paths, another one about names at any depth; both are also about everything below what they
+    /// match, and upper and lower case are the same. So `/uploads/*.php` denies `/uploads/2026/a.php` and `/uploads/a.php/x`,
+    /// and `*.sql` any dump. Default: none, beside what is
     /// [never served](crate::_docs::sites#what-is-never-served).
     pub fn deny(mut self, patterns: impl IntoIterator<Item = impl Into<String>>) -> Self {
         self.deny = patterns.into_iter().map(Into::into).collect();

@@ -135,7 +135,7 @@ impl Routes {
         }
     }
 
-    /// The first part of `path` that is a script's file. What is below a script's name that is not there is not there either.
+    /// The first part of `path` that is a script's file. Where that is not there, nothing is below it either.
     fn script(&self, path: &[u8], tree: &mut Lookup<'_>) -> Result<Step, Error> {
         let text = path.utf8_chunks().next().map_or("", |chunk| chunk.valid());
         let slashes = path.iter().enumerate().skip(1).filter(|(_, byte)| **byte == b'/').map(|(at, _)| at);
@@ -148,12 +148,12 @@ impl Routes {
                 break;
             }
             match self.find(name, tree)? {
-                Some(Found::File(_)) => {
+                Some(Found::File(opened)) if self.is_open_to_all(&opened) => {
                     let path_info = path.get(end..).unwrap_or_default().to_owned();
                     return Ok(Step::Script(self.script_path(name, path_info)));
                 }
                 Some(Found::Directory) => {}
-                None => return Ok(Step::Missing),
+                Some(Found::File(_)) | None => return Ok(Step::Missing),
             }
         }
         Ok(Step::NoScript)
@@ -193,8 +193,9 @@ impl Routes {
     /// The file `path`, run or served as its name says.
     fn file(&self, path: &str, tree: &mut Lookup<'_>, accepted: &Accepted) -> Result<Option<Route>, Error> {
         match self.find(path, tree)? {
-            Some(Found::File(_)) if self.names.is_script(path) => {
-                Ok(Some(Route::Script(self.script_path(path, Vec::new()))))
+            Some(Found::File(opened)) if self.names.is_script(path) => {
+                let script = || Route::Script(self.script_path(path, Vec::new()));
+                Ok(self.is_open_to_all(&opened).then(script))
             }
             Some(Found::File(opened)) => self.static_file(path, opened, tree, accepted),
             Some(Found::Directory) | None => Ok(None),
@@ -226,14 +227,19 @@ impl Routes {
         Ok(Some(Route::File(Box::new(file))))
     }
 
-    /// Neither the path nor, where links led to the file, its place is one of those that are never served.
+    /// Neither the path nor, where links led to the file, its own name is one of those that are never served.
     fn may_be_served(&self, path: &str, opened: &Opened) -> bool {
-        let real = opened.linked.as_deref();
-        let real = real.map(|real| real.strip_prefix(&self.root).filter(|rest| rest.starts_with('/')).unwrap_or(real));
-        !self.names.is_never_served(path)
-            && real.is_none_or(|real| {
-                !self.names.is_never_served(real) && !self.names.is_hidden(real) && !self.names.is_denied(real)
-            })
+        let is_served = |path: &str| !self.names.is_never_served(path);
+        is_served(path) && opened.linked.as_deref().is_none_or(is_served) && self.is_open_to_all(opened)
+    }
+
+    /// Where links led to the file, its place is neither hidden nor denied.
+    fn is_open_to_all(&self, opened: &Opened) -> bool {
+        opened.linked.as_deref().is_none_or(|real| {
+            let below = real.strip_prefix(&self.root).filter(|rest| rest.starts_with('/'));
+            let path = below.unwrap_or(real);
+            !self.names.is_hidden(path) && !self.names.is_denied(path)
+        })
     }
 
     fn find(&self, path: &str, tree: &mut Lookup<'_>) -> Result<Option<Found>, Error> {

@@ -77,6 +77,21 @@ fn a_spinning_script_is_504_at_its_deadline() {
 }
 
 #[test]
+fn wordpress_asks_to_be_installed_where_it_is_mounted() {
+    let package = root().join("examples/wordpress");
+    assert!(package.join("app/wp-load.php").exists(), "WordPress is not there; `cargo xtask setup` fetches it");
+    let db = tempfile::tempdir().unwrap();
+    let serving = Serving::start(&package, &["--mapdir", &format!("/db:{}", db.path().display()), "--mount", "/blog"]);
+    let response = serving.get("/blog/");
+    let location = "\r\nlocation: http://localhost/blog/wp-admin/install.php\r\n";
+    assert!(response.starts_with("HTTP/1.1 302") && response.contains(location), "{response}");
+    assert!(db.path().join("wordpress.sqlite").exists());
+
+    let forgotten = Serving::start(&package, &[]).get("/");
+    assert!(forgotten.starts_with("HTTP/1.1 500") && forgotten.contains("--mapdir /db:./db"), "{forgotten}");
+}
+
+#[test]
 fn php_edited_through_mapdir_shows_on_the_next_request() {
     let app = tempfile::tempdir().unwrap();
     let mapdir = format!("/app:{}", app.path().display());

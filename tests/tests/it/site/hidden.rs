@@ -141,7 +141,9 @@ async fn links_lead_to_nothing_that_is_hidden() {
             ("public/index.html", "index"),
             ("public/a.php", "<?php secret"),
             ("public/.git/config", "secret"),
+            ("public/.git/hook.php", "<?php"),
             ("public/private/a.txt", "secret"),
+            ("public/private/b.php", "<?php"),
             ("public/real.txt", "real"),
             ("storage/photo.jpg", "photo"),
             ("storage/.env", "secret"),
@@ -171,7 +173,17 @@ async fn links_lead_to_nothing_that_is_hidden() {
         .site(tower_wcgi::Site::new("/srv/public").scripts([".php"]).deny(["/private/*"]))
         .build()
         .unwrap();
-    let hidden = ["/source.txt", "/config.txt", "/git/config", "/open/a.txt", "/open.txt", "/env.txt", "/storage/.env"];
+    let hidden = [
+        "/source.txt",
+        "/config.txt",
+        "/git/config",
+        "/open/a.txt",
+        "/open.txt",
+        "/env.txt",
+        "/storage/.env",
+        "/git/hook.php",
+        "/open/b.php",
+    ];
     let out =
         ["/out.txt", "/out/secret.txt", "/out/", "/out", "/out.php", "/passwd", "/loop", "/self/self/.git/config"];
     expect_nothing(std::slice::from_ref(&service), &[&hidden[..], &out].concat()).await;

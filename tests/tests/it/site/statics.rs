@@ -52,15 +52,12 @@ async fn the_extension_says_what_a_file_is() {
 }
 
 #[tokio::test]
-async fn a_file_needs_no_permit_and_no_deadline() {
+async fn a_file_needs_no_permit_and_no_thread_of_the_guests() {
     let dir = files(&[("large.bin", &"0123456789abcdef".repeat(20_000))]);
-    let one =
-        tower_wcgi::Engine::builder().max_concurrency(1).queue(0).cache_dir(wcgi_tests::cache_dir()).build().unwrap();
-    let sleep = WcgiService::builder().package(wcgi_tests::guest("sleep")).engine(one.clone()).build().unwrap();
-    let busy = tokio::spawn({
-        let sleep = sleep.clone();
-        async move { get(&sleep, "/?ms=600000").await }
-    });
+    let one = tower_wcgi::Engine::builder().max_concurrency(1).threads(1).queue(0).cache_dir(wcgi_tests::cache_dir());
+    let one = one.build().unwrap();
+    let spin = WcgiService::builder().package(wcgi_tests::guest("spin")).engine(one.clone()).build().unwrap();
+    let busy = tokio::spawn(async move { get(&spin, "/").await });
     wcgi_tests::wait_for_permits(&one, 0).await;
     let service = site(dir.path(), |site| site).engine(one.clone()).build().unwrap();
     let Ok(response) = service.clone().oneshot(request(Method::GET, "/large.bin", "")).await;

