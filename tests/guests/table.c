@@ -4,7 +4,7 @@
 #include "guest.h"
 #include "wizer.h"
 
-enum { ENTRIES = 1 << 20, ROUNDS = 16 };
+enum { ENTRIES = 1 << 20, ROUNDS = 48 };
 
 static uint32_t table[ENTRIES];
 static unsigned long loops;

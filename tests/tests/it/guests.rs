@@ -269,7 +269,7 @@ async fn stderr() {
 #[tokio::test]
 async fn table() {
     let reply = get(&builder("table").snapshot(false).build().unwrap(), "/").await;
-    assert_eq!(reply.variable("loops").unwrap(), (16 << 20).to_string(), "{}", reply.text());
+    assert_eq!(reply.variable("loops").unwrap(), (48 << 20).to_string(), "{}", reply.text());
 }
 
 #[tokio::test]
