@@ -22,6 +22,17 @@ fn main() {
     let code = format!(
         "/// Calls a macro with the name of every guest.\n#[macro_export]\nmacro_rules! foreach_guest {{ ($check:ident) => {{ {calls} }} }}\n"
     );
+    // It is nowhere to be fetched from, so that not everyone has it.
+    println!("cargo::rustc-check-cfg=cfg(snapshot_php)");
+    println!("cargo::rerun-if-changed=../target/guests");
+    if Path::new("../target/guests/snapshot-php.wasm").exists() {
+        println!("cargo::rustc-cfg=snapshot_php");
+    } else {
+        println!(
+            "cargo::warning=no PHP that can be snapshotted, its tests are left out; \
+             `cargo xtask setup --snapshot-php FILE` puts it there"
+        );
+    }
     let out = env::var_os("OUT_DIR").expect("cargo sets it");
     fs::write(Path::new(&out).join("guests.rs"), code).expect("the output folder can be written");
 }

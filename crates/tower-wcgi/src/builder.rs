@@ -10,8 +10,9 @@ use crate::connection::{ConnectionInfo, Hook};
 use crate::engine::Engine;
 use crate::error::{Error, ErrorKind};
 use crate::exchange::Files;
+use crate::exchange::initialisation::Surroundings;
 use crate::gateway::{self, Environ};
-use crate::package::{self, Access, Mount, Package, Site};
+use crate::package::{self, Access, Mount, Site};
 use crate::script::Script;
 use crate::sendfile::SendFile;
 use crate::service::{Inner, WcgiService};
@@ -37,6 +38,8 @@ use crate::tree::Tree;
 /// | [`server_software`](Self::server_software) | `tower-wcgi/` and the version | |
 /// | [`pass_authorization`](Self::pass_authorization) | no | credentials are for the layer that checks them |
 /// | [`connection_info`](Self::connection_info) | what the server left in the extensions | headers can be forged |
+/// | [`snapshot`](Self::snapshot) | if the module has one to give | a request costs what its own work costs |
+/// | [`snapshot_deadline`](Self::snapshot_deadline) | 60 s | a large application that is warmed up takes some ten |
 /// | [`x_sendfile`](Self::x_sendfile) | off | a script that repeats what users send could be made to disclose files |
 ///
 /// ```no_run
@@ -69,6 +72,8 @@ pub struct WcgiBuilder {
     server_software: Option<String>,
     pass_authorization: bool,
     connection_info: Hook,
+    snapshot: Option<bool>,
+    snapshot_deadline: Option<Duration>,
     x_sendfile: bool,
     site: Option<Site>,
 }
@@ -189,6 +194,21 @@ impl WcgiBuilder {
         self
     }
 
+    /// Whether a module that exports `wizer-initialize` is initialised once, here, and requests start from a snapshot of its
+    /// memory: see [snapshots](crate::_docs::snapshots). A module that does not export it is not affected; one whose
+    /// initialisation fails runs as it is, and the log says why. Default: what the package's manifest says, else yes.
+    pub fn snapshot(mut self, take: bool) -> Self {
+        self.snapshot = Some(take);
+        self
+    }
+
+    /// How long the initialisation for a [snapshot](Self::snapshot) may take; later the module runs as it is. Default: 60
+    /// seconds.
+    pub fn snapshot_deadline(mut self, deadline: Duration) -> Self {
+        self.snapshot_deadline = Some(deadline);
+        self
+    }
+
     /// Lets the script answer with a file: a response head with `X-Sendfile: /guest/path` becomes a response with that file
     /// from one of the [mounts](Self::map_dir), streamed without the script: its instance is free as soon as it ends.
     ///
@@ -221,9 +241,9 @@ impl WcgiBuilder {
         self
     }
 
-    /// Opens the package, compiles its module or takes it from the cache, and checks that it can run.
+    /// Opens the package, initialises and compiles its module or takes it from the cache, and checks that it can run.
     ///
-    /// Takes seconds for a large module that is compiled for the first time.
+    /// Takes seconds for a large module that is compiled for the first time, and besides as long as its initialisation takes.
     ///
     /// # Errors
     ///
@@ -249,6 +269,7 @@ impl WcgiBuilder {
         if package.cwd.is_some() {
             tracing::warn!("the command's cwd is ignored: WASI preview 1 has no current directory");
         }
+        let mut env = environment(&package.env, &self.env);
         let tree = Arc::new(Tree::new(mounts.clone()));
         let site = self.site.or(package.site.take()).map(|site| Routes::new(site, Arc::clone(&tree))).transpose()?;
         let settings = gateway::Settings {
@@ -259,7 +280,7 @@ impl WcgiBuilder {
             server_port: self.server_port,
             pass_authorization: self.pass_authorization,
             document_root: site.as_ref().map(|site| site.document_root().to_owned()),
-            constants: constants(&package, self.env)?,
+            constants: environ(&env)?,
         };
         for name in ["SCRIPT_FILENAME", "SCRIPT_NAME"] {
             if site.is_some() && settings.constants.contains(name) {
@@ -268,14 +289,27 @@ impl WcgiBuilder {
                 );
             }
         }
-        let script = Script::load(&engine, &package.module, &package.module_label, max_memory)?;
+        let arguments: Arc<[String]> = package.arguments.into();
+        for (name, value) in &package.snapshot.env {
+            package::set_env(&mut env, name, value);
+        }
+        let surroundings = Surroundings {
+            env,
+            arguments: Arc::clone(&arguments),
+            mounts: mounts.clone(),
+            max_memory,
+            deadline: self.snapshot_deadline.unwrap_or(Duration::from_secs(60)),
+            reseeds: package.snapshot.reseeds,
+        };
+        let surroundings = self.snapshot.unwrap_or(package.snapshot.enabled).then_some(&surroundings);
+        let script = Script::load(&engine, &package.module, &package.module_label, max_memory, surroundings)?;
         Ok(WcgiService::new(Inner {
             engine,
             script: Arc::new(script),
             send_file: self.x_sendfile.then(|| Arc::new(SendFile::new(tree))),
             site: site.map(Arc::new),
             files: Arc::new(Files::new(mounts)),
-            arguments: package.arguments.into(),
+            arguments,
             settings,
             connection_info: self.connection_info,
             mount,
@@ -304,22 +338,26 @@ fn overlay(package: Vec<Mount>, over: Vec<(String, PathBuf, Access)>) -> Result<
 }
 
 /// The part of the environment that is the same for every request, each name once.
-fn constants(package: &Package, over: Vec<(String, String)>) -> Result<Environ, Error> {
+fn environment(package: &[(String, String)], over: &[(String, String)]) -> Vec<(String, String)> {
     // The one place that is there for temporary files. The stock php-cgi takes no upload without being told.
     let mut env = vec![("TMPDIR".to_owned(), "/tmp".to_owned())];
-    for (name, value) in &package.env {
+    for (name, value) in package.iter().chain(over) {
         package::set_env(&mut env, name, value);
     }
-    for (name, value) in &over {
-        package::set_env(&mut env, name, value);
-    }
+    env.retain(|(name, _)| {
+        let is_constant = !gateway::is_per_request(name);
+        if !is_constant {
+            tracing::warn!(name, "the variable belongs to each request and cannot be set, ignored");
+        }
+        is_constant
+    });
+    env
+}
+
+fn environ(env: &[(String, String)]) -> Result<Environ, Error> {
     let mut environ = Environ::default();
     for (name, value) in env {
-        if gateway::is_per_request(&name) {
-            tracing::warn!(name, "the variable belongs to each request and cannot be set, ignored");
-            continue;
-        }
-        environ.push(&name, value).map_err(|_| setting(format!("`{name}` cannot be an environment variable")))?;
+        environ.push(name, value).map_err(|_| setting(format!("`{name}` cannot be an environment variable")))?;
     }
     Ok(environ)
 }

@@ -16,7 +16,7 @@ struct Layer {
 }
 
 const HTTP: &[&str] = &["http", "http_body", "tower_service", "axum"];
-const WASM: &[&str] = &["wasmtime", "wasmtime_wasi"];
+const WASM: &[&str] = &["wasmparser", "wasmtime", "wasmtime_wasi", "wasmtime_wizer", "wat"];
 const RUNTIME: &[&str] = &["tokio"];
 const WORLD: &[&str] = &["std::fs", "std::thread", "std::time"];
 
@@ -48,6 +48,7 @@ const LAYERS: &[Layer] = &[
             "engine",
             "error",
             "exchange::Files",
+            "exchange::initialisation",
             "gateway",
             "package",
             "script::Script",

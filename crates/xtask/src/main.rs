@@ -15,10 +15,12 @@ mod tools;
 mod wordpress;
 mod workspace;
 
+use std::env;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Result;
-use clap::Parser;
+use clap::{Args, Parser};
 
 use crate::workspace::Workspace;
 
@@ -27,7 +29,10 @@ use crate::workspace::Workspace;
 #[command(name = "xtask", bin_name = "cargo xtask", version)]
 enum Task {
     /// Fetch and build what the tests, the examples and the checks need; what is there already is left alone.
-    Setup,
+    Setup {
+        #[command(flatten)]
+        modules: Modules,
+    },
     /// Build guest programs into target/guests; those whose source did not change are left alone.
     Guests {
         /// Which guests: all of them when none is named.
@@ -43,9 +48,25 @@ enum Task {
         /// Run what comes after a failed check too.
         #[arg(long)]
         keep_going: bool,
+        #[command(flatten)]
+        modules: Modules,
     },
     /// Measure scripts against native handlers and peers, and compare with the targets.
     Bench(bench::Options),
+}
+
+/// Ready modules that cannot be fetched. What needs one that is not given is left out, and says so.
+#[derive(Debug, Args)]
+struct Modules {
+    /// A php-cgi that exports `wizer-initialize`, for the tests of snapshots. Default: what `$WCGI_SNAPSHOT_PHP` names.
+    #[arg(long, value_name = "FILE")]
+    snapshot_php: Option<PathBuf>,
+}
+
+impl Modules {
+    fn snapshot_php(&self) -> Option<PathBuf> {
+        self.snapshot_php.clone().or_else(|| env::var_os("WCGI_SNAPSHOT_PHP").map(PathBuf::from))
+    }
 }
 
 fn main() -> ExitCode {
@@ -61,8 +82,8 @@ fn main() -> ExitCode {
 fn run(task: &Task) -> Result<()> {
     let workspace = Workspace::current()?;
     match task {
-        Task::Setup => {
-            prepare(&workspace)?;
+        Task::Setup { modules } => {
+            prepare(&workspace, modules)?;
             tools::install_all()
         }
         Task::Guests { names } => guests::build(&workspace, names),
@@ -70,8 +91,8 @@ fn run(task: &Task) -> Result<()> {
             php::fetch(&workspace)?;
             wordpress::assemble(&workspace)
         }
-        Task::Test { quick, keep_going } => {
-            prepare(&workspace)?;
+        Task::Test { quick, keep_going, modules } => {
+            prepare(&workspace, modules)?;
             checks::run(&workspace, *quick, *keep_going)
         }
         Task::Bench(options) => bench::run(&workspace, options),
@@ -79,8 +100,9 @@ fn run(task: &Task) -> Result<()> {
 }
 
 /// What the tests and the examples need.
-fn prepare(workspace: &Workspace) -> Result<()> {
+fn prepare(workspace: &Workspace, modules: &Modules) -> Result<()> {
     guests::build(workspace, &[])?;
+    guests::install_ready(workspace, "snapshot-php", modules.snapshot_php())?;
     php::fetch(workspace)?;
     wordpress::assemble(workspace)?;
     debian::assemble(workspace);

@@ -256,8 +256,20 @@ async fn state() {
 }
 
 #[tokio::test]
+async fn startup() {
+    let reply = get(&builder("startup").env("START", "look").snapshot(false).build().unwrap(), "/").await;
+    assert_eq!(reply.text(), "started=\nkept=\n", "its start-up is for snapshots alone");
+}
+
+#[tokio::test]
 async fn stderr() {
     assert_eq!(get(&service("stderr"), "/?one%0Atwo").await.text(), "Hello, World!\n");
+}
+
+#[tokio::test]
+async fn table() {
+    let reply = get(&builder("table").snapshot(false).build().unwrap(), "/").await;
+    assert_eq!(reply.variable("loops").unwrap(), (48 << 20).to_string(), "{}", reply.text());
 }
 
 #[tokio::test]

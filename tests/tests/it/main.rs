@@ -18,6 +18,9 @@ mod php;
 mod routing;
 mod sendfile;
 mod site;
+mod snapshot;
+#[cfg(snapshot_php)]
+mod snapshot_php;
 mod soak;
 mod streaming;
 mod turns;

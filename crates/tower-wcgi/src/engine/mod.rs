@@ -256,6 +256,17 @@ impl Drop for Threads {
     }
 }
 
+/// What an initialisation runs on: compiles like an [`Engine`], and takes none of its slots.
+///
+/// # Errors
+///
+/// [`ErrorKind::Host`] when the operating system refuses.
+pub(crate) fn without_pool() -> Result<wasmtime::Engine, Error> {
+    let wasmtime = pool::without()?;
+    ticker::register(&wasmtime).map_err(|error| host("cannot start the epoch thread", error))?;
+    Ok(wasmtime)
+}
+
 fn host(message: &'static str, error: std::io::Error) -> Error {
     Error::new(ErrorKind::Host, message).with_source(error)
 }

@@ -45,6 +45,16 @@ pub(crate) fn build(size: PoolSize) -> Result<wasmtime::Engine, Error> {
     }
 }
 
+/// An engine whose instances are allocated one by one.
+///
+/// # Errors
+///
+/// [`ErrorKind::Host`] when there cannot be one.
+pub(super) fn without() -> Result<wasmtime::Engine, Error> {
+    wasmtime::Engine::new(&base())
+        .map_err(|source| Error::new(ErrorKind::Host, "cannot create the wasm engine").with_source(source))
+}
+
 /// The largest table a module may have, in elements: php-cgi has 12,000.
 pub(crate) const MAX_TABLE_ELEMENTS: usize = 100_000;
 

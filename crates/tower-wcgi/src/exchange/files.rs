@@ -83,15 +83,15 @@ impl Drop for CheckedOut {
 }
 
 /// Open directories.
-struct View {
-    context: WasiFilesystemCtx,
+pub(super) struct View {
+    pub(super) context: WasiFilesystemCtx,
     /// What was opened, to notice when a path has come to mean another directory.
     opened: Vec<Opened>,
-    tmp: Option<Tmp>,
+    pub(super) tmp: Option<Tmp>,
 }
 
 impl View {
-    fn open(mounts: &[Mount]) -> Result<Self, Error> {
+    pub(super) fn open(mounts: &[Mount]) -> Result<Self, Error> {
         let mut builder = WasiCtx::builder();
         // File calls are made on the guest's own thread: handing each to another costs 10 to 30 µs, and an application makes
         // thousands.
@@ -183,7 +183,7 @@ impl Opened {
 
 /// A private `/tmp`.
 #[derive(Debug)]
-struct Tmp {
+pub(super) struct Tmp {
     dir: TempDir,
     handle: File,
     created: Stamp,

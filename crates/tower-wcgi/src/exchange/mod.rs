@@ -4,6 +4,7 @@
 //! what it spawns ends when its [`Exchange`] is dropped. Knows nothing of HTTP.
 
 mod files;
+pub(crate) mod initialisation;
 mod linger;
 mod listings;
 mod outcome;

@@ -33,6 +33,37 @@ pub(super) struct Settings<'d> {
     pub(super) cwd: Option<String>,
     pub(super) exec_name: Option<String>,
     pub(super) site: Option<Site>,
+    pub(super) snapshot: Snapshot,
+}
+
+/// What a command says about a snapshot of its start-up.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Snapshot {
+    pub(crate) enabled: bool,
+    /// The script seeds its random numbers anew in every request, so what its memory keeps of earlier ones does no harm.
+    pub(crate) reseeds: bool,
+    /// Variables the initialisation sees besides the command's own, and over those of the same name.
+    pub(crate) env: Vec<(String, String)>,
+}
+
+impl Default for Snapshot {
+    fn default() -> Self {
+        Self { enabled: true, reseeds: false, env: Vec::new() }
+    }
+}
+
+impl Snapshot {
+    fn read(table: &Table<'_>) -> Result<Self, Error> {
+        table.warn_unknown(&["enabled", "env", "reseeds", "warmup"]);
+        if table.names().any(|name| name == "warmup") {
+            table.warn("warmup", "warm-up requests are not supported yet, ignored");
+        }
+        Ok(Self {
+            enabled: table.bool("enabled")?.unwrap_or(true),
+            reseeds: table.bool("reseeds")?.unwrap_or(false),
+            env: read_env(table)?,
+        })
+    }
 }
 
 impl Runner {
@@ -102,8 +133,8 @@ impl<'d> Settings<'d> {
             wcgi.warn_unknown(&[SETTINGS, &["site", "snapshot"]].concat());
             settings.add(&wcgi)?;
             settings.site = wcgi.table("site")?.map(|site| Site::read(&site)).transpose()?;
-            if wcgi.names().any(|name| name == "snapshot") {
-                wcgi.warn("snapshot", "snapshots are not supported yet, ignored");
+            if let Some(snapshot) = wcgi.table("snapshot")? {
+                settings.snapshot = Snapshot::read(&snapshot)?;
             }
         }
         settings.add(annotations)?;
@@ -127,9 +158,8 @@ impl<'d> Settings<'d> {
                 self.atom = atom.text(&["name"])?;
             }
         }
-        for entry in table.texts(&["env"])? {
-            let (key, value) = split_env(&entry)?;
-            set_env(&mut self.env, key, value);
+        for (key, value) in read_env(table)? {
+            set_env(&mut self.env, &key, &value);
         }
         let main_args = table.texts(&["main-args", "main_args"])?;
         if !main_args.is_empty() {
@@ -170,6 +200,15 @@ pub(super) fn from_dependency(text: &Text<'_>, name: &str) -> Error {
 /// Names as a sentence lists them: `"a", "b"`.
 pub(super) fn list<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
     names.into_iter().map(|name| format!("{name:?}")).collect::<Vec<_>>().join(", ")
+}
+
+fn read_env(table: &Table<'_>) -> Result<Vec<(String, String)>, Error> {
+    let mut env = Vec::new();
+    for entry in table.texts(&["env"])? {
+        let (key, value) = split_env(&entry)?;
+        set_env(&mut env, key, value);
+    }
+    Ok(env)
 }
 
 fn split_env<'d>(entry: &Text<'d>) -> Result<(&'d str, &'d str), Error> {

@@ -32,6 +32,7 @@ enum Value {
     Text(String),
     List(Vec<Node>),
     Table(Vec<Entry>),
+    Bool(bool),
     /// A number, a date and so on: no key here means anything by one, so only its name is kept.
     Other(&'static str),
 }
@@ -145,6 +146,10 @@ impl Node {
         Self { line: None, value: Value::Table(entries) }
     }
 
+    pub(super) fn bool(value: bool) -> Self {
+        Self { line: None, value: Value::Bool(value) }
+    }
+
     pub(super) fn other(name: &'static str) -> Self {
         Self { line: None, value: Value::Other(name) }
     }
@@ -156,6 +161,7 @@ impl Value {
             Self::Text(_) => "a string",
             Self::List(_) => "an array",
             Self::Table(_) => "a table",
+            Self::Bool(_) => "a boolean",
             Self::Other(name) => name,
         }
     }
@@ -182,6 +188,19 @@ impl<'d> Table<'d> {
             return Err(self.document.expected(node, &key, "an array of strings"));
         };
         items.iter().map(|item| self.as_text(key.clone(), item, "a string")).collect()
+    }
+
+    /// The boolean under `name`.
+    ///
+    /// # Errors
+    ///
+    /// When it is none.
+    pub(super) fn bool(&self, name: &str) -> Result<Option<bool>, Error> {
+        match self.find(&[name]) {
+            None => Ok(None),
+            Some((_, Node { value: Value::Bool(value), .. })) => Ok(Some(*value)),
+            Some((key, node)) => Err(self.document.expected(node, &key, "a boolean")),
+        }
     }
 
     /// The table under `name`.
@@ -329,7 +348,7 @@ impl Lines {
             DeValue::Table(table) => Value::Table(self.entries(table)),
             DeValue::Integer(_) => Value::Other("an integer"),
             DeValue::Float(_) => Value::Other("a float"),
-            DeValue::Boolean(_) => Value::Other("a boolean"),
+            DeValue::Boolean(value) => Value::Bool(*value),
             DeValue::Datetime(_) => Value::Other("a date"),
         };
         Node { line, value }

@@ -23,7 +23,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-pub(crate) use self::command::set_env;
+pub(crate) use self::command::{Snapshot, set_env};
 pub use self::mount::Access;
 pub(crate) use self::mount::{Mount, check, guest_path, overlay};
 pub use self::site::Site;
@@ -43,6 +43,7 @@ pub(crate) struct Package {
     pub(crate) arguments: Vec<String>,
     /// One entry for each key, in the order of first mention; the last value counts.
     pub(crate) env: Vec<(String, String)>,
+    pub(crate) snapshot: Snapshot,
     /// A normalised guest path.
     pub(crate) cwd: Option<String>,
     /// In the order of [`overlay`]; the host directories are unchecked.
@@ -106,6 +107,7 @@ pub(crate) fn open(path: &Path, command: Option<&str>) -> Result<Package, Error>
         module: Module::File(path.to_owned()),
         module_label: shown.to_string(),
         env: Vec::new(),
+        snapshot: Snapshot::default(),
         cwd: None,
         mounts: Vec::new(),
         site: None,

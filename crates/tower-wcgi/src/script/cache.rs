@@ -1,7 +1,7 @@
 //! Compiled modules on disk.
 //!
-//! A file is `<key>/<content>.cwasm`: the key is a hash of the module, the engine's settings and wasmtime's version, and the
-//! name is a hash of the file's own bytes. A file that was cut, damaged or put there by something else does not match its
+//! A file is `<key>/<content>.cwasm`: the key is a hash of what was compiled (the module, or all that a snapshot was made
+//! from), the engine's settings and wasmtime's version, and the name is a hash of the file's own bytes. A file that was cut, damaged or put there by something else does not match its
 //! name and is never loaded. Files appear by an atomic rename, so any number of processes may write at once.
 //!
 //! The hashes guard against accidents. Whoever can write to the directory can run code in this process, so it is created
@@ -37,15 +37,15 @@ impl Cache {
         Some(base?.join("wcgi"))
     }
 
-    /// The compiled form of `wasm`, from disk where a good one is there, else made by `compile` and kept. Trouble with the
-    /// disk is logged and costs the time to compile, nothing else.
+    /// The module that `compile` makes of what has the hash `input`, from disk where a good one is there, else made and kept.
+    /// Trouble with the disk is logged and costs the time to compile, nothing else.
     pub(crate) fn load_or(
         &self,
         engine: &wasmtime::Engine,
-        wasm: &[u8],
+        input: blake3::Hash,
         compile: impl FnOnce() -> Result<Module, Error>,
     ) -> Result<Module, Error> {
-        let entry = self.dir.join(key(engine, wasm));
+        let entry = self.dir.join(key(engine, input));
         if let Some(module) = load(engine, &entry) {
             return Ok(module);
         }
@@ -63,7 +63,7 @@ impl Cache {
 }
 
 /// What a compiled module depends on: what it was compiled from, by what, and for which settings and processor.
-fn key(engine: &wasmtime::Engine, wasm: &[u8]) -> String {
+fn key(engine: &wasmtime::Engine, input: blake3::Hash) -> String {
     struct Blake3(blake3::Hasher);
     impl Hasher for Blake3 {
         fn write(&mut self, bytes: &[u8]) {
@@ -76,7 +76,7 @@ fn key(engine: &wasmtime::Engine, wasm: &[u8]) -> String {
     let mut hasher = Blake3(blake3::Hasher::new());
     engine.precompile_compatibility_hash().hash(&mut hasher);
     hasher.0.update(env!("CARGO_PKG_VERSION").as_bytes());
-    hasher.0.update(blake3::hash(wasm).as_bytes());
+    hasher.0.update(input.as_bytes());
     hasher.0.finalize().to_hex().to_string()
 }
 
@@ -199,9 +199,10 @@ mod tests {
         let mut config = wasmtime::Config::new();
         config.epoch_interruption(true);
         let (plain, epochs) = (wasmtime::Engine::default(), wasmtime::Engine::new(&config).unwrap());
-        assert_ne!(key(&plain, WASM), key(&epochs, WASM));
-        assert_ne!(key(&plain, WASM), key(&plain, b"other"));
-        assert_eq!(key(&plain, WASM), key(&wasmtime::Engine::default(), WASM));
+        let (one, other) = (blake3::hash(WASM), blake3::hash(b"other"));
+        assert_ne!(key(&plain, one), key(&epochs, one));
+        assert_ne!(key(&plain, one), key(&plain, other));
+        assert_eq!(key(&plain, one), key(&wasmtime::Engine::default(), one));
     }
 
     #[test]
@@ -232,7 +233,7 @@ mod tests {
 
     fn load_counted(cache: &Cache, engine: &wasmtime::Engine, compiled: &Cell<u32>) {
         cache
-            .load_or(engine, WASM, || {
+            .load_or(engine, blake3::hash(WASM), || {
                 compiled.set(compiled.get() + 1);
                 Ok(Module::new(engine, WASM).unwrap())
             })

@@ -5,6 +5,7 @@
 mod cache;
 mod files;
 mod link;
+mod snapshot;
 mod stdio;
 
 use std::path::Path;
@@ -18,6 +19,7 @@ pub(crate) use link::{Exit, link};
 use crate::engine::{Engine, MAX_TABLE_ELEMENTS};
 use crate::error::{Error, ErrorKind};
 use crate::exchange::State;
+use crate::exchange::initialisation::Surroundings;
 use crate::package;
 
 /// A script that can run: every import is provided and `_start` is there.
@@ -37,6 +39,9 @@ pub(crate) struct Script {
 impl Script {
     /// Compiles `source`, or takes it from the cache, and links it. `label` names it in errors.
     ///
+    /// With `surroundings`, a module that can be initialised ahead of its requests is; where that fails, the log says why
+    /// and the module is taken as it is.
+    ///
     /// # Errors
     ///
     /// [`ErrorKind::Package`] when the file cannot be read; [`ErrorKind::Module`] when it is not WebAssembly or can never
@@ -46,13 +51,14 @@ impl Script {
         source: &package::Module,
         label: &str,
         max_memory: usize,
+        surroundings: Option<&Surroundings>,
     ) -> Result<Self, Error> {
         let module = match source {
-            package::Module::File(path) => compile(engine, &read(path, label)?, label)?,
-            package::Module::Bytes(bytes) => compile(engine, bytes, label)?,
+            package::Module::File(path) => compile(engine, &read(path, label)?, label, surroundings)?,
+            package::Module::Bytes(bytes) => compile(engine, bytes, label, surroundings)?,
         };
         check_size(&module, label, max_memory)?;
-        let start = start(&module, label)?;
+        let start = start(&module, label, START)?;
         let instance_pre = engine.linker().instantiate_pre(&module).map_err(|source| {
             Error::new(ErrorKind::Module, format!("{label} can never run here"))
                 .with_source(source)
@@ -109,7 +115,7 @@ fn read(path: &Path, label: &str) -> Result<Vec<u8>, Error> {
         .map_err(|source| Error::new(ErrorKind::Package, format!("cannot read {label}")).with_source(source))
 }
 
-fn compile(engine: &Engine, bytes: &[u8], label: &str) -> Result<Module, Error> {
+fn compile(engine: &Engine, bytes: &[u8], label: &str, surroundings: Option<&Surroundings>) -> Result<Module, Error> {
     if bytes.starts_with(COMPONENT_PREAMBLE) {
         return Err(Error::new(ErrorKind::Module, format!("{label} is a component, and only core modules can run"))
             .with_hint("build it for wasm32-wasip1"));
@@ -118,31 +124,55 @@ fn compile(engine: &Engine, bytes: &[u8], label: &str) -> Result<Module, Error> 
         return Err(Error::new(ErrorKind::Module, format!("{label} is neither WebAssembly nor its text format"))
             .with_hint("give a .wasm or .wat file, or a directory with wasmer.toml"));
     }
-    let compile = || {
-        Module::new(engine.wasmtime(), bytes).map_err(|source| {
-            Error::new(ErrorKind::Module, format!("{label} is not valid WebAssembly"))
-                .with_source(source)
-                .with_hint("it may have been cut short on its way here; build or fetch it again")
-        })
-    };
+    let wasm = wat::parse_bytes(bytes).map_err(|source| invalid(label, source))?;
+    if let Some(surroundings) = surroundings
+        && let Some(entry) = snapshot::Entry::of(&wasm)
+    {
+        let take = || {
+            let snapshot = snapshot::take(engine, &wasm, entry, surroundings)?;
+            Module::new(engine.wasmtime(), &snapshot).map_err(|source| invalid("the snapshot", source))
+        };
+        let snapshot = snapshot::key(&wasm, surroundings).and_then(|key| cached(engine, engine.wasmtime(), key, take));
+        match snapshot {
+            Ok(module) => return Ok(module),
+            Err(error) => snapshot::warn(label, &error),
+        }
+    }
+    let compile = || Module::new(engine.wasmtime(), &wasm).map_err(|source| invalid(label, source));
+    cached(engine, engine.wasmtime(), blake3::hash(&wasm), compile)
+}
+
+/// What `compile` makes for `wasmtime` of what has the hash `input`, or what the cache of `engine` has of it.
+fn cached(
+    engine: &Engine,
+    wasmtime: &wasmtime::Engine,
+    input: blake3::Hash,
+    compile: impl FnOnce() -> Result<Module, Error>,
+) -> Result<Module, Error> {
     match engine.cache() {
-        Some(cache) => cache.load_or(engine.wasmtime(), bytes, compile),
+        Some(cache) => cache.load_or(wasmtime, input, compile),
         None => compile(),
     }
 }
 
-/// The entry point of a WASI command.
-fn start(module: &Module, label: &str) -> Result<ModuleExport, Error> {
+fn invalid(label: &str, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Error {
+    Error::new(ErrorKind::Module, format!("{label} is not valid WebAssembly"))
+        .with_source(source)
+        .with_hint("it may have been cut short on its way here; build or fetch it again")
+}
+
+/// The entry point of a WASI command: the export `name`.
+fn start(module: &Module, label: &str, name: &str) -> Result<ModuleExport, Error> {
     let no_start = |problem: &str| {
         Error::new(ErrorKind::Module, format!("{label} {problem}"))
             .with_hint("build it as a WASI command (a program with a main function), not as a library or reactor")
     };
-    match module.get_export("_start") {
+    match module.get_export(name) {
         Some(ExternType::Func(ty)) if ty.params().len() == 0 && ty.results().len() == 0 => {
-            Ok(module.get_export_index("_start").expect("the export was just found"))
+            Ok(module.get_export_index(name).expect("the export was just found"))
         }
-        Some(_) => Err(no_start("has a `_start` that is no function without parameters and results")),
-        None => Err(no_start("exports no `_start`")),
+        Some(_) => Err(no_start(&format!("has a `{name}` that is no function without parameters and results"))),
+        None => Err(no_start(&format!("exports no `{name}`"))),
     }
 }
 
@@ -167,6 +197,7 @@ fn check_size(module: &Module, label: &str, max_memory: usize) -> Result<(), Err
     Ok(())
 }
 
+const START: &str = "_start";
 /// A script that was not over at its first stop is tried again after this many exchanges: it may take a thread that is not
 /// its own for a millisecond each time.
 const SLOW: u32 = 32;

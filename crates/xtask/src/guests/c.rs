@@ -12,7 +12,7 @@ use std::{env, thread};
 
 use anyhow::{Context as _, Result, anyhow, bail};
 
-use super::{Guest, install};
+use super::{Guest, headers, install};
 use crate::program;
 use crate::stamp::{self, Stamp};
 use crate::workspace::Workspace;
@@ -20,11 +20,12 @@ use crate::workspace::Workspace;
 /// Builds those that are not up to date and says how many that were.
 pub(super) fn build(workspace: &Workspace, guests: &[Guest]) -> Result<usize> {
     let recipe = recipe(workspace)?;
+    let headers = headers(workspace)?;
     let mut stale = Vec::new();
     for guest in guests {
         let output = workspace.guests().join(&guest.name).with_extension("wasm");
         let stamp = Stamp::default().text(&recipe).file(&guest.source)?;
-        let stamp = stamp.file(&workspace.guest_sources().join("guest.h"))?.finish();
+        let stamp = headers.iter().try_fold(stamp, |stamp, header| stamp.file(header))?.finish();
         if !stamp::is_current(&output, &stamp) {
             stale.push((guest, output, stamp));
         }

@@ -37,6 +37,20 @@ pub(crate) fn build(workspace: &Workspace, names: &[String]) -> Result<()> {
     Ok(())
 }
 
+/// Puts the ready module `from` among the guests as `name`, if one is given and it is not there.
+pub(crate) fn install_ready(workspace: &Workspace, name: &str, from: Option<PathBuf>) -> Result<()> {
+    let Some(from) = from else { return Ok(()) };
+    let output = workspace.guests().join(name).with_extension("wasm");
+    let stamp = Stamp::default().file(&from)?.finish();
+    if !stamp::is_current(&output, &stamp) {
+        let unfinished = output.with_extension("wasm.unfinished");
+        fs::copy(&from, &unfinished).with_context(|| format!("cannot write {}", unfinished.display()))?;
+        install(&unfinished, &output, &stamp)?;
+    }
+    println!("guests: {} is {}", workspace.relative(&output), from.display());
+    Ok(())
+}
+
 /// One program.
 struct Guest {
     name: String,
@@ -54,6 +68,13 @@ fn all(workspace: &Workspace) -> Result<BTreeMap<String, PathBuf>> {
         }
     }
     Ok(guests)
+}
+
+/// The headers that programs in C share.
+fn headers(workspace: &Workspace) -> Result<Vec<PathBuf>> {
+    let mut files = files(&workspace.guest_sources())?;
+    files.retain(|path| path.extension().is_some_and(|e| e == "h"));
+    Ok(files)
 }
 
 /// The files of a directory, in order.

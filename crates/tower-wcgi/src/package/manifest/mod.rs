@@ -82,6 +82,7 @@ fn read(document: &Document, directory: &Path, asked: Option<&str>) -> Result<Pa
         module_label,
         arguments: settings.arguments(name),
         env: settings.env,
+        snapshot: settings.snapshot,
         cwd: settings.cwd,
         mounts,
         site: settings.site,

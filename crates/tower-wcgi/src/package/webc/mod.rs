@@ -79,7 +79,10 @@ fn read(path: &Path, file: &str, bytes: Bytes, asked: Option<&str>) -> Result<Pa
     let (atom, module) = atom(&container, command.name, &settings, table)?;
     let arguments = settings.arguments(command.name);
 
-    let unpacked = Unpacker::new(file, bytes.len())?;
+    // The volumes of version 2 have no times, and what is unpacked again is no other file than before.
+    let modified = fs::metadata(path).and_then(|metadata| metadata.modified());
+    let modified = modified.map_err(|error| refuse(format!("cannot read {file}")).with_source(error))?;
+    let unpacked = Unpacker::new(file, bytes.len(), modified)?;
     let (mounts, unpacked) = mounts(&container, &root, unpacked)?;
     let mut warnings = document.take_warnings();
     warnings.extend(unpacked.warnings);
@@ -89,6 +92,7 @@ fn read(path: &Path, file: &str, bytes: Bytes, asked: Option<&str>) -> Result<Pa
         module_label: format!("atom {atom:?} of {file}"),
         arguments,
         env: settings.env,
+        snapshot: settings.snapshot,
         cwd: settings.cwd,
         unpacked: (!mounts.is_empty()).then(|| Arc::new(unpacked.directory)),
         mounts,
@@ -176,7 +180,7 @@ fn node(value: &Annotation) -> Option<Node> {
         Annotation::Tag(_, value) => return node(value),
         Annotation::Integer(_) => Node::other("an integer"),
         Annotation::Float(_) => Node::other("a float"),
-        Annotation::Bool(_) => Node::other("a boolean"),
+        Annotation::Bool(value) => Node::bool(*value),
         Annotation::Bytes(_) => Node::other("bytes"),
         _ => Node::other("something else"),
     })

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Component, Path, PathBuf};
+use std::time::SystemTime;
 
 use ::webc::{Container, Metadata, PathSegments, Volume};
 use tempfile::TempDir;
@@ -21,24 +22,26 @@ pub(super) struct Unpacker {
     pub(super) warnings: Vec<String>,
     file: String,
     done: BTreeMap<String, PathBuf>,
+    /// The time of change that every file gets.
+    modified: SystemTime,
     /// How much more may be unpacked. In an honest file every entry and every byte takes room of its own, so more cannot
     /// come out than went in; directories that contain themselves, or each other twice, end here.
     budget_bytes: usize,
 }
 
 impl Unpacker {
-    /// An unpacker for `file`, which has `file_bytes`.
+    /// An unpacker for `file`, which has `file_bytes` and was changed at `modified`.
     ///
     /// # Errors
     ///
     /// When no temporary directory can be made.
-    pub(super) fn new(file: &str, file_bytes: usize) -> Result<Self, Error> {
+    pub(super) fn new(file: &str, file_bytes: usize, modified: SystemTime) -> Result<Self, Error> {
         let directory = tempfile::Builder::new()
             .prefix("wcgi-package-")
             .tempdir()
             .map_err(|error| refuse(format!("{file}: cannot make a directory to unpack into")).with_source(error))?;
         let (file, done, warnings) = (file.to_owned(), BTreeMap::new(), Vec::new());
-        Ok(Self { directory, warnings, file, done, budget_bytes: file_bytes })
+        Ok(Self { directory, warnings, file, done, modified, budget_bytes: file_bytes })
     }
 
     /// The directory that `volume`, or the directory `within` it (a normalised absolute path), was unpacked into.
@@ -101,7 +104,9 @@ impl Unpacker {
                         // Fails where something is already: a name that is there twice overwrites nothing.
                         let created = OpenOptions::new().write(true).create_new(true).open(&target);
                         created
-                            .and_then(|mut file| file.write_all(&content))
+                            .and_then(|mut file| {
+                                file.write_all(&content).and_then(|()| file.set_modified(self.modified))
+                            })
                             .map_err(|error| self.failure(&target, error))?;
                     }
                     Metadata::Symlink { .. } => {

@@ -1,0 +1,273 @@
+//! An initialisation: a script's start-up, run once and before there is any request, for a snapshot of its memory.
+//!
+//! In: a module and what it may see. Out: its instance as the start-up has left it. Sees the package's constant environment,
+//! its read-only mounts and an empty private `/tmp`, and nothing of the host that would be another thing in a request: its
+//! random numbers and clocks are made up here, so that whoever calls it twice can find out what was kept of them.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tempfile::TempDir;
+use tokio::runtime::Handle;
+use wasmtime::{Caller, Extern, Instance, Linker, Module, Store};
+use wasmtime_wasi::filesystem::Descriptor;
+use wasmtime_wasi::p1::{self, WasiP1Ctx};
+use wasmtime_wasi::{HostMonotonicClock, HostWallClock, WasiCtxBuilder, WasiView};
+
+use super::MemoryLimit;
+use super::files::View;
+use crate::engine::Ticking;
+use crate::error::{Error, ErrorKind};
+use crate::package::{Access, Mount};
+use crate::request::RequestId;
+use crate::script::Exit;
+use crate::stdio::Stderr;
+
+/// All that an initialisation can see besides the module itself.
+#[derive(Debug)]
+pub(crate) struct Surroundings {
+    /// Each name once.
+    pub(crate) env: Vec<(String, String)>,
+    pub(crate) arguments: Arc<[String]>,
+    /// Those of the requests. Writable ones are there, empty and read-only, so that descriptors have the same numbers.
+    pub(crate) mounts: Vec<Mount>,
+    /// Linear memory, in bytes.
+    pub(crate) max_memory: usize,
+    /// How long it may take.
+    pub(crate) deadline: Duration,
+    /// Whether the module seeds its random numbers anew in every request, whatever its memory keeps.
+    pub(crate) reseeds: bool,
+}
+
+/// What is made up.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Inputs {
+    /// Where the random numbers come from.
+    pub(crate) seed: [u8; 32],
+    /// The time since 1970, which stands still but for a nanosecond at every look.
+    pub(crate) time: Duration,
+}
+
+/// An instance that has been initialised.
+pub(crate) struct Initialised {
+    pub(crate) store: Store<State>,
+    pub(crate) instance: Instance,
+    pub(crate) random_was_read: bool,
+    pub(crate) time_was_read: bool,
+}
+
+/// What the store of an initialisation holds.
+pub(crate) struct State {
+    wasi: WasiP1Ctx,
+    memory: MemoryLimit,
+}
+
+/// Runs the export `function` of `module` (after `_initialize` where there is one) to its end.
+///
+/// # Errors
+///
+/// [`ErrorKind::Trap`], [`ErrorKind::MemoryLimit`], [`ErrorKind::DeadlineExceeded`] as for an exchange; also a trap is an
+/// initialisation that exits, or leaves a file open: a request would find another one under its number, or none.
+/// [`ErrorKind::Module`] when an import is missing or `function` takes arguments, [`ErrorKind::Host`] when a directory cannot be opened.
+pub(crate) async fn initialise(
+    module: &Module,
+    function: &str,
+    surroundings: &Surroundings,
+    inputs: Inputs,
+) -> Result<Initialised, Error> {
+    let placeholder = TempDir::with_prefix("wcgi-empty-")
+        .map_err(|error| Error::new(ErrorKind::Host, "cannot make a temporary directory").with_source(error))?;
+    let view = View::open(&visible(&surroundings.mounts, &placeholder))?;
+    let stderr = Stderr::new(RequestId::new("initialisation"));
+    let time = Clock { now: Arc::new(Mutex::new(inputs.time)), was_read: Arc::default() };
+    let uptime = Clock { now: Arc::default(), was_read: Arc::clone(&time.was_read) };
+    let mut wasi = WasiCtxBuilder::new()
+        .args(&surroundings.arguments)
+        .envs(&surroundings.env)
+        .stderr(stderr.clone())
+        .wall_clock(time.clone())
+        .monotonic_clock(uptime)
+        .build_p1();
+    *wasi.ctx().ctx.filesystem() = view.context.clone();
+    let memory = MemoryLimit { max_memory: surroundings.max_memory, exceeded: false };
+    let mut store = Store::new(module.engine(), State { wasi, memory });
+    store.limiter(|state| &mut state.memory);
+    store.set_epoch_deadline(1);
+    store.epoch_deadline_async_yield_and_update(1);
+    let mut linker = Linker::new(module.engine());
+    let random = Random::new(inputs.seed);
+    define(&mut linker, &random)
+        .map_err(|source| Error::new(ErrorKind::Host, "cannot link WASI").with_source(source))?;
+
+    let ticking = Ticking::start();
+    let run = tokio::time::timeout(surroundings.deadline, call(&linker, module, function, &mut store)).await;
+    drop(ticking);
+    stderr.finish();
+    let instance = match run {
+        Ok(Ok(instance)) => instance,
+        Ok(Err(source)) => return Err(failure(source, store.data().memory.exceeded)),
+        Err(_) => {
+            let message = format!("it was not over after {:?}", surroundings.deadline);
+            return Err(Error::new(ErrorKind::DeadlineExceeded, message));
+        }
+    };
+    let preopens = surroundings.mounts.len() + usize::from(view.tmp.is_some());
+    if has_open_files(store.data_mut(), preopens) {
+        return Err(Error::new(ErrorKind::Trap, "it left a file open, which no request would have"));
+    }
+    let random_was_read = random.was_read.load(Ordering::Relaxed);
+    let time_was_read = time.was_read.load(Ordering::Relaxed);
+    Ok(Initialised { store, instance, random_was_read, time_was_read })
+}
+
+/// Runs `work` on a thread of its own, with the clock of the runtime `threads`, and waits for it: a package is opened from
+/// inside a runtime or without one, and neither may matter.
+///
+/// # Errors
+///
+/// Its own, and [`ErrorKind::Host`] when there is no thread to be had, or it panicked.
+pub(crate) fn aside<T: Send>(
+    threads: &Handle,
+    work: impl AsyncFnOnce() -> Result<T, Error> + Send,
+) -> Result<T, Error> {
+    std::thread::scope(|scope| {
+        let thread = std::thread::Builder::new().name("wcgi-initialisation".into());
+        let running = thread
+            .spawn_scoped(scope, || threads.block_on(work()))
+            .map_err(|error| Error::new(ErrorKind::Host, "cannot start a thread").with_source(error))?;
+        running.join().unwrap_or_else(|_panic| Err(Error::new(ErrorKind::Host, "it panicked")))
+    })
+}
+
+/// WASI as wasmtime-wasi has it. What scripts get instead of it makes requests faster and keeps concurrent writers apart.
+fn define(linker: &mut Linker<State>, random: &Random) -> wasmtime::Result<()> {
+    p1::add_to_linker_async(linker, |state: &mut State| &mut state.wasi)?;
+    linker.allow_shadowing(true);
+    linker.func_wrap(WASI, "proc_exit", |status: u32| -> wasmtime::Result<()> { Err(Exit(status).into()) })?;
+    random.define(linker)
+}
+
+async fn call(
+    linker: &Linker<State>,
+    module: &Module,
+    function: &str,
+    store: &mut Store<State>,
+) -> wasmtime::Result<Instance> {
+    let instance = linker.instantiate_async(&mut *store, module).await?;
+    // A reactor's constructors, by the convention of wizer.
+    for name in ["_initialize", function] {
+        if name == function || module.get_export(name).is_some() {
+            instance.get_typed_func::<(), ()>(&mut *store, name)?.call_async(&mut *store, ()).await?;
+        }
+    }
+    Ok(instance)
+}
+
+fn failure(source: wasmtime::Error, memory_exceeded: bool) -> Error {
+    match source.downcast_ref::<Exit>() {
+        Some(Exit(status)) => Error::new(ErrorKind::Trap, format!("it exited with {status} instead of returning")),
+        None if memory_exceeded => Error::new(ErrorKind::MemoryLimit, "it needed more memory than its limit"),
+        None if source.is::<wasmtime::Trap>() => Error::new(ErrorKind::Trap, "it trapped"),
+        None => Error::new(ErrorKind::Module, "it cannot be run"),
+    }
+    .with_source(source)
+}
+
+/// The mounts with an empty directory in place of each that is writable.
+fn visible(mounts: &[Mount], placeholder: &TempDir) -> Vec<Mount> {
+    let see = |mount: &Mount| match mount.access {
+        Access::ReadOnly => mount.clone(),
+        Access::ReadWrite => {
+            Mount { guest: mount.guest.clone(), host: placeholder.path().to_owned(), access: Access::ReadOnly }
+        }
+    };
+    mounts.iter().map(see).collect()
+}
+
+/// Whether anything but the `preopens` directories is open.
+fn has_open_files(state: &mut State, preopens: usize) -> bool {
+    let mut directories = 0;
+    state.wasi.ctx().table.iter_mut().filter_map(|entry| entry.downcast_ref()).any(|descriptor| match descriptor {
+        Descriptor::File(_) => true,
+        Descriptor::Dir(_) => {
+            directories += 1;
+            directories > preopens
+        }
+    })
+}
+
+/// Random numbers that the same seed gives again.
+struct Random {
+    stream: Arc<Mutex<blake3::OutputReader>>,
+    was_read: Arc<AtomicBool>,
+}
+
+impl Random {
+    fn new(seed: [u8; 32]) -> Self {
+        let stream = blake3::Hasher::new_keyed(&seed).finalize_xof();
+        Self { stream: Arc::new(Mutex::new(stream)), was_read: Arc::default() }
+    }
+
+    /// WASI's `random_get`.
+    fn define(&self, linker: &mut Linker<State>) -> wasmtime::Result<()> {
+        let (stream, was_read) = (Arc::clone(&self.stream), Arc::clone(&self.was_read));
+        let random_get = move |mut caller: Caller<'_, State>, buffer: u32, len: u32| -> wasmtime::Result<u32> {
+            let Some(Extern::Memory(memory)) = caller.get_export("memory") else {
+                wasmtime::bail!("missing required memory export");
+            };
+            let (start, len) = (buffer as usize, len as usize);
+            let Some(target) = start.checked_add(len).and_then(|end| memory.data_mut(&mut caller).get_mut(start..end))
+            else {
+                return Ok(ERRNO_FAULT);
+            };
+            was_read.store(true, Ordering::Relaxed);
+            stream.lock().unwrap_or_else(PoisonError::into_inner).fill(target);
+            Ok(ERRNO_SUCCESS)
+        };
+        linker.func_wrap(WASI, "random_get", random_get)?;
+        Ok(())
+    }
+}
+
+/// A clock that says the same in every initialisation. It moves a little at each look, or who waits for it to move would
+/// wait for ever; and no further, as a request's monotonic clock begins at zero and must not be behind what was kept.
+#[derive(Clone)]
+struct Clock {
+    now: Arc<Mutex<Duration>>,
+    was_read: Arc<AtomicBool>,
+}
+
+impl Clock {
+    fn look(&self) -> Duration {
+        self.was_read.store(true, Ordering::Relaxed);
+        let mut now = self.now.lock().unwrap_or_else(PoisonError::into_inner);
+        *now += TICK;
+        *now
+    }
+}
+
+impl HostWallClock for Clock {
+    fn resolution(&self) -> Duration {
+        TICK
+    }
+
+    fn now(&self) -> Duration {
+        self.look()
+    }
+}
+
+impl HostMonotonicClock for Clock {
+    fn resolution(&self) -> u64 {
+        1
+    }
+
+    fn now(&self) -> u64 {
+        u64::try_from(self.look().as_nanos()).unwrap_or(u64::MAX)
+    }
+}
+
+const WASI: &str = "wasi_snapshot_preview1";
+const TICK: Duration = Duration::from_nanos(1);
+const ERRNO_SUCCESS: u32 = 0;
+const ERRNO_FAULT: u32 = 21;
