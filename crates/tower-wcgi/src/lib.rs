@@ -46,6 +46,7 @@ pub mod _docs {
 
     #[doc = include_str!("../docs/performance.md")]
     pub mod performance {}
+
     #[doc = include_str!("../docs/snapshots.md")]
     pub mod snapshots {}
 }
