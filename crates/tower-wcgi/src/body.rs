@@ -160,6 +160,9 @@ impl Streaming {
 
     /// The length of the rest, if the script has ended well already.
     fn known_length(&self) -> Option<u64> {
+        if self.failure.is_some() {
+            return None;
+        }
         Some(self.first.len() as u64 + self.exchange.stdout.remaining()?)
     }
 }

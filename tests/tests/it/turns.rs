@@ -213,4 +213,24 @@ async fn a_database_that_is_locked_by_directory_is_open_to_many() {
     wait_until_it_queues("base-c").await;
     drop(second);
     assert_eq!(third.hears().await, "ok 0", "who has it open without a lock comes first all the same");
+    assert_eq!(third.does("rmdir /d/db.lock").await, "ok 0");
+    assert!(third.does("open 1 /d/db w+").await.starts_with("ok"));
+    assert_eq!(fs::read(dir.path().join("db")).unwrap(), b"", "emptied like any other file");
+}
+
+/// One page that uses a lock directory for something else says nothing of how the script's SQLite locks.
+#[tokio::test]
+async fn a_lock_beside_another_file_leaves_databases_their_turns() {
+    let dir = tempfile::tempdir().unwrap();
+    fs::write(dir.path().join("db"), b"SQLite format 3\0").unwrap();
+    fs::write(dir.path().join("feed"), "").unwrap();
+    let server = Server::start(turns(dir.path()).deadline(None).build().unwrap()).await;
+    let mut first = Script::start(&server, "feed-a").await;
+    let mut second = Script::start(&server, "feed-b").await;
+    assert_eq!(first.does("mkdir /d/feed.lock").await, "ok 0");
+    assert!(first.does("open 0 /d/db r+").await.starts_with("ok"));
+    second.tell("open 0 /d/db r+").await;
+    wait_until_it_queues("feed-b").await;
+    assert!(first.does("close 0").await.starts_with("ok"));
+    assert!(second.hears().await.starts_with("ok"));
 }

@@ -39,13 +39,16 @@ impl Files {
             Some(view) => view,
             None => View::open(&self.mounts)?,
         };
-        Ok(CheckedOut { view: Some(view), files: std::sync::Arc::clone(self), threads: threads.clone() })
+        let files = std::sync::Arc::clone(self);
+        Ok(CheckedOut { view: Some(view), moved: Vec::new(), files, threads: threads.clone() })
     }
 }
 
 /// A view in use.
 pub(crate) struct CheckedOut {
     view: Option<View>,
+    /// Numbers of mounts that the script has closed or put something else in the place of.
+    moved: Vec<u32>,
     files: std::sync::Arc<Files>,
     threads: Handle,
 }
@@ -59,14 +62,26 @@ impl CheckedOut {
 
     /// Whether the descriptor `dir` is the private `/tmp`.
     pub(crate) fn is_private(&self, dir: u32) -> bool {
-        self.view.as_ref().is_some_and(|view| view.tmp.is_some() && view.mount_of(dir) == Some(view.opened.len()))
+        self.view.as_ref().is_some_and(|view| view.tmp.is_some() && self.mount_of(dir) == Some(view.opened.len()))
     }
 
     /// Whether `path` below the descriptor `dir` leads to what is neither a file nor a directory. Nothing if `dir` is not a
     /// mount, or it takes more than a look to tell.
     pub(crate) fn is_special(&self, dir: u32, path: &[u8]) -> Option<bool> {
         let view = self.view.as_ref()?;
-        view.mount_of(dir).and_then(|mount| view.opened.get(mount))?.is_special(path)
+        self.mount_of(dir).and_then(|mount| view.opened.get(mount))?.is_special(path)
+    }
+
+    /// Says that the descriptor `fd` is no longer what it was at the start.
+    pub(crate) fn moved(&mut self, fd: u32) {
+        if self.mount_of(fd).is_some_and(|mount| self.view.as_ref().is_some_and(|view| mount <= view.opened.len())) {
+            self.moved.push(fd);
+        }
+    }
+
+    /// Which of the directories the descriptor `dir` is: they come after stdin, stdout and stderr, `/tmp` last.
+    fn mount_of(&self, dir: u32) -> Option<usize> {
+        if self.moved.contains(&dir) { None } else { (dir as usize).checked_sub(3) }
     }
 }
 
@@ -111,15 +126,7 @@ impl View {
                 .preopened_dir(tmp.dir.path(), TMP, FsPerms::ReadWrite)
                 .map_err(|error| Error::new(ErrorKind::Host, "cannot open a temporary directory").with_source(error))?;
         }
-        // The directories keep the setting they were opened with. What reads it later is `poll_oneoff`, which would put the
-        // thread to sleep with the guest.
-        builder.allow_blocking_current_thread(false);
         Ok(Self { context: builder.build().filesystem().clone(), opened, tmp })
-    }
-
-    /// Which of the directories the descriptor `dir` is: they come after stdin, stdout and stderr, `/tmp` last.
-    fn mount_of(&self, dir: u32) -> Option<usize> {
-        (dir as usize).checked_sub(3)
     }
 
     fn is_current(&self) -> bool {
@@ -142,6 +149,7 @@ struct Opened {
     path: std::path::PathBuf,
     identity: Identity,
     /// To look at what is in it.
+    #[cfg_attr(not(target_os = "linux"), expect(dead_code, reason = "only Linux looks through it"))]
     #[cfg(unix)]
     handle: File,
 }
@@ -158,22 +166,25 @@ impl Opened {
         Ok(Self { path: path.into(), identity: identity(&fs::metadata(path)?) })
     }
 
-    /// One look, that follows links to wherever they lead: opening refuses those that lead out.
-    #[cfg(unix)]
+    /// One look, below the directory: a link that leads out of it is for the opening to refuse.
+    #[cfg(target_os = "linux")]
     fn is_special(&self, path: &[u8]) -> Option<bool> {
-        use rustix::fs::{AtFlags, FileType, statat};
-        if path.starts_with(b"/") || path.windows(2).any(|pair| pair == b"..") {
-            return None;
+        use rustix::fs::{FileType, Mode, OFlags, ResolveFlags, fstat, openat2};
+        use rustix::io::Errno;
+        let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS;
+        match openat2(&self.handle, path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty(), resolve) {
+            Ok(found) => {
+                let kind = FileType::from_raw_mode(fstat(found).ok()?.st_mode);
+                Some(!matches!(kind, FileType::RegularFile | FileType::Directory))
+            }
+            Err(Errno::NOSYS | Errno::PERM | Errno::AGAIN) => None,
+            Err(_not_there) => Some(false),
         }
-        let stat = statat(&self.handle, path, AtFlags::empty()).ok();
-        Some(stat.is_some_and(|stat| {
-            !matches!(FileType::from_raw_mode(stat.st_mode), FileType::RegularFile | FileType::Directory)
-        }))
     }
 
-    #[cfg(not(unix))]
+    #[cfg(not(target_os = "linux"))]
     fn is_special(&self, _path: &[u8]) -> Option<bool> {
-        Some(false)
+        None
     }
 
     fn is_current(&self) -> bool {

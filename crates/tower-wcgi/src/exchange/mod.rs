@@ -116,6 +116,8 @@ pub(crate) struct State {
     pub(crate) listings: Listings,
     /// Descriptors of files and directories that the script has opened.
     pub(crate) open_files: u32,
+    /// Those that are SQLite databases.
+    pub(crate) databases: Vec<FileId>,
     pub(crate) view: Option<CheckedOut>,
     pub(crate) script: Arc<Script>,
     pub(crate) arguments: Arc<[String]>,
@@ -147,8 +149,11 @@ impl State {
         self.stdio_moved.get(fd as usize).is_some_and(|moved| !moved)
     }
 
-    /// Says that it no longer is.
-    pub(crate) fn stdio_moved(&mut self, fd: u32) {
+    /// Says that the descriptor `fd` is no longer what it was at the start.
+    pub(crate) fn moved(&mut self, fd: u32) {
+        if let Some(view) = &mut self.view {
+            view.moved(fd);
+        }
         if let Some(moved) = self.stdio_moved.get_mut(fd as usize) {
             *moved = true;
         }
@@ -223,6 +228,7 @@ async fn guest(
         turns: Turns::new(request_id.clone(), Arc::clone(queues)),
         listings: Listings::default(),
         open_files: 0,
+        databases: Vec::new(),
         view,
         script: Arc::clone(&script),
         arguments,

@@ -102,6 +102,11 @@ impl Turns {
         }
     }
 
+    /// How many holds it has.
+    pub(crate) fn held(&self) -> usize {
+        self.held.len()
+    }
+
     /// Whether it has `file` by a lock directory.
     pub(crate) fn has_directory(&self, file: FileId) -> bool {
         self.held.iter().any(|hold| hold.file == file && matches!(hold.by, By::Directory(..)))

@@ -7,6 +7,8 @@ use std::future::poll_fn;
 use std::pin::pin;
 
 use wasmtime::{AsContextMut, Caller, Linker};
+use wasmtime_wasi::WasiView;
+use wasmtime_wasi::filesystem::WasiFilesystemCtx;
 use wasmtime_wasi::p1::wasi_snapshot_preview1::{self as preview1, WasiSnapshotPreview1};
 use wasmtime_wasi::p1::{WasiP1Ctx, types};
 use wiggle::{GuestMemory, GuestPtr};
@@ -23,6 +25,9 @@ pub(super) fn define(linker: &mut Linker<State>) -> wasmtime::Result<()> {
     linker.func_wrap_async(WASI, "fd_readdir", |caller, arguments| Box::new(fd_readdir(caller, arguments)))?;
     linker.func_wrap_async(WASI, "fd_sync", |caller, (fd,)| Box::new(fd_sync(caller, fd)))?;
     linker.func_wrap_async(WASI, "fd_datasync", |caller, (fd,)| Box::new(fd_datasync(caller, fd)))?;
+    linker.func_wrap_async(WASI, "poll_oneoff", |caller, (subscriptions, events, count, happened)| {
+        Box::new(poll_oneoff(caller, subscriptions, events, count, happened))
+    })?;
     linker.func_wrap_async(WASI, "path_create_directory", |caller, (dir, path, len)| {
         Box::new(path_create_directory(caller, At { dir, path, len }))
     })?;
@@ -76,7 +81,7 @@ async fn path_open(mut caller: Call<'_>, arguments: Open) -> wasmtime::Result<Er
     let errno = own(caller.data_mut(), fd, empties).await?;
     if errno != ERRNO_SUCCESS {
         let _closed = call!(caller, fd_close(fd.cast_signed()));
-        caller.data_mut().open_files -= 1;
+        closed(caller.data_mut(), fd);
     }
     Ok(errno)
 }
@@ -86,11 +91,16 @@ async fn own(state: &mut State, fd: u32, empty: bool) -> wasmtime::Result<Errno>
     let nothing = &mut GuestMemory::Unshared(&mut []);
     let file = match state.wasi().fd_filestat_get(nothing, fd.into()).await {
         Ok(stat) if stat.filetype == types::Filetype::RegularFile => FileId(stat.ino),
-        // A directory, or what will fail when it is used.
-        Ok(_) | Err(_) => return Ok(ERRNO_SUCCESS),
+        Ok(_) => return Ok(ERRNO_SUCCESS),
+        Err(_) => return Ok(ERRNO_IO),
     };
-    if state.script.locks_by_directory() && is_database(state.wasi(), fd).await {
-        return Ok(ERRNO_SUCCESS);
+    if !empty && is_database(state.wasi(), fd).await {
+        if state.script.locks_by_directory() {
+            return Ok(ERRNO_SUCCESS);
+        }
+        if !state.databases.contains(&file) && state.databases.len() < MAX_OPEN_FILES as usize {
+            state.databases.push(file);
+        }
     }
     if state.turns.take(file, By::Descriptor(fd)).await == Err(Deadlock) {
         return Ok(ERRNO_DEADLK);
@@ -124,7 +134,7 @@ async fn fd_renumber(mut caller: Call<'_>, from: u32, to: u32) -> wasmtime::Resu
     if errno == ERRNO_SUCCESS && from != to {
         let state = caller.data_mut();
         closed(state, to);
-        state.stdio_moved(from);
+        state.moved(from);
         state.listings.remove(from);
         state.turns.renumber(from, to);
     }
@@ -133,7 +143,7 @@ async fn fd_renumber(mut caller: Call<'_>, from: u32, to: u32) -> wasmtime::Resu
 
 fn closed(state: &mut State, fd: u32) {
     state.open_files = state.open_files.saturating_sub(1);
-    state.stdio_moved(fd);
+    state.moved(fd);
     state.listings.remove(fd);
     state.turns.give_back(&By::Descriptor(fd));
 }
@@ -149,7 +159,12 @@ async fn path_create_directory(mut caller: Call<'_>, at: At) -> wasmtime::Result
         return Ok(call!(caller, path_create_directory(dir_at, path, len)));
     };
     let state = caller.data_mut();
-    state.script.note_lock_directory();
+    if state.databases.contains(&file) {
+        state.script.note_lock_directory();
+    }
+    if state.turns.held() >= MAX_OPEN_FILES as usize {
+        return Ok(ERRNO_MFILE);
+    }
     if state.turns.has_directory(file) || state.turns.take(file, By::Directory(dir, name)).await == Err(Deadlock) {
         return Ok(ERRNO_EXIST);
     }
@@ -231,13 +246,22 @@ async fn fd_readdir(mut caller: Call<'_>, arguments: ReadDir) -> wasmtime::Resul
     let part = rest.get(..len as usize).unwrap_or(rest);
     let written = u32::try_from(part.len()).unwrap_or(len);
     let errno = write(memory, buffer, part).and_then(|()| write(memory, used, &written.to_le_bytes())).into_errno();
-    if written < len {
-        state.listings.remove(fd);
-    }
     Ok(errno)
 }
 
 async fn list(wasi: &mut WasiP1Ctx, fd: u32) -> wasmtime::Result<Result<Listing, Errno>> {
+    let mut listed = list_once(wasi, fd).await?;
+    // wasmtime-wasi fails as a whole when an entry goes while it looks at the others.
+    for _ in 0..AGAIN {
+        if !matches!(listed, Err(ERRNO_NOENT)) {
+            break;
+        }
+        listed = list_once(wasi, fd).await?;
+    }
+    Ok(listed)
+}
+
+async fn list_once(wasi: &mut WasiP1Ctx, fd: u32) -> wasmtime::Result<Result<Listing, Errno>> {
     let mut room = LISTING;
     while room as usize <= Listings::ROOM {
         // The entries, then how many bytes they take.
@@ -271,8 +295,28 @@ async fn fd_datasync(mut caller: Call<'_>, fd: u32) -> wasmtime::Result<Errno> {
     Ok(errno.cast_unsigned())
 }
 
+/// Waits, without the thread: wasmtime-wasi would put that to sleep where file calls may hold it, which the setting says that
+/// is taken away meanwhile.
+async fn poll_oneoff(
+    mut caller: Call<'_>,
+    subscriptions: u32,
+    events: u32,
+    count: u32,
+    happened: u32,
+) -> wasmtime::Result<Errno> {
+    if count > MAX_SUBSCRIPTIONS {
+        return Ok(ERRNO_INVAL);
+    }
+    let mut files = WasiFilesystemCtx::default();
+    std::mem::swap(caller.data_mut().wasi().ctx().ctx.filesystem(), &mut files);
+    let [subscriptions, events, count, happened] = [subscriptions, events, count, happened].map(u32::cast_signed);
+    let errno = call!(caller, poll_oneoff(subscriptions, events, count, happened));
+    *caller.data_mut().wasi().ctx().ctx.filesystem() = files;
+    Ok(errno)
+}
+
 /// Runs what may hold this thread for long, while another thread does what this one would have done next.
-async fn aside<F: Future>(call: F) -> F::Output {
+pub(super) async fn aside<F: Future>(call: F) -> F::Output {
     let mut call = pin!(call);
     poll_fn(|cx| tokio::task::block_in_place(|| call.as_mut().poll(cx))).await
 }
@@ -281,6 +325,10 @@ async fn aside<F: Future>(call: F) -> F::Output {
 const MAX_OPEN_FILES: u32 = 256;
 /// What most directories fit in, in bytes.
 const LISTING: u32 = 64 << 10;
+/// How often a directory that changes is read again.
+const AGAIN: usize = 5;
+/// What one `poll_oneoff` may wait for.
+const MAX_SUBSCRIPTIONS: u32 = 1024;
 const LOCK: &[u8] = b".lock";
 const LOCK_LEN: u32 = 5;
 const OFLAGS_TRUNC: u32 = 1 << 3;
@@ -288,6 +336,9 @@ const RIGHTS_FD_WRITE: u64 = 1 << 6;
 const FDFLAGS_APPEND: u32 = 1 << 0;
 const ERRNO_DEADLK: u32 = 16;
 const ERRNO_EXIST: u32 = 20;
+const ERRNO_INVAL: u32 = 28;
+const ERRNO_IO: u32 = 29;
 const ERRNO_MFILE: u32 = 33;
+const ERRNO_NOENT: u32 = 44;
 const ERRNO_NOMEM: u32 = 48;
 const ERRNO_NOTSUP: u32 = 58;
