@@ -71,6 +71,12 @@ impl Findings {
         Some(row.rate.median()).filter(|rate| *rate > 0.0)
     }
 
+    /// How many loads are in a row.
+    pub(crate) fn rounds(&self, contender: &str, connections: usize) -> usize {
+        let row = self.http.iter().find(|row| row.contender == contender && row.connections == connections);
+        row.map_or(0, |row| row.rate.len())
+    }
+
     /// Median nanoseconds of one run in the process.
     pub(crate) fn call(&self, name: &str) -> Option<f64> {
         self.calls.get(name).map(Series::median)

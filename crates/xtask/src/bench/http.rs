@@ -84,13 +84,21 @@ pub(crate) fn wasmer(setting: &Setting<'_>, findings: &mut Findings) -> Result<(
     }
     let package = setting.workspace.examples().join("hello");
     let ours = setting.serve("bench-server (page)", &[], &[("/page", &package)])?;
-    let wasmer = peers::wasmer(setting, WASMER, &package)?;
-    // It hangs at more than one connection, and keeps a core busy when nobody asks: so it runs for this part only.
-    let contenders = [
-        Contender { name: PAGE, server: &ours, path: "/page", says: PAGE_SAYS, connections: &[1] },
-        Contender { name: WASMER, server: &wasmer, path: "/", says: PAGE_SAYS, connections: &[1] },
-    ];
-    measure(setting, findings, &contenders, setting.duration)
+    // It hangs when a second connection is made or one is closed within a response, as wrk does at its end, and keeps a core
+    // busy when nobody asks. So it is started for each load, more often where it hangs anyway, and runs for nothing else.
+    for round in 0..=setting.rounds * 4 {
+        if findings.rounds(WASMER, 1) == setting.rounds {
+            break;
+        }
+        let theirs = peers::wasmer(setting, WASMER, &package)?;
+        let contenders = [
+            Contender { name: PAGE, server: &ours, path: "/page", says: PAGE_SAYS, connections: &[1] },
+            Contender { name: WASMER, server: &theirs, path: "/", says: PAGE_SAYS, connections: &[1] },
+        ];
+        let able = able(findings, &contenders);
+        loads(setting, findings, &able, round, 1, setting.duration);
+    }
+    Ok(())
 }
 
 /// The page of `examples/php` against native PHP, started for each request and kept between them.
@@ -122,30 +130,44 @@ pub(crate) fn measure(
     contenders: &[Contender<'_>],
     duration: Duration,
 ) -> Result<()> {
-    let mut able = Vec::new();
-    for contender in contenders {
-        if findings.keep(contender.name, client::check(contender.url(), contender.says)).is_some() {
-            able.push(*contender);
-        }
-    }
+    let able = able(findings, contenders);
     latencies(setting, findings, &able)?;
     let mut connections: Vec<usize> = able.iter().flat_map(|contender| contender.connections).copied().collect();
     connections.sort_unstable();
     connections.dedup();
     for connections in connections {
-        // The first round warms up and is not counted.
         for round in 0..=setting.rounds {
-            for contender in able.iter().filter(|contender| contender.connections.contains(&connections)) {
-                println!("  round {round} of {}: {}, {connections} connections", setting.rounds, contender.name);
-                let measured = sample(setting, contender, connections, duration);
-                let Some(sample) = findings.keep(contender.name, measured) else { continue };
-                if round > 0 {
-                    findings.http_row(contender.name, connections).add(&sample);
-                }
-            }
+            loads(setting, findings, &able, round, connections, duration);
         }
     }
     Ok(())
+}
+
+/// Those that answer as they should.
+fn able<'a>(findings: &mut Findings, contenders: &[Contender<'a>]) -> Vec<Contender<'a>> {
+    let mut able = contenders.to_vec();
+    able.retain(|contender| findings.keep(contender.name, client::check(contender.url(), contender.says)).is_some());
+    able
+}
+
+/// One load on each of them that is measured at so many connections.
+fn loads(
+    setting: &Setting<'_>,
+    findings: &mut Findings,
+    contenders: &[Contender<'_>],
+    round: usize,
+    connections: usize,
+    duration: Duration,
+) {
+    for contender in contenders.iter().filter(|contender| contender.connections.contains(&connections)) {
+        println!("  round {round} of {}: {}, {connections} connections", setting.rounds, contender.name);
+        let measured = sample(setting, contender, connections, duration);
+        let Some(sample) = findings.keep(contender.name, measured) else { continue };
+        // The first round warms up.
+        if round > 0 {
+            findings.http_row(contender.name, connections).add(&sample);
+        }
+    }
 }
 
 /// One load.
@@ -208,7 +230,8 @@ pub(crate) const PAGE: &str = "examples/hello";
 pub(crate) const WASMER: &str = "Wasmer, examples/hello";
 const HELLO: &str = "Hello, World!";
 const PHP_SAYS: &str = "<h1>Hello, World!</h1>";
-const PAGE_SAYS: &str = "<h1>Hello, World!</h1>";
+/// In one piece: Wasmer sends each write as a chunk.
+const PAGE_SAYS: &str = "<title>Hello</title>";
 /// For a contender with nothing to be compared with at 32.
 pub(crate) const ALL: &[usize] = &[1, 8, 64];
 /// Fewer than any server here answers on one connection before it closes it.
