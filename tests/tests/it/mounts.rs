@@ -139,6 +139,11 @@ async fn what_would_make_its_reader_wait_is_not_opened() {
         let text = get(&service, &format!("/?op=read&path={path}&op=append&path={path}&data=x")).await.text();
         assert_eq!(text, format!("read {path}: ENOTSUP\nappend {path}: ENOTSUP\n"));
     }
+    // What is outside of the mount is refused in the same words, whatever it is.
+    std::os::unix::fs::symlink("/dev/null", dir.path().join("device")).unwrap();
+    std::os::unix::fs::symlink("/etc/passwd", dir.path().join("file")).unwrap();
+    let outside = async |path: &str| get(&service, &format!("/?op=read&path=/d/{path}")).await.text().replace(path, "");
+    assert_eq!(outside("device").await, outside("file").await);
 }
 
 #[tokio::test]
