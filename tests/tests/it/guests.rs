@@ -59,6 +59,17 @@ async fn count() {
 }
 
 #[tokio::test]
+async fn descriptors() {
+    let dir = tempfile::tempdir().unwrap();
+    let service = builder("descriptors").map_dir("/d", dir.path(), Access::ReadWrite).build().unwrap();
+    assert_eq!(get(&service, "/?op=large&n=9").await.text(), "large: ok 9 of 9\n");
+    // One call waits for so much and no more.
+    assert_eq!(get(&service, "/?op=poll&n=1024").await.text(), "poll: ok 1024\n");
+    assert_eq!(get(&service, "/?op=poll&n=1025").await.text(), "poll: EINVAL\n");
+    assert_eq!(get(&service, "/?op=poll&n=1000000").await.text(), "poll: EINVAL\n");
+}
+
+#[tokio::test]
 async fn echo() {
     let body: Vec<u8> = (0..=255).cycle().take(300_000).collect();
     let mut wanted = request(Method::POST, "/", body.clone());

@@ -7,6 +7,7 @@ mod cases;
 mod concurrency;
 mod contract;
 mod cves;
+mod descriptors;
 mod extensions;
 mod faults;
 mod guests;

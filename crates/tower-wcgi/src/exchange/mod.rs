@@ -10,12 +10,14 @@ mod listings;
 mod outcome;
 mod turns;
 
-use std::pin::pin;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::task::{Context, Waker};
+use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
+use tokio::runtime::Handle;
 use tokio::task::AbortHandle;
 use wasmtime::{ResourceLimiter, Store};
 use wasmtime_wasi::WasiCtxBuilder;
@@ -72,15 +74,14 @@ impl Exchange {
         // Made here, as a task may be ended before it has begun.
         let departure = Departure { request_id: Some(request_id.clone()), stdout: writer.clone() };
         let script = Arc::clone(&setup.script);
-        let mut run = Box::pin(run(engine.clone(), setup, permit, writer, stderr.clone(), departure));
-        let is_over = script.begins_in_place() && {
-            // Its timers belong to the engine. Whoever polls it next brings a waker.
-            let _clock = engine.threads().enter();
-            let is_over = run.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_ready();
-            script.began_in_place(is_over);
-            is_over
+        let run = Box::pin(run(engine.clone(), setup, permit, writer, stderr.clone(), departure));
+        let task = if script.begins_in_place() {
+            let task = begin_in_place(run, engine.threads());
+            script.began_in_place(task.is_none());
+            task
+        } else {
+            Some(engine.threads().spawn(run).abort_handle())
         };
-        let task = if is_over { None } else { Some(engine.threads().spawn(run).abort_handle()) };
         Self { stdout, stderr, request_id, task }
     }
 
@@ -213,6 +214,26 @@ async fn run(engine: Engine, setup: Setup, permit: Permit, stdout: Writer, stder
     }
 }
 
+/// Polls `run` once, and leaves it to `threads` if it is not over then. A panic is left to them too: whoever asked for the
+/// exchange has done nothing wrong.
+fn begin_in_place(mut run: Pin<Box<impl Future<Output = ()> + Send + 'static>>, threads: &Handle) -> Option<AbortHandle> {
+    // Its timers belong to the engine. Whoever polls it next brings a waker.
+    let _clock = threads.enter();
+    let poll = || run.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+    match catch_unwind(AssertUnwindSafe(poll)) {
+        Ok(Poll::Ready(())) => None,
+        Ok(Poll::Pending) => Some(threads.spawn(run).abort_handle()),
+        Err(panic) => {
+            let panics = async move {
+                // Dropped while it unwinds, by which it knows.
+                let _run = run;
+                resume_unwind(panic);
+            };
+            Some(threads.spawn(panics).abort_handle())
+        }
+    }
+}
+
 /// Runs the script to its end. Its instance is gone when this returns or is dropped.
 async fn guest(
     engine: &Engine,
@@ -305,3 +326,21 @@ impl ResourceLimiter for MemoryLimit {
 
 /// How long a script without a deadline may go on when nobody reads.
 const GRACE: Duration = Duration::from_secs(30);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_panic_in_place_breaks_off_the_exchange_and_not_its_caller() {
+        let (writer, mut stdout) = pipe(8);
+        let departure = Departure { request_id: Some(RequestId::generate()), stdout: writer };
+        let run = Box::pin(async move {
+            let _departure = departure;
+            resume_unwind(Box::new("what a fault of the host does"));
+        });
+        let task = begin_in_place(run, &Handle::current());
+        assert!(task.is_some());
+        assert_eq!(stdout.read().await.unwrap().unwrap_err().kind(), ErrorKind::Host);
+    }
+}

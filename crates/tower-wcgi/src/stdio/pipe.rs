@@ -18,10 +18,11 @@ use wasmtime_wasi::p2::{OutputStream, Pollable, StreamError, StreamResult};
 
 use crate::error::Error;
 
-/// A pipe that holds up to `capacity` bytes.
+/// A pipe that holds up to `capacity` bytes, with those that the reader was given last and may not have sent yet.
 pub(crate) fn pipe(capacity: usize) -> (Writer, Reader) {
     let shared = Arc::new(Shared(Mutex::new(State {
         buffer: BytesMut::new(),
+        handed_out: 0,
         capacity,
         overflowed: false,
         closed: false,
@@ -146,11 +147,17 @@ impl Writer {
 pub(crate) struct Reader(Arc<Shared>);
 
 impl Reader {
-    /// Everything that is there now; `None` at a clean end.
+    /// What is there now, or half of what the pipe holds, so that the guest can write while that is sent; `None` at a clean
+    /// end. Who reads again has no more use for what it got before.
     pub(crate) fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Error>>> {
         let mut state = self.0.lock();
+        let had_room = state.room() > 0;
+        state.handed_out = 0;
         if !state.buffer.is_empty() {
-            let chunk = state.buffer.split().freeze();
+            let most = if state.end.is_some() { state.capacity } else { state.capacity.div_ceil(2) };
+            let len = state.buffer.len().min(most);
+            let chunk = state.buffer.split_to(len).freeze();
+            state.handed_out = len;
             let waker = state.writer_waker.take();
             drop(state);
             wake(waker);
@@ -161,6 +168,9 @@ impl Reader {
             Some(end) => Poll::Ready(std::mem::replace(end, Ok(())).err().map(Err)),
             None => {
                 register(&mut state.reader_waker, cx);
+                let waker = if had_room { None } else { state.writer_waker.take() };
+                drop(state);
+                wake(waker);
                 Poll::Pending
             }
         }
@@ -280,6 +290,8 @@ impl Shared {
 #[derive(Debug)]
 struct State {
     buffer: BytesMut,
+    /// The length of the chunk that the reader has.
+    handed_out: usize,
     capacity: usize,
     /// The guest has waited for room at least once.
     overflowed: bool,
@@ -319,7 +331,7 @@ impl State {
     /// How many bytes a write may have now; never zero for a reader that takes no more, so that its writer finds out.
     fn room(&self) -> usize {
         match self.reader {
-            ReaderState::Reading => self.capacity.saturating_sub(self.buffer.len()),
+            ReaderState::Reading => self.capacity.saturating_sub(self.buffer.len() + self.handed_out),
             ReaderState::Discarding { .. } | ReaderState::Gone => self.capacity,
         }
     }
@@ -385,6 +397,27 @@ mod tests {
         }
         assert_eq!(all, b"0123456789");
         task.await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn what_the_reader_has_counts_until_it_comes_back() {
+        let (writer, mut reader) = pipe(4);
+        let mut write = Box::pin(writer.write(b"0123456789"));
+        let mut cx = Context::from_waker(Waker::noop());
+        assert!(write.as_mut().poll(&mut cx).is_pending());
+        for expected in ["01", "23", "45", "67"] {
+            assert_eq!(reader.read().await.unwrap().unwrap(), expected);
+            let _more = write.as_mut().poll(&mut cx);
+            assert!(reader.0.lock().buffer.len() <= 2);
+        }
+        // Coming back empty-handed makes room too, and says so.
+        let (writer, mut reader) = pipe(1);
+        let mut write = Box::pin(writer.write(b"ab"));
+        assert!(write.as_mut().poll(&mut cx).is_pending());
+        assert_eq!(reader.read().await.unwrap().unwrap(), "a");
+        assert!(write.as_mut().poll(&mut cx).is_pending());
+        assert!(reader.poll_read(&mut cx).is_pending());
+        assert!(write.as_mut().poll(&mut cx).is_ready());
     }
 
     #[tokio::test]
