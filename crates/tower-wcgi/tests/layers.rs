@@ -16,7 +16,7 @@ struct Layer {
 }
 
 const HTTP: &[&str] = &["http", "http_body", "tower_service", "axum"];
-const WASM: &[&str] = &["wasmparser", "wasmtime", "wasmtime_wasi", "wasmtime_wizer", "wat"];
+const WASM: &[&str] = &["wasm_encoder", "wasmparser", "wasmtime", "wasmtime_wasi", "wasmtime_wizer", "wat"];
 const RUNTIME: &[&str] = &["tokio"];
 const WORLD: &[&str] = &["std::fs", "std::thread", "std::time"];
 

@@ -4,6 +4,7 @@
 
 mod cache;
 mod files;
+mod growth;
 mod link;
 mod snapshot;
 mod stdio;
@@ -54,8 +55,8 @@ impl Script {
         surroundings: Option<&Surroundings>,
     ) -> Result<Self, Error> {
         let module = match source {
-            package::Module::File(path) => compile(engine, &read(path, label)?, label, surroundings)?,
-            package::Module::Bytes(bytes) => compile(engine, bytes, label, surroundings)?,
+            package::Module::File(path) => compile(engine, &read(path, label)?, label, max_memory, surroundings)?,
+            package::Module::Bytes(bytes) => compile(engine, bytes, label, max_memory, surroundings)?,
         };
         check_size(&module, label, max_memory)?;
         let start = start(&module, label, START)?;
@@ -115,7 +116,13 @@ fn read(path: &Path, label: &str) -> Result<Vec<u8>, Error> {
         .map_err(|source| Error::new(ErrorKind::Package, format!("cannot read {label}")).with_source(source))
 }
 
-fn compile(engine: &Engine, bytes: &[u8], label: &str, surroundings: Option<&Surroundings>) -> Result<Module, Error> {
+fn compile(
+    engine: &Engine,
+    bytes: &[u8],
+    label: &str,
+    max_memory: usize,
+    surroundings: Option<&Surroundings>,
+) -> Result<Module, Error> {
     if bytes.starts_with(COMPONENT_PREAMBLE) {
         return Err(Error::new(ErrorKind::Module, format!("{label} is a component, and only core modules can run"))
             .with_hint("build it for wasm32-wasip1"));
@@ -128,18 +135,26 @@ fn compile(engine: &Engine, bytes: &[u8], label: &str, surroundings: Option<&Sur
     if let Some(surroundings) = surroundings
         && let Some(entry) = snapshot::Entry::of(&wasm)
     {
-        let take = || {
-            let snapshot = snapshot::take(engine, &wasm, entry, surroundings)?;
-            Module::new(engine.wasmtime(), &snapshot).map_err(|source| invalid("the snapshot", source))
-        };
-        let snapshot = snapshot::key(&wasm, surroundings).and_then(|key| cached(engine, engine.wasmtime(), key, take));
+        let take = || new_module(engine, &snapshot::take(engine, &wasm, entry, surroundings)?, max_memory, "the snapshot");
+        let key = snapshot::key(&wasm, surroundings).map(|key| within(key, max_memory));
+        let snapshot = key.and_then(|key| cached(engine, engine.wasmtime(), key, take));
         match snapshot {
             Ok(module) => return Ok(module),
             Err(error) => snapshot::warn(label, &error),
         }
     }
-    let compile = || Module::new(engine.wasmtime(), &wasm).map_err(|source| invalid(label, source));
-    cached(engine, engine.wasmtime(), blake3::hash(&wasm), compile)
+    let compile = || new_module(engine, &wasm, max_memory, label);
+    cached(engine, engine.wasmtime(), within(blake3::hash(&wasm), max_memory), compile)
+}
+
+fn new_module(engine: &Engine, wasm: &[u8], max_memory: usize, label: &str) -> Result<Module, Error> {
+    let ahead = growth::ahead(wasm, max_memory).map_err(|source| invalid(label, source))?;
+    Module::new(engine.wasmtime(), ahead.as_deref().unwrap_or(wasm)).map_err(|source| invalid(label, source))
+}
+
+/// The hash of what is compiled for instances that may have so much memory.
+fn within(input: blake3::Hash, max_memory: usize) -> blake3::Hash {
+    blake3::Hasher::new().update(input.as_bytes()).update(&(max_memory as u64).to_le_bytes()).finalize()
 }
 
 /// What `compile` makes for `wasmtime` of what has the hash `input`, or what the cache of `engine` has of it.
