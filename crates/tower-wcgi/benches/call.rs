@@ -34,7 +34,8 @@ fn main() {
 
     let php = root.join("examples/php");
     if php.join("php-cgi.wasm").exists() {
-        let floor = Floor::new(&php.join("php-cgi.wasm"), &[&ENV[..], &PHP_ENV].concat(), Some((&php.join("app"), "/app")));
+        let floor =
+            Floor::new(&php.join("php-cgi.wasm"), &[&ENV[..], &PHP_ENV].concat(), Some((&php.join("app"), "/app")));
         measure(&mut criterion, &engine, &Guest { name: "php", floor, package: php, says: "<h1>Hello, World!</h1>" });
     } else {
         eprintln!("php is left out: `cargo xtask setup` fetches it");

@@ -74,8 +74,10 @@ impl Exchange {
         // Made here, as a task may be ended before it has begun.
         let departure = Departure { request_id: Some(request_id.clone()), stdout: writer.clone() };
         let script = Arc::clone(&setup.script);
-        let run = Box::pin(run(engine.clone(), setup, permit, writer, stderr.clone(), departure));
-        let task = if script.begins_in_place() {
+        let in_place = script.begins_in_place();
+        let slice = if in_place { IN_PLACE } else { SLICE };
+        let run = Box::pin(run(engine.clone(), setup, permit, writer, stderr.clone(), departure, slice));
+        let task = if in_place {
             let task = begin_in_place(run, engine.threads());
             script.began_in_place(task.is_none());
             task
@@ -175,12 +177,21 @@ impl State {
     }
 }
 
-async fn run(engine: Engine, setup: Setup, permit: Permit, stdout: Writer, stderr: Stderr, mut departure: Departure) {
+/// `slice` is how many epoch ticks the script has before it yields the first time.
+async fn run(
+    engine: Engine,
+    setup: Setup,
+    permit: Permit,
+    stdout: Writer,
+    stderr: Stderr,
+    mut departure: Departure,
+    slice: u64,
+) {
     let (start, limit, stdin) = (setup.start, setup.deadline, setup.stdin.clone());
     let deadline = limit.map(|limit| tokio::time::Instant::from_std(start + limit));
     let queues = Arc::new(AtomicBool::new(false));
     let result = {
-        let guest = pin!(guest(&engine, setup, &stdout, &stderr, &queues));
+        let guest = pin!(guest(&engine, setup, &stdout, &stderr, &queues, slice));
         match deadline {
             Some(deadline) => tokio::time::timeout_at(deadline, guest).await.ok(),
             // Nobody waits for a script that was let go on, so nobody would end it.
@@ -216,7 +227,10 @@ async fn run(engine: Engine, setup: Setup, permit: Permit, stdout: Writer, stder
 
 /// Polls `run` once, and leaves it to `threads` if it is not over then. A panic is left to them too: whoever asked for the
 /// exchange has done nothing wrong.
-fn begin_in_place(mut run: Pin<Box<impl Future<Output = ()> + Send + 'static>>, threads: &Handle) -> Option<AbortHandle> {
+fn begin_in_place(
+    mut run: Pin<Box<impl Future<Output = ()> + Send + 'static>>,
+    threads: &Handle,
+) -> Option<AbortHandle> {
     // Its timers belong to the engine. Whoever polls it next brings a waker.
     let _clock = threads.enter();
     let poll = || run.as_mut().poll(&mut Context::from_waker(Waker::noop()));
@@ -241,6 +255,7 @@ async fn guest(
     stdout: &Writer,
     stderr: &Stderr,
     queues: &Arc<AtomicBool>,
+    slice: u64,
 ) -> Result<(), Error> {
     let Setup { script, files, arguments, environ, stdin, request_id, max_memory, .. } = setup;
     let view = if script.sees_files { Some(files.check_out(engine.threads()).await?) } else { None };
@@ -263,8 +278,8 @@ async fn guest(
     let mut store = Store::new(engine.wasmtime(), state);
     store.limiter(|state| &mut state.memory);
     // The first tick may come at once.
-    store.set_epoch_deadline(2);
-    store.epoch_deadline_async_yield_and_update(1);
+    store.set_epoch_deadline(1 + slice);
+    store.epoch_deadline_async_yield_and_update(SLICE);
 
     let _ticking = Ticking::start();
     let result = {
@@ -325,6 +340,11 @@ impl ResourceLimiter for MemoryLimit {
     }
 }
 
+/// How many epoch ticks a script computes before it lets others have the thread: as a rule, enough for a whole request to an
+/// interpreter, whose memory would have left the processor's caches when its turn came again.
+const SLICE: u64 = 5;
+/// The same for a thread that is not the engine's.
+const IN_PLACE: u64 = 1;
 /// How long a script without a deadline may go on when nobody reads.
 const GRACE: Duration = Duration::from_secs(30);
 

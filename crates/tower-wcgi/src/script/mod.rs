@@ -35,6 +35,8 @@ pub(crate) struct Script {
     never_waits: bool,
     /// Exchanges to begin on the engine's threads before another is begun in place.
     not_in_place: AtomicU32,
+    /// How many that will be the next time.
+    penalty: AtomicU32,
 }
 
 impl Script {
@@ -77,6 +79,7 @@ impl Script {
             makes_lock_directories: AtomicBool::new(false),
             never_waits,
             not_in_place: AtomicU32::new(0),
+            penalty: AtomicU32::new(1),
         })
     }
 
@@ -88,8 +91,12 @@ impl Script {
 
     /// An exchange that began in place was over there, or was not.
     pub(crate) fn began_in_place(&self, is_over: bool) {
+        let penalty = self.penalty.load(Ordering::Relaxed);
         if !is_over {
-            self.not_in_place.store(SLOW, Ordering::Relaxed);
+            self.not_in_place.store(penalty, Ordering::Relaxed);
+            self.penalty.store(penalty.saturating_mul(2).min(MAX_PENALTY), Ordering::Relaxed);
+        } else if penalty > 1 {
+            self.penalty.store(penalty - 1, Ordering::Relaxed);
         }
     }
 
@@ -135,7 +142,8 @@ fn compile(
     if let Some(surroundings) = surroundings
         && let Some(entry) = snapshot::Entry::of(&wasm)
     {
-        let take = || new_module(engine, &snapshot::take(engine, &wasm, entry, surroundings)?, max_memory, "the snapshot");
+        let take =
+            || new_module(engine, &snapshot::take(engine, &wasm, entry, surroundings)?, max_memory, "the snapshot");
         let key = snapshot::key(&wasm, surroundings).map(|key| within(key, max_memory));
         let snapshot = key.and_then(|key| cached(engine, engine.wasmtime(), key, take));
         match snapshot {
@@ -148,7 +156,7 @@ fn compile(
 }
 
 fn new_module(engine: &Engine, wasm: &[u8], max_memory: usize, label: &str) -> Result<Module, Error> {
-    let ahead = growth::ahead(wasm, max_memory).map_err(|source| invalid(label, source))?;
+    let ahead = growth::ahead(wasm, max_memory);
     Module::new(engine.wasmtime(), ahead.as_deref().unwrap_or(wasm)).map_err(|source| invalid(label, source))
 }
 
@@ -213,9 +221,9 @@ fn check_size(module: &Module, label: &str, max_memory: usize) -> Result<(), Err
 }
 
 const START: &str = "_start";
-/// A script that was not over at its first stop is tried again after this many exchanges: it may take a thread that is not
-/// its own for a millisecond each time.
-const SLOW: u32 = 32;
+/// A script that is never over at its first stop is tried again after this many exchanges: it may take a thread that is not
+/// its own for two milliseconds each time. One that a busy machine stopped once is tried again soon.
+const MAX_PENALTY: u32 = 32;
 const WASM_MAGIC: &[u8] = b"\0asm";
 /// Version 0x0d of layer 1, where a core module has version 1 of layer 0.
 const COMPONENT_PREAMBLE: &[u8] = b"\0asm\x0d\0\x01\0";
