@@ -156,6 +156,7 @@ impl WcgiBuilder {
     }
 
     /// How many bytes of output are held for a client that reads more slowly than the script writes; then the script waits.
+    /// A client that has begun to read gets up to four times as much, so that a long body does not stop at every piece.
     /// Default: 64 KiB.
     pub fn response_buffer(mut self, bytes: usize) -> Self {
         self.response_buffer = Some(bytes);

@@ -99,7 +99,9 @@ fn doc_tests(workspace: &Workspace) -> Result<Outcome> {
 }
 
 fn docs(workspace: &Workspace) -> Result<Outcome> {
-    let mut doc = cargo(workspace, ["doc", "--workspace", "--all-features", "--no-deps"]);
+    // With --examples the dependencies have the features that the lints have checked them with.
+    let mut doc =
+        cargo(workspace, ["doc", "--workspace", "--all-features", "--no-deps", "--lib", "--bins", "--examples"]);
     run_program(doc.env("RUSTDOCFLAGS", "-D warnings"))?;
     Ok(Outcome::Passed)
 }
@@ -133,12 +135,17 @@ fn fuzz(workspace: &Workspace) -> Result<Outcome> {
     }
     FUZZ.ensure()?;
     let library = workspace.root().join("crates/tower-wcgi");
+    let cargo_fuzz = |arguments: &[&str]| {
+        let mut run = Command::new("cargo");
+        run.current_dir(&library).args(["+nightly", "fuzz"]).args(arguments);
+        run
+    };
+    // All at once, then one after the other.
+    run_program(&mut cargo_fuzz(&["build"]))?;
     for target in fs::read_dir(library.join("fuzz/fuzz_targets"))? {
         let target = target?.path();
-        let Some(name) = target.file_stem() else { continue };
-        let mut run = Command::new("cargo");
-        run.current_dir(&library).args(["+nightly", "fuzz", "run"]).arg(name).args(["--", "-max_total_time=5"]);
-        run_program(&mut run)?;
+        let Some(name) = target.file_stem().and_then(OsStr::to_str) else { continue };
+        run_program(&mut cargo_fuzz(&["run", name, "--", "-max_total_time=5"]))?;
     }
     Ok(Outcome::Passed)
 }

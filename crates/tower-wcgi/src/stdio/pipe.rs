@@ -18,11 +18,13 @@ use wasmtime_wasi::p2::{OutputStream, Pollable, StreamError, StreamResult};
 
 use crate::error::Error;
 
-/// A pipe that holds up to `capacity` bytes, with those that the reader was given last and may not have sent yet.
+/// A pipe that holds up to `capacity` bytes, with what its reader was given first. For a reader that has come back it holds
+/// [`KEEPS_UP`] times as much: each time the guest waits for room costs two changes of threads.
 pub(crate) fn pipe(capacity: usize) -> (Writer, Reader) {
     let shared = Arc::new(Shared(Mutex::new(State {
         buffer: BytesMut::new(),
-        handed_out: 0,
+        given_first: 0,
+        came_back: false,
         capacity,
         overflowed: false,
         closed: false,
@@ -147,17 +149,19 @@ impl Writer {
 pub(crate) struct Reader(Arc<Shared>);
 
 impl Reader {
-    /// What is there now, or half of what the pipe holds, so that the guest can write while that is sent; `None` at a clean
-    /// end. Who reads again has no more use for what it got before.
+    /// What is there now; `None` at a clean end. The first time it is half of what the pipe holds, as the client may read no
+    /// more than that, unless that is all there will be.
     pub(crate) fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Error>>> {
         let mut state = self.0.lock();
         let had_room = state.room() > 0;
-        state.handed_out = 0;
+        state.came_back |= state.given_first > 0;
         if !state.buffer.is_empty() {
-            let most = if state.end.is_some() { state.capacity } else { state.capacity.div_ceil(2) };
-            let len = state.buffer.len().min(most);
+            let is_all = state.came_back || state.end.is_some();
+            let len = if is_all { state.buffer.len() } else { state.buffer.len().min(state.capacity.div_ceil(2)) };
             let chunk = state.buffer.split_to(len).freeze();
-            state.handed_out = len;
+            if !state.came_back {
+                state.given_first = len;
+            }
             let waker = state.writer_waker.take();
             drop(state);
             wake(waker);
@@ -290,8 +294,10 @@ impl Shared {
 #[derive(Debug)]
 struct State {
     buffer: BytesMut,
-    /// The length of the chunk that the reader has.
-    handed_out: usize,
+    /// The length of the reader's first chunk.
+    given_first: usize,
+    /// The reader has read again after that.
+    came_back: bool,
     capacity: usize,
     /// The guest has waited for room at least once.
     overflowed: bool,
@@ -331,12 +337,20 @@ impl State {
     /// How many bytes a write may have now; never zero for a reader that takes no more, so that its writer finds out.
     fn room(&self) -> usize {
         match self.reader {
-            ReaderState::Reading => self.capacity.saturating_sub(self.buffer.len() + self.handed_out),
+            ReaderState::Reading => {
+                let (capacity, with_reader) = if self.came_back {
+                    (self.capacity.saturating_mul(KEEPS_UP), 0)
+                } else {
+                    (self.capacity, self.given_first)
+                };
+                capacity.saturating_sub(self.buffer.len() + with_reader)
+            }
             ReaderState::Discarding { .. } | ReaderState::Gone => self.capacity,
         }
     }
 }
 
+const KEEPS_UP: usize = 4;
 /// More than any page; less than a thread writes in a second.
 const DISCARDED_BYTES: usize = 64 << 20;
 
@@ -392,7 +406,7 @@ mod tests {
         let mut all = Vec::new();
         while let Some(chunk) = reader.read().await {
             let chunk = chunk.unwrap();
-            assert!(chunk.len() <= 4);
+            assert!(chunk.len() <= 4 * KEEPS_UP);
             all.extend_from_slice(&chunk);
         }
         assert_eq!(all, b"0123456789");
@@ -400,16 +414,16 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_the_reader_has_counts_until_it_comes_back() {
+    async fn what_the_reader_has_first_counts_until_it_comes_back() {
         let (writer, mut reader) = pipe(4);
         let mut write = Box::pin(writer.write(b"0123456789"));
         let mut cx = Context::from_waker(Waker::noop());
         assert!(write.as_mut().poll(&mut cx).is_pending());
-        for expected in ["01", "23", "45", "67"] {
-            assert_eq!(reader.read().await.unwrap().unwrap(), expected);
-            let _more = write.as_mut().poll(&mut cx);
-            assert!(reader.0.lock().buffer.len() <= 2);
-        }
+        assert_eq!(reader.read().await.unwrap().unwrap(), "01");
+        assert!(write.as_mut().poll(&mut cx).is_pending());
+        assert_eq!(reader.read().await.unwrap().unwrap(), "23");
+        assert!(write.as_mut().poll(&mut cx).is_ready());
+        assert_eq!(reader.read().await.unwrap().unwrap(), "456789");
         // Coming back empty-handed makes room too, and says so.
         let (writer, mut reader) = pipe(1);
         let mut write = Box::pin(writer.write(b"ab"));

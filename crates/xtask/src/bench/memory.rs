@@ -16,9 +16,9 @@ use crate::program;
 /// Exchanges of a script that has more to say than anybody takes. In the process nobody reads the response's body, so it
 /// is the exchange alone that is seen; over HTTP the client does not read, and the server's own buffers come to it.
 pub(crate) fn blocked(setting: &Setting<'_>, findings: &mut Findings) -> Result<()> {
-    let (hello, big) = (setting.guest("hello"), setting.guest("big"));
+    let (hello, flood) = (setting.guest("hello"), setting.guest("flood"));
     let cases: [(&'static str, &Path, &str, Option<&str>); 2] = [
-        (BLOCKED, &big, "/?n=1000000", None),
+        (BLOCKED, &flood, "/", None),
         // The hello itself waits when its output does not fit. So this is the instance, and no output.
         (BLOCKED_ALONE, &hello, "/", Some("1")),
     ];
@@ -40,7 +40,7 @@ pub(crate) fn blocked(setting: &Setting<'_>, findings: &mut Findings) -> Result<
 
     let mut values = Series::default();
     for _ in 0..setting.rounds {
-        values.push(blocked_over_http(setting, &big)?);
+        values.push(blocked_over_http(setting, &setting.guest("big"))?);
     }
     findings.add(BLOCKED_HTTP, "KiB", values);
     Ok(())
