@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use wasmtime::EngineWeak;
 
-/// How long a guest computes before it lets others have its thread.
+/// The unit of the time that a guest computes before it lets others have its thread.
 pub(crate) const TICK: Duration = Duration::from_millis(1);
 
 /// Has `engine`'s epoch incremented for as long as it exists.
