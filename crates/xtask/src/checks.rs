@@ -122,7 +122,10 @@ fn advisories(workspace: &Workspace) -> Result<Outcome> {
 
 fn each_feature(workspace: &Workspace) -> Result<Outcome> {
     HACK.ensure()?;
-    run_cargo(workspace, ["hack", "check", "--each-feature", "--package", "tower-wcgi"])
+    // The default ones are one of them, and all of them the lints have checked.
+    let each = ["--each-feature", "--exclude-features", "default", "--exclude-all-features"];
+    run_program(cargo(workspace, ["hack", "check", "--package", "tower-wcgi"]).args(each))?;
+    Ok(Outcome::Passed)
 }
 
 /// Enough to find what a change has just broken. Needs the nightly toolchain; where there is none, it says so and passes.
@@ -140,12 +143,12 @@ fn fuzz(workspace: &Workspace) -> Result<Outcome> {
         run.current_dir(&library).args(["+nightly", "fuzz"]).args(arguments);
         run
     };
-    // All at once, then one after the other.
-    run_program(&mut cargo_fuzz(&["build"]))?;
+    // All at once, then one after the other. What they call has no unsafe code for a sanitizer to look at.
+    run_program(&mut cargo_fuzz(&["build", "--sanitizer", "none"]))?;
     for target in fs::read_dir(library.join("fuzz/fuzz_targets"))? {
         let target = target?.path();
         let Some(name) = target.file_stem().and_then(OsStr::to_str) else { continue };
-        run_program(&mut cargo_fuzz(&["run", name, "--", "-max_total_time=5"]))?;
+        run_program(&mut cargo_fuzz(&["run", "--sanitizer", "none", name, "--", "-max_total_time=5"]))?;
     }
     Ok(Outcome::Passed)
 }

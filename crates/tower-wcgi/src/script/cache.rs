@@ -1,8 +1,9 @@
 //! Compiled modules on disk.
 //!
 //! A file is `<key>/<content>.cwasm`: the key is a hash of what was compiled (the module, or all that a snapshot was made
-//! from), the engine's settings and wasmtime's version, and the name is a hash of the file's own bytes. A file that was cut, damaged or put there by something else does not match its
-//! name and is never loaded. Files appear by an atomic rename, so any number of processes may write at once.
+//! from, and how it was changed), the engine's settings and wasmtime's version, and the name is a hash of the file's own
+//! bytes. A file that was cut, damaged or put there by something else does not match its name and is never loaded. Files
+//! appear by an atomic rename, so any number of processes may write at once.
 //!
 //! The hashes guard against accidents. Whoever can write to the directory can run code in this process, so it is created
 //! for its owner alone.

@@ -162,7 +162,8 @@ fn new_module(engine: &Engine, wasm: &[u8], max_memory: usize, label: &str) -> R
 
 /// The hash of what is compiled for instances that may have so much memory.
 fn within(input: blake3::Hash, max_memory: usize) -> blake3::Hash {
-    blake3::Hasher::new().update(input.as_bytes()).update(&(max_memory as u64).to_le_bytes()).finalize()
+    let mut hasher = blake3::Hasher::new();
+    hasher.update(input.as_bytes()).update(&(max_memory as u64).to_le_bytes()).update(&[growth::VERSION]).finalize()
 }
 
 /// What `compile` makes for `wasmtime` of what has the hash `input`, or what the cache of `engine` has of it.
