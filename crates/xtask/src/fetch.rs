@@ -1,6 +1,7 @@
 //! Archives of package registries, by version and checksum, through the registries' own clients. They are kept in
 //! `target/downloads`, so that what is made of them can be made again without fetching; nothing fetched is committed.
 
+use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -9,6 +10,16 @@ use anyhow::{Context as _, Result, bail};
 
 use crate::workspace::Workspace;
 use crate::{program, stamp};
+
+/// What a package registry did not give: no fault of what is built from it.
+#[derive(Debug)]
+pub(crate) struct Unavailable(pub(crate) String);
+
+impl fmt::Display for Unavailable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
 
 /// A package of the npm registry.
 #[derive(Debug)]
@@ -39,8 +50,9 @@ impl Npm {
             let packed =
                 program::capture(Command::new(npm).current_dir(directory).args(["pack", "--silent", &package]));
             packed.map_err(|error| {
-                let missing = program::is_missing(&error);
-                error.context(if missing { "npm is needed; install Node.js" } else { "npm cannot fetch it" })
+                let why =
+                    if program::is_missing(&error) { "npm is needed; install Node.js" } else { "npm cannot fetch it" };
+                error.context(Unavailable(why.to_owned()))
             })
         })
     }
@@ -66,6 +78,33 @@ impl Debian {
             apt_get(directory, &["download", &format!("{}={version}", self.name)])
         })
     }
+}
+
+/// The directory into which pip put what `NAME-requirements.txt` of `crates/xtask/wasi` names, once per contents of that
+/// file: every line has a version and the checksums of its archives.
+pub(crate) fn pip(workspace: &Workspace, name: &str, megabytes: u32) -> Result<PathBuf> {
+    let requirements = pip_requirements(workspace, name);
+    let digest = stamp::sha256(&requirements)?;
+    let directory = workspace.toolchains().join(format!("{name}-{}", digest.get(..12).unwrap_or(&digest)));
+    if directory.exists() {
+        return Ok(directory);
+    }
+
+    println!("fetching {name} by pip ({megabytes} MB, once)");
+    let unfinished = directory.with_extension("unfinished");
+    let _ = fs::remove_dir_all(&unfinished);
+    let mut pip = Command::new(if cfg!(windows) { "python" } else { "python3" });
+    pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps", "--require-hashes"]);
+    pip.arg("--target").arg(&unfinished).arg("--requirement").arg(&requirements);
+    program::run(pip.env("PIP_ROOT_USER_ACTION", "ignore"))
+        .context(Unavailable(format!("cannot fetch {name} by pip; it needs Python 3 with pip")))?;
+    fs::rename(&unfinished, &directory).with_context(|| format!("cannot write {}", directory.display()))?;
+    Ok(directory)
+}
+
+/// What decides the contents of [`pip`]'s directory.
+pub(crate) fn pip_requirements(workspace: &Workspace, name: &str) -> PathBuf {
+    workspace.wasi().join(format!("{name}-requirements.txt"))
 }
 
 /// Calls apt-get, a second time with new lists when it fails: those that are missing or old are the usual reason.

