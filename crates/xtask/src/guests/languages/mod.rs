@@ -1,36 +1,35 @@
-//! The guest book of each language: from `examples/guestbook/LANGUAGE` to `guestbook.wasm` in the same directory, or the
-//! interpreter that runs it. One file per language; what they are built with lies below `target/toolchains`.
+//! The guest book of each language: from `examples/guestbook/LANGUAGE` to the module in the same directory. One file per
+//! language says how a package of it is built; what it is built with lies below `target/toolchains`.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 
 use crate::fetch::Unavailable;
+use crate::stamp::{self, Stamp};
 use crate::workspace::Workspace;
 
 /// A language that scripts are written in.
 pub(super) struct Language {
     pub(super) name: &'static str,
-    build: fn(&Workspace) -> Result<Built>,
-}
-
-/// What there was to do.
-pub(super) enum Built {
-    Now,
-    Before,
+    /// The module in a package of this language: what is compiled, or the interpreter.
+    output: &'static str,
+    /// What decides the output besides the package's own files: versions and checksums of tools, flags.
+    recipe: fn(&Workspace) -> Result<String>,
+    /// Builds the package in a directory, as its author would, with tools that are fetched if they are missing.
+    make: fn(&Workspace, &Path) -> Result<()>,
 }
 
 pub(super) const LANGUAGES: [Language; 0] = [];
 
-/// Builds these, one after the other.
+/// Builds the guest books of these, one after the other.
 pub(super) fn build(workspace: &Workspace, languages: &[&Language], allow_missing: bool) -> Result<()> {
     let mut missing = Vec::new();
     for language in languages {
         let name = language.name;
-        match (language.build)(workspace) {
-            Ok(Built::Now) => println!("{name}: the guest book is ready"),
-            Ok(Built::Before) => println!("{name}: the guest book is up to date"),
+        match guest_book(workspace, language) {
+            Ok(message) => println!("{name}: {message}"),
             Err(error) if allow_missing && error.is::<Unavailable>() => {
                 println!("{name}: SKIPPED: {error:#}");
                 missing.push(name);
@@ -47,7 +46,35 @@ pub(super) fn build(workspace: &Workspace, languages: &[&Language], allow_missin
     Ok(())
 }
 
-/// Where the guest book of a language is.
-fn directory(workspace: &Workspace, language: &str) -> PathBuf {
-    workspace.examples().join("guestbook").join(language)
+fn guest_book(workspace: &Workspace, language: &Language) -> Result<String> {
+    let directory = workspace.examples().join("guestbook").join(language.name);
+    let output = directory.join(language.output);
+    let stamp = Stamp::default().text(&(language.recipe)(workspace)?);
+    let stamp = sources(&directory, &output)?.iter().try_fold(stamp, |stamp, source| stamp.file(source))?.finish();
+    if stamp::is_current(&output, &stamp) {
+        return Ok(format!("{} is up to date", workspace.relative(&output)));
+    }
+    (language.make)(workspace, &directory)?;
+    stamp::write(&output, &stamp)?;
+    Ok(format!("{} is ready", workspace.relative(&output)))
 }
+
+/// The files of a package that somebody wrote, in order.
+fn sources(directory: &Path, output: &Path) -> Result<Vec<PathBuf>> {
+    let mut found = Vec::new();
+    let entries = fs::read_dir(directory).with_context(|| format!("cannot read {}", directory.display()))?;
+    for entry in entries {
+        let path = entry?.path();
+        let is_made = MADE.iter().any(|name| path.file_name().is_some_and(|file| file == *name));
+        if path.is_dir() && !is_made {
+            found.extend(sources(&path, output)?);
+        } else if path.is_file() && path != output && !is_made {
+            found.push(path);
+        }
+    }
+    found.sort();
+    Ok(found)
+}
+
+/// What builds and visits leave in a package.
+const MADE: [&str; 5] = [".stamps", "data", "node_modules", "target", "package-lock.json"];
