@@ -6,6 +6,8 @@ use std::time::Duration;
 use clap::{ArgAction, Args, Parser, Subcommand};
 use tower_wcgi::Access;
 
+use crate::new::Template;
+
 /// Serves CGI programs compiled to WebAssembly, one isolated instance per request.
 #[derive(Debug, Parser)]
 #[command(name = "wcgi", version)]
@@ -45,6 +47,23 @@ pub(crate) enum Verbosity {
 pub(crate) enum Command {
     /// Serve a package over HTTP
     Run(Run),
+    /// Write a new package to start from
+    New(New),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct New {
+    /// The directory to create; its last part is the package's name
+    #[arg(required_unless_present = "list")]
+    pub(crate) path: Option<PathBuf>,
+
+    /// The language to write it in
+    #[arg(short, long, value_name = "LANG", required_unless_present = "list", value_parser = crate::new::template)]
+    pub(crate) template: Option<&'static Template>,
+
+    /// Print the languages there are templates for
+    #[arg(short, long, exclusive = true)]
+    pub(crate) list: bool,
 }
 
 #[derive(Debug, Args)]

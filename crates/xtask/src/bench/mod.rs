@@ -2,16 +2,17 @@
 //! are met. Method and figures are in `crates/tower-wcgi/docs/performance.md`.
 
 mod call;
-mod client;
+pub(crate) mod client;
 mod figures;
 mod findings;
 mod http;
+mod languages;
 mod load;
 mod machine;
 mod memory;
 mod peers;
 mod plot;
-mod process;
+pub(crate) mod process;
 mod report;
 mod setting;
 mod soak;
@@ -49,6 +50,8 @@ pub(crate) struct Options {
 enum Other {
     /// Many requests, and whether memory, files and threads stay as they are.
     Soak(soak::Options),
+    /// The same program in every language: size, start, time per request.
+    Languages(languages::Options),
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -94,8 +97,10 @@ const PARTS: [Part; 10] = [
 /// Runs what was asked for; a part that fails does not keep the others from being measured and reported.
 pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
     peers::install();
-    if let Some(Other::Soak(options)) = &options.other {
-        return soak::run(workspace, *options);
+    match &options.other {
+        Some(Other::Soak(options)) => return soak::run(workspace, *options),
+        Some(Other::Languages(options)) => return languages::run(workspace, options),
+        None => {}
     }
     let setting = Setting::prepare(workspace, options.quick, options.with_wasmer)?;
     let facts = machine::describe(&setting);

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail};
 
-use self::languages::LANGUAGES;
+pub(crate) use self::languages::{LANGUAGES, Language};
 use crate::stamp::{self, Stamp};
 use crate::workspace::Workspace;
 
@@ -43,6 +43,14 @@ pub(crate) fn build(workspace: &Workspace, names: &[String], allow_missing: bool
         + rust::build(workspace, &with_extension("rs"))?;
     println!("guests: {built} built, {} up to date, in {}", guests.len() - built, workspace.relative(&output));
     languages::build(workspace, &languages, allow_missing)
+}
+
+/// Builds the package in a directory, written in this language.
+pub(crate) fn make(workspace: &Workspace, language: &str, directory: &Path) -> Result<()> {
+    let language = LANGUAGES.iter().find(|known| known.name == language);
+    language
+        .with_context(|| format!("nothing is known of how to build {}", directory.display()))?
+        .make(workspace, directory)
 }
 
 /// Puts the ready module `from` among the guests as `name`, if one is given and it is not there.

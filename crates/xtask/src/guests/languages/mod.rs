@@ -11,8 +11,12 @@ use crate::stamp::{self, Stamp};
 use crate::workspace::Workspace;
 
 /// A language that scripts are written in.
-pub(super) struct Language {
-    pub(super) name: &'static str,
+pub(crate) struct Language {
+    pub(crate) name: &'static str,
+    /// What the guest book is written with, for the table of languages.
+    pub(crate) with: &'static str,
+    /// What its author types to build it.
+    pub(crate) command: &'static str,
     /// The module in a package of this language: what is compiled, or the interpreter.
     output: &'static str,
     /// What decides the output besides the package's own files: versions and checksums of tools, flags.
@@ -21,7 +25,19 @@ pub(super) struct Language {
     make: fn(&Workspace, &Path) -> Result<()>,
 }
 
-pub(super) const LANGUAGES: [Language; 0] = [];
+impl Language {
+    /// The module of the package in `directory`.
+    pub(crate) fn module(&self, directory: &Path) -> PathBuf {
+        directory.join(self.output)
+    }
+
+    /// Builds the package in a directory, as its author would.
+    pub(super) fn make(&self, workspace: &Workspace, directory: &Path) -> Result<()> {
+        (self.make)(workspace, directory)
+    }
+}
+
+pub(crate) const LANGUAGES: [Language; 0] = [];
 
 /// Builds the guest books of these, one after the other.
 pub(super) fn build(workspace: &Workspace, languages: &[&Language], allow_missing: bool) -> Result<()> {
@@ -48,13 +64,13 @@ pub(super) fn build(workspace: &Workspace, languages: &[&Language], allow_missin
 
 fn guest_book(workspace: &Workspace, language: &Language) -> Result<String> {
     let directory = workspace.examples().join("guestbook").join(language.name);
-    let output = directory.join(language.output);
+    let output = language.module(&directory);
     let stamp = Stamp::default().text(&(language.recipe)(workspace)?);
     let stamp = sources(&directory, &output)?.iter().try_fold(stamp, |stamp, source| stamp.file(source))?.finish();
     if stamp::is_current(&output, &stamp) {
         return Ok(format!("{} is up to date", workspace.relative(&output)));
     }
-    (language.make)(workspace, &directory)?;
+    language.make(workspace, &directory)?;
     stamp::write(&output, &stamp)?;
     Ok(format!("{} is ready", workspace.relative(&output)))
 }
