@@ -144,7 +144,7 @@ impl Streaming {
         if let Some(error) = self.failure.take() {
             return Poll::Ready(Some(Err(error)));
         }
-        let failure = match ready!(self.exchange.stdout.poll_read(cx)) {
+        let failure = match ready!(self.exchange.poll_read(cx)) {
             Some(Err(error)) => error,
             None if self.remaining.is_some() => self.exchange.logged(Error::new(
                 ErrorKind::MalformedResponse,

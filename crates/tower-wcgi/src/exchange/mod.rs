@@ -8,15 +8,17 @@ pub(crate) mod initialisation;
 mod linger;
 mod listings;
 mod outcome;
+mod relay;
 mod turns;
 
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
-use std::pin::{Pin, pin};
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use tokio::runtime::Handle;
 use tokio::task::AbortHandle;
 use wasmtime::{ResourceLimiter, Store};
@@ -36,6 +38,7 @@ use crate::request::RequestId;
 use crate::script::Script;
 use crate::stdio::{Output, Reader, Stderr, Stdin, Writer, pipe};
 use outcome::At;
+use relay::{Relay, Run};
 
 /// What one run needs.
 pub(crate) struct Setup {
@@ -62,11 +65,12 @@ pub(crate) struct Exchange {
     stderr: Stderr,
     request_id: RequestId,
     task: Option<AbortHandle>,
+    relay: Option<Relay>,
 }
 
 impl Exchange {
     /// Begins the exchange. A script that was quick of late is run here until it waits, or is made to yield at the next epoch
-    /// tick; only then the engine's threads take over.
+    /// tick; only then the engine's threads take over, and if it then waits for its reader, that one may carry on with it.
     pub(crate) fn start(engine: &Engine, setup: Setup, permit: Permit) -> Self {
         let (writer, stdout) = pipe(setup.response_buffer);
         let request_id = setup.request_id.clone();
@@ -77,14 +81,29 @@ impl Exchange {
         let in_place = script.begins_in_place();
         let slice = if in_place { IN_PLACE } else { SLICE };
         let run = Box::pin(run(engine.clone(), setup, permit, writer, stderr.clone(), departure, slice));
-        let task = if in_place {
-            let task = begin_in_place(run, engine.threads());
-            script.began_in_place(task.is_none());
-            task
+        let (task, relay) = if in_place {
+            let left = begin_in_place(run, engine.threads());
+            script.began_in_place(left.is_none());
+            left.unzip()
+        } else if script.never_waits() {
+            let (task, relay) = Relay::start(run, engine.threads());
+            (Some(task), Some(relay))
         } else {
-            Some(engine.threads().spawn(run).abort_handle())
+            (Some(engine.threads().spawn(run).abort_handle()), None)
         };
-        Self { stdout, stderr, request_id, task }
+        Self { stdout, stderr, request_id, task, relay }
+    }
+
+    /// What the script has written, as [`Reader::poll_read`] says. A script that only waited for somebody to read may be run
+    /// here until it has written more.
+    pub(crate) fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Error>>> {
+        if let Some(relay) = &mut self.relay
+            && self.stdout.is_waited_for()
+            && !(relay.is_willing() && relay.carry_on())
+        {
+            self.stdout.wake_writer();
+        }
+        self.stdout.poll_read(cx, self.relay.is_none())
     }
 
     /// Logs `error`, which the exchange's output is to blame for, with the last that the script said, unless it is logged.
@@ -227,23 +246,20 @@ async fn run(
 
 /// Polls `run` once, and leaves it to `threads` if it is not over then. A panic is left to them too: whoever asked for the
 /// exchange has done nothing wrong.
-fn begin_in_place(
-    mut run: Pin<Box<impl Future<Output = ()> + Send + 'static>>,
-    threads: &Handle,
-) -> Option<AbortHandle> {
+fn begin_in_place(mut run: Run, threads: &Handle) -> Option<(AbortHandle, Relay)> {
     // Its timers belong to the engine. Whoever polls it next brings a waker.
     let _clock = threads.enter();
     let poll = || run.as_mut().poll(&mut Context::from_waker(Waker::noop()));
     match catch_unwind(AssertUnwindSafe(poll)) {
         Ok(Poll::Ready(())) => None,
-        Ok(Poll::Pending) => Some(threads.spawn(run).abort_handle()),
+        Ok(Poll::Pending) => Some(Relay::start(run, threads)),
         Err(panic) => {
             let panics = async move {
                 // Dropped while it unwinds, by which it knows.
                 let _run = run;
                 resume_unwind(panic);
             };
-            Some(threads.spawn(panics).abort_handle())
+            Some(Relay::start(Box::pin(panics), threads))
         }
     }
 }

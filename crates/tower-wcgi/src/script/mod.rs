@@ -83,6 +83,11 @@ impl Script {
         })
     }
 
+    /// Whether none of its calls could hold the thread it is made on.
+    pub(crate) fn never_waits(&self) -> bool {
+        self.never_waits
+    }
+
     /// Whether an exchange may begin on the thread of whoever asks for it.
     pub(crate) fn begins_in_place(&self) -> bool {
         self.never_waits

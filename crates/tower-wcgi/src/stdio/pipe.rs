@@ -150,8 +150,9 @@ pub(crate) struct Reader(Arc<Shared>);
 
 impl Reader {
     /// What is there now; `None` at a clean end. The first time it is half of what the pipe holds, as the client may read no
-    /// more than that, unless that is all there will be.
-    pub(crate) fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Error>>> {
+    /// more than that, unless that is all there will be. Without `wakes`, a guest that waits for room is left waiting, for
+    /// whoever asks [`is_waited_for`](Self::is_waited_for) before the next read.
+    pub(crate) fn poll_read(&mut self, cx: &mut Context<'_>, wakes: bool) -> Poll<Option<Result<Bytes, Error>>> {
         let mut state = self.0.lock();
         let had_room = state.room() > 0;
         state.came_back |= state.given_first > 0;
@@ -162,7 +163,7 @@ impl Reader {
             if !state.came_back {
                 state.given_first = len;
             }
-            let waker = state.writer_waker.take();
+            let waker = if wakes { state.writer_waker.take() } else { None };
             drop(state);
             wake(waker);
             return Poll::Ready(Some(Ok(chunk)));
@@ -181,7 +182,20 @@ impl Reader {
     }
 
     pub(crate) async fn read(&mut self) -> Option<Result<Bytes, Error>> {
-        poll_fn(|cx| self.poll_read(cx)).await
+        poll_fn(|cx| self.poll_read(cx, true)).await
+    }
+
+    /// Whether the guest waits for room and there is some, now that the reader has come back for more than is there.
+    pub(crate) fn is_waited_for(&mut self) -> bool {
+        let mut state = self.0.lock();
+        state.came_back |= state.given_first > 0;
+        state.buffer.is_empty() && state.writer_waker.is_some()
+    }
+
+    /// Wakes the guest if it waits for room.
+    pub(crate) fn wake_writer(&mut self) {
+        let waker = self.0.lock().writer_waker.take();
+        wake(waker);
     }
 
     /// What is left to read, if the stream has ended cleanly already.
@@ -430,7 +444,7 @@ mod tests {
         assert!(write.as_mut().poll(&mut cx).is_pending());
         assert_eq!(reader.read().await.unwrap().unwrap(), "a");
         assert!(write.as_mut().poll(&mut cx).is_pending());
-        assert!(reader.poll_read(&mut cx).is_pending());
+        assert!(reader.poll_read(&mut cx, true).is_pending());
         assert!(write.as_mut().poll(&mut cx).is_ready());
     }
 

@@ -1,0 +1,242 @@
+//! A script that whoever reads its output carries on with, as long as all it does is write.
+//!
+//! In: the run of a script that has waited once. Out: a task that sees it to its end on the engine's threads, and a way to
+//! poll it elsewhere in between: a script that waits for its reader and then a reader that waits for the script cost two
+//! changes of threads for each piece of a long body.
+
+use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::pin::{Pin, pin};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
+use std::task::{Context, Poll, Waker};
+use std::time::{Duration, Instant};
+
+use tokio::runtime::Handle;
+use tokio::task::{AbortHandle, unconstrained};
+
+/// The run of a script.
+pub(super) type Run = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+/// The reader's side.
+#[derive(Debug)]
+pub(super) struct Relay {
+    shared: Arc<Shared>,
+    threads: Handle,
+    /// Pieces to leave to the task before the script is carried on with here again.
+    not_here: u32,
+    /// How many that will be the next time.
+    penalty: u32,
+}
+
+impl Relay {
+    /// Leaves `run` to a task of `threads`.
+    pub(super) fn start(run: Run, threads: &Handle) -> (AbortHandle, Self) {
+        let shared = Arc::new(Shared(Mutex::new(State { progress: Progress::Running(run), task: None })));
+        let task = threads.spawn(Task(Arc::clone(&shared))).abort_handle();
+        (task, Self { shared, threads: threads.clone(), not_here: 0, penalty: 1 })
+    }
+
+    /// Whether the next piece is to come from [`carry_on`](Self::carry_on). The task is given those after one that took
+    /// long: the thread here is another's.
+    pub(super) fn is_willing(&mut self) -> bool {
+        let is_willing = self.not_here == 0;
+        self.not_here = self.not_here.saturating_sub(1);
+        is_willing
+    }
+
+    /// Polls the script here. False if it is not to be had: it is polled elsewhere just now, or over. What it waits for will
+    /// wake its task, which also tells of its end and of a panic.
+    pub(super) fn carry_on(&mut self) -> bool {
+        let Some(mut state) = self.shared.try_lock() else { return false };
+        let Some(task) = state.task.clone() else { return false };
+        let Some(mut run) = state.take_run() else { return false };
+        let begin = Instant::now();
+        let _clock = self.threads.enter();
+        // The reader's own budget is not for the script to use up.
+        let poll = || pin!(unconstrained(run.as_mut())).poll(&mut Context::from_waker(&task));
+        state.progress = match catch_unwind(AssertUnwindSafe(poll)) {
+            Ok(Poll::Pending) => Progress::Running(run),
+            Ok(Poll::Ready(())) => Progress::Over,
+            Err(panic) => Progress::Panicked(run, panic),
+        };
+        if !matches!(state.progress, Progress::Running(_)) {
+            task.wake();
+        }
+        if begin.elapsed() > SHORT {
+            self.not_here = self.penalty;
+            self.penalty = self.penalty.saturating_mul(2).min(MAX_PENALTY);
+        } else if self.penalty > 1 {
+            self.penalty -= 1;
+        }
+        true
+    }
+}
+
+/// Sees the script to its end, or ends it when it is dropped.
+struct Task(Arc<Shared>);
+
+impl Future for Task {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let mut state = self.0.lock();
+        if state.task.as_ref().is_none_or(|task| !task.will_wake(cx.waker())) {
+            state.task = Some(cx.waker().clone());
+        }
+        // Taken out, so that it is dropped by a panic, and knows.
+        match std::mem::replace(&mut state.progress, Progress::Over) {
+            Progress::Running(mut run) => {
+                let progress = run.as_mut().poll(cx);
+                if progress.is_pending() {
+                    state.progress = Progress::Running(run);
+                }
+                progress
+            }
+            Progress::Over => Poll::Ready(()),
+            Progress::Panicked(_run, panic) => resume_unwind(panic),
+        }
+    }
+}
+
+impl Drop for Task {
+    fn drop(&mut self) {
+        let progress = std::mem::replace(&mut self.0.lock().progress, Progress::Over);
+        drop(progress);
+    }
+}
+
+struct Shared(Mutex<State>);
+
+impl std::fmt::Debug for Shared {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Shared").finish_non_exhaustive()
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn try_lock(&self) -> Option<MutexGuard<'_, State>> {
+        match self.0.try_lock() {
+            Ok(state) => Some(state),
+            Err(TryLockError::Poisoned(state)) => Some(state.into_inner()),
+            Err(TryLockError::WouldBlock) => None,
+        }
+    }
+}
+
+struct State {
+    progress: Progress,
+    task: Option<Waker>,
+}
+
+impl State {
+    /// The run, if it runs: then what takes its place is put there by the caller.
+    fn take_run(&mut self) -> Option<Run> {
+        match std::mem::replace(&mut self.progress, Progress::Over) {
+            Progress::Running(run) => Some(run),
+            other => {
+                self.progress = other;
+                None
+            }
+        }
+    }
+}
+
+enum Progress {
+    Running(Run),
+    Over,
+    /// While it was polled here; the task will tell.
+    Panicked(Run, Box<dyn Any + Send>),
+}
+
+/// How long the reader's thread may be held.
+const SHORT: Duration = Duration::from_millis(1);
+const MAX_PENALTY: u32 = 64;
+
+#[cfg(test)]
+mod tests {
+    use std::future::{pending, poll_fn};
+    use std::sync::mpsc::{Sender, channel};
+    use std::thread;
+
+    use super::*;
+
+    /// Tells whether it was dropped by a panic.
+    struct Ended(Sender<bool>);
+
+    impl Drop for Ended {
+        fn drop(&mut self) {
+            let _ = self.0.send(thread::panicking());
+        }
+    }
+
+    /// A run that calls `step` at each of its polls, and its relay once the task waits.
+    async fn relay(mut step: impl FnMut(u32) -> Poll<()> + Send + 'static) -> (AbortHandle, Relay) {
+        let mut polls = 0;
+        let run = poll_fn(move |_| {
+            polls += 1;
+            step(polls)
+        });
+        let (task, relay) = Relay::start(Box::pin(run), &Handle::current());
+        // On a runtime of one thread the task has its turn now.
+        tokio::task::yield_now().await;
+        (task, relay)
+    }
+
+    #[tokio::test]
+    async fn the_reader_brings_a_run_to_its_end_and_the_task_ends_with_it() {
+        let (task, mut relay) = relay(|polls| if polls < 3 { Poll::Pending } else { Poll::Ready(()) }).await;
+        assert!(relay.carry_on() && !task.is_finished());
+        assert!(relay.carry_on());
+        assert!(!relay.carry_on(), "it is over");
+        tokio::task::yield_now().await;
+        assert!(task.is_finished());
+    }
+
+    #[tokio::test]
+    async fn a_panic_is_the_tasks() {
+        let (ended, was_panicking) = channel();
+        let ended = Ended(ended);
+        let (task, mut relay) = relay(move |polls| {
+            let _ended = &ended;
+            if polls == 2 { resume_unwind(Box::new("what a fault of the host does")) } else { Poll::Pending }
+        })
+        .await;
+        assert!(relay.carry_on());
+        assert!(was_panicking.try_recv().is_err());
+        tokio::task::yield_now().await;
+        assert!(task.is_finished());
+        assert_eq!(was_panicking.try_recv(), Ok(true));
+    }
+
+    #[tokio::test]
+    async fn a_task_that_is_ended_ends_the_run_though_its_reader_is_there() {
+        let (ended, was_panicking) = channel();
+        let run = async move {
+            let _ended = Ended(ended);
+            pending::<()>().await;
+        };
+        let (task, mut relay) = Relay::start(Box::pin(run), &Handle::current());
+        tokio::task::yield_now().await;
+        task.abort();
+        tokio::task::yield_now().await;
+        assert_eq!(was_panicking.try_recv(), Ok(false));
+        assert!(!relay.carry_on());
+    }
+
+    #[tokio::test]
+    async fn what_takes_long_is_left_to_the_task_for_a_while() {
+        let (_task, mut relay) = relay(|polls| {
+            let begin = Instant::now();
+            while polls == 2 && begin.elapsed() <= SHORT {}
+            Poll::Pending
+        })
+        .await;
+        assert!(relay.is_willing() && relay.carry_on());
+        assert!(!relay.is_willing());
+        assert!(relay.is_willing());
+    }
+}
