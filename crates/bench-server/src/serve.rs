@@ -27,6 +27,9 @@ pub(crate) struct Options {
     /// The deadline in seconds, 0 for none [default: the library's]
     #[arg(long)]
     deadline: Option<u64>,
+    /// Reset instances as on a kernel without PAGEMAP_SCAN
+    #[arg(long)]
+    no_pagemap_scan: bool,
     /// Where to mount which package, as `/php=examples/php`.
     #[arg(value_name = "PREFIX=PACKAGE", value_parser = mount)]
     mounts: Vec<(String, PathBuf)>,
@@ -41,7 +44,7 @@ pub(crate) async fn run(mut engine: EngineBuilder, options: Options) -> anyhow::
     if let Some(exchanges) = options.max_concurrency {
         engine = engine.max_concurrency(exchanges);
     }
-    let engine = engine.build()?;
+    let engine = engine.pagemap_scan(!options.no_pagemap_scan).build()?;
     let status = engine.clone();
     let mut app = native::routes().route(
         "/status",

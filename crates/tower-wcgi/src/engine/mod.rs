@@ -102,6 +102,7 @@ impl std::fmt::Debug for Engine {
 /// | [`queue_wait`](Self::queue_wait) | 10 s | below the usual patience of a proxy |
 /// | [`max_memory`](Self::max_memory) | 256 MiB | twice PHP's own default limit |
 /// | [`threads`](Self::threads) | one per core | guests compute |
+/// | [`pagemap_scan`](Self::pagemap_scan) | where the kernel has it | an instance's memory is reset in place |
 /// | [`cache_dir`](Self::cache_dir) | below the user's cache directory | a package opens in milliseconds the second time |
 #[derive(Debug, Clone)]
 #[must_use]
@@ -111,6 +112,7 @@ pub struct EngineBuilder {
     queue_wait: Duration,
     max_memory: usize,
     threads: Option<usize>,
+    pagemap_scan: bool,
     cache: CacheSetting,
 }
 
@@ -129,6 +131,7 @@ impl Default for EngineBuilder {
             queue_wait: Duration::from_secs(10),
             max_memory: 256 << 20,
             threads: None,
+            pagemap_scan: true,
             cache: CacheSetting::Default,
         }
     }
@@ -165,6 +168,14 @@ impl EngineBuilder {
         self
     }
 
+    /// Whether the memory of an instance that is over is reset page by page, as Linux's `PAGEMAP_SCAN` (6.7 and newer) finds
+    /// them changed, and kept for the next one. Without it the kernel takes the pages back and gives new ones. Default: yes,
+    /// where the kernel has it.
+    pub fn pagemap_scan(mut self, scan: bool) -> Self {
+        self.pagemap_scan = scan;
+        self
+    }
+
     /// Where compiled modules are kept. Whoever can write there can run code in this process.
     ///
     /// Default: `wcgi` below the user's cache directory (`$XDG_CACHE_HOME`, `~/.cache`; `%LOCALAPPDATA%` on Windows), or
@@ -187,7 +198,8 @@ impl EngineBuilder {
     /// [`ErrorKind::Host`] when a limit is zero or absurd, or the operating system refuses memory or threads.
     pub fn build(self) -> Result<Engine, Error> {
         self.check()?;
-        let size = PoolSize { instances: self.max_concurrency, max_memory: self.max_memory };
+        let size =
+            PoolSize { instances: self.max_concurrency, max_memory: self.max_memory, pagemap_scan: self.pagemap_scan };
         let wasmtime = pool::build(size)?;
         ticker::register(&wasmtime).map_err(|error| host("cannot start the epoch thread", error))?;
         let linker = link(&wasmtime)?;

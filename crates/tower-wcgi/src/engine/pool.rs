@@ -14,6 +14,8 @@ pub(crate) struct PoolSize {
     pub(crate) instances: usize,
     /// Linear memory of one instance, in bytes.
     pub(crate) max_memory: usize,
+    /// Whether PAGEMAP_SCAN is used where the kernel has it.
+    pub(crate) pagemap_scan: bool,
 }
 
 /// Builds the engine on a pool, or without one where the host has no room for it.
@@ -23,7 +25,7 @@ pub(crate) struct PoolSize {
 /// [`ErrorKind::Host`] when neither works.
 pub(crate) fn build(size: PoolSize) -> Result<wasmtime::Engine, Error> {
     let mut config = base();
-    let pagemap_scan = PoolingAllocationConfig::is_pagemap_scan_available();
+    let pagemap_scan = size.pagemap_scan && PoolingAllocationConfig::is_pagemap_scan_available();
     config.allocation_strategy(InstanceAllocationStrategy::Pooling(pooling(size, pagemap_scan)));
     match wasmtime::Engine::new(&config) {
         Ok(engine) => {

@@ -61,6 +61,7 @@ pub(crate) fn hello(setting: &Setting<'_>, findings: &mut Findings) -> Result<()
     let hello = setting.guest("hello");
     let ours = setting.serve("bench-server", &[], &[("/c", &hello)])?;
     let rust = setting.serve("bench-server (Rust)", &[], &[("/rust", &setting.guest("hello-rust"))])?;
+    let fallback = setting.serve("bench-server (without PAGEMAP_SCAN)", NO_SCAN, &[("/c", &hello)])?;
     let cgi = peers::native_hello(setting)
         .and_then(|program| peers::lighttpd(setting, "lighttpd-hello", program.parent().unwrap_or(Path::new("/"))));
     let cgi = findings.keep(LIGHTTPD_C, cgi);
@@ -68,6 +69,7 @@ pub(crate) fn hello(setting: &Setting<'_>, findings: &mut Findings) -> Result<()
     let mut contenders = vec![
         Contender { name: NATIVE, server: &ours, path: "/native", says: HELLO, connections: &[1, 8, 32, 64] },
         Contender { name: HELLO_C, server: &ours, path: "/c", says: HELLO, connections: &[1, 8, 32, 64] },
+        Contender { name: HELLO_C_FALLBACK, server: &fallback, path: "/c", says: HELLO, connections: ALL },
         Contender { name: HELLO_RUST, server: &rust, path: "/rust", says: HELLO, connections: ALL },
     ];
     if let Some(server) = &cgi {
@@ -109,9 +111,11 @@ pub(crate) fn php(setting: &Setting<'_>, findings: &mut Findings) -> Result<()> 
     };
     let pages = package.join("app");
     let ours = setting.serve("bench-server (PHP)", &[], &[("/php", &package)])?;
+    let fallback = setting.serve("bench-server (PHP without PAGEMAP_SCAN)", NO_SCAN, &[("/php", &package)])?;
     let lighttpd = findings.keep(LIGHTTPD_PHP, peers::lighttpd(setting, "lighttpd-php", &pages));
     let nginx = findings.keep(NGINX_PHP, peers::nginx(setting, "nginx-php", &pages));
-    let mut contenders = vec![Contender { name: PHP, server: &ours, path: "/php", says: PHP_SAYS, connections: ALL }];
+    let of = |name, server| Contender { name, server, path: "/php", says: PHP_SAYS, connections: ALL };
+    let mut contenders = vec![of(PHP, &ours), of(PHP_FALLBACK, &fallback)];
     if let Some(server) = &lighttpd {
         let path = "/index.php";
         contenders.push(Contender { name: LIGHTTPD_PHP, server, path, says: PHP_SAYS, connections: ALL });
@@ -221,13 +225,16 @@ fn latencies(setting: &Setting<'_>, findings: &mut Findings, contenders: &[Conte
 
 pub(crate) const NATIVE: &str = "native axum route";
 pub(crate) const HELLO_C: &str = "hello in C";
+const HELLO_C_FALLBACK: &str = "hello in C, without PAGEMAP_SCAN";
 const HELLO_RUST: &str = "hello in Rust";
 const LIGHTTPD_C: &str = "lighttpd, native hello in C";
 pub(crate) const PHP: &str = "PHP hello";
+const PHP_FALLBACK: &str = "PHP hello, without PAGEMAP_SCAN";
 pub(crate) const LIGHTTPD_PHP: &str = "lighttpd, native php-cgi";
 const NGINX_PHP: &str = "nginx, php-fpm";
 pub(crate) const PAGE: &str = "examples/hello";
 pub(crate) const WASMER: &str = "Wasmer, examples/hello";
+const NO_SCAN: &[&str] = &["--no-pagemap-scan"];
 const HELLO: &str = "Hello, World!";
 const PHP_SAYS: &str = "<h1>Hello, World!</h1>";
 /// In one piece: Wasmer sends each write as a chunk.
