@@ -10,6 +10,7 @@ mod cves;
 mod descriptors;
 mod extensions;
 mod faults;
+mod guest_crate;
 mod guests;
 mod lifecycle;
 mod log;

@@ -19,10 +19,10 @@ use crate::workspace::Workspace;
 pub(super) fn build(workspace: &Workspace, guests: &[Guest]) -> Result<usize> {
     let package = workspace.guest_sources().join("rust");
     let mut stamp = Stamp::default().text(&compiler_version()?);
-    for source in files(&package)?.iter().chain(&files(&package.join("src/bin"))?) {
-        stamp = stamp.file(source)?;
+    for directory in [package.clone(), package.join("src"), package.join("src/bin")] {
+        stamp = files(&directory)?.iter().try_fold(stamp, |stamp, source| stamp.file(source))?;
     }
-    let stamp = stamp.finish();
+    let stamp = with_wcgi_guest(workspace, stamp)?.finish();
     let output = |guest: &Guest| workspace.guests().join(&guest.name).with_extension("wasm");
     let stale: Vec<_> = guests.iter().filter(|&guest| !stamp::is_current(&output(guest), &stamp)).collect();
     if stale.is_empty() {
@@ -61,6 +61,15 @@ pub(super) fn cargo_build(workspace: &Workspace, package: &Path, target: &Path, 
 /// The compiler, as far as it decides what is built.
 pub(super) fn compiler_version() -> Result<String> {
     program::capture(Command::new(rustc()).arg("-V"))
+}
+
+/// Adds the crate of this repository that guests are made with.
+pub(super) fn with_wcgi_guest(workspace: &Workspace, mut stamp: Stamp) -> Result<Stamp> {
+    let package = workspace.wcgi_guest();
+    for directory in [package.clone(), package.join("src"), package.join("src/exchange")] {
+        stamp = files(&directory)?.iter().try_fold(stamp, |stamp, source| stamp.file(source))?;
+    }
+    Ok(stamp)
 }
 
 /// Who compiles.

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use anyhow::{Context as _, Result};
 
-use crate::guests::{files, rust};
+use crate::guests::rust;
 use crate::stamp::Stamp;
 use crate::workspace::Workspace;
 
@@ -17,14 +17,8 @@ pub(super) fn recipe(_: &Workspace) -> Result<String> {
 
 /// The same, and the crate of this repository.
 pub(super) fn recipe_with_crate(workspace: &Workspace) -> Result<String> {
-    let package = workspace.wcgi_guest();
-    let mut stamp = Stamp::default().text(&rust::compiler_version()?);
-    for source in [package.clone(), package.join("src"), package.join("src/exchange")] {
-        for file in files(&source)? {
-            stamp = stamp.file(&file)?;
-        }
-    }
-    Ok(stamp.finish())
+    let stamp = Stamp::default().text(&rust::compiler_version()?);
+    Ok(rust::with_wcgi_guest(workspace, stamp)?.finish())
 }
 
 pub(super) fn make(workspace: &Workspace, directory: &Path) -> Result<()> {
