@@ -34,6 +34,11 @@ impl Workspace {
         self.root.join("tests/guests")
     }
 
+    /// The crate that programs in Rust are made with.
+    pub(crate) fn wcgi_guest(&self) -> PathBuf {
+        self.root.join("crates/wcgi-guest")
+    }
+
     /// The examples that are packages.
     pub(crate) fn examples(&self) -> PathBuf {
         self.root.join("examples")

@@ -242,6 +242,14 @@ async fn redirect() {
 }
 
 #[tokio::test]
+async fn router() {
+    let service = builder("router").mount("/deep").build().unwrap();
+    assert_eq!(get(&service, "/deep").await.text(), "hello\n");
+    assert_eq!(get(&service, "/deep/greet/Ada").await.text(), "Hello, Ada!\n");
+    assert_eq!(post(&service, "/deep/", "body").await.text(), "body");
+}
+
+#[tokio::test]
 async fn sleep() {
     assert_eq!(get(&service("sleep"), "/?20").await.text(), "slept 20 ms\n");
 }

@@ -10,6 +10,7 @@ mod cves;
 mod descriptors;
 mod extensions;
 mod faults;
+mod guest_crate;
 mod guestbook;
 mod guests;
 mod lifecycle;

@@ -10,6 +10,7 @@ use anyhow::{Context as _, Result, bail};
 
 use super::c::Compiler;
 use super::{Guest, files, install};
+use crate::fetch::Unavailable;
 use crate::program;
 use crate::stamp::{self, Stamp};
 use crate::workspace::Workspace;
@@ -17,25 +18,20 @@ use crate::workspace::Workspace;
 /// Builds all of them when one is not up to date; says how many were not.
 pub(super) fn build(workspace: &Workspace, guests: &[Guest]) -> Result<usize> {
     let package = workspace.guest_sources().join("rust");
-    let mut stamp = Stamp::default().text(&program::capture(Command::new(rustc()).arg("-V"))?);
-    for source in files(&package)?.iter().chain(&files(&package.join("src/bin"))?) {
-        stamp = stamp.file(source)?;
+    let mut stamp = Stamp::default().text(&compiler_version()?);
+    for directory in [package.clone(), package.join("src"), package.join("src/bin")] {
+        stamp = files(&directory)?.iter().try_fold(stamp, |stamp, source| stamp.file(source))?;
     }
-    let stamp = stamp.finish();
+    let stamp = with_wcgi_guest(workspace, stamp)?.finish();
     let output = |guest: &Guest| workspace.guests().join(&guest.name).with_extension("wasm");
     let stale: Vec<_> = guests.iter().filter(|&guest| !stamp::is_current(&output(guest), &stamp)).collect();
     if stale.is_empty() {
         return Ok(0);
     }
 
-    let toolchain = Toolchain::find(workspace)?;
     println!("guests: compiling {} in Rust", stale.len());
     let target = workspace.root().join("target/guests-rust");
-    let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    cargo.current_dir(&package).args(["build", "--quiet", "--release", "--locked", "--target", TARGET]);
-    cargo.env("CARGO_TARGET_DIR", &target).env_remove("RUSTFLAGS").env_remove("CARGO_ENCODED_RUSTFLAGS");
-    toolchain.export_to(&mut cargo)?;
-    program::run(&mut cargo)?;
+    cargo_build(workspace, &package, &target, &["--locked"])?;
     for guest in &stale {
         let built = target.join(TARGET).join("release").join(&guest.name).with_extension("wasm");
         // A copy, for what Cargo leaves here is a hard link to what it keeps for itself.
@@ -44,6 +40,36 @@ pub(super) fn build(workspace: &Workspace, guests: &[Guest]) -> Result<usize> {
         install(&unfinished, &output(guest), &stamp)?;
     }
     Ok(stale.len())
+}
+
+/// Builds a Cargo package for the target, with its outputs in `target/wasm32-wasip1/release`.
+pub(super) fn cargo_build(workspace: &Workspace, package: &Path, target: &Path, more: &[&str]) -> Result<()> {
+    let toolchain = Toolchain::find(workspace)?;
+    let cargo = |command: &str| {
+        let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+        cargo.current_dir(package).args([command, "--quiet", "--target", TARGET]).args(more);
+        cargo.env("CARGO_TARGET_DIR", target).env_remove("RUSTFLAGS").env_remove("CARGO_ENCODED_RUSTFLAGS");
+        cargo
+    };
+    program::run(&mut cargo("fetch"))
+        .context(Unavailable("Cargo cannot fetch the crates that a program in Rust needs".to_owned()))?;
+    let mut build = cargo("build");
+    toolchain.export_to(&mut build)?;
+    program::run(build.args(["--release", "--offline"]))
+}
+
+/// The compiler, as far as it decides what is built.
+pub(super) fn compiler_version() -> Result<String> {
+    program::capture(Command::new(rustc()).arg("-V"))
+}
+
+/// Adds the crate of this repository that guests are made with.
+pub(super) fn with_wcgi_guest(workspace: &Workspace, mut stamp: Stamp) -> Result<Stamp> {
+    let package = workspace.wcgi_guest();
+    for directory in [package.clone(), package.join("src"), package.join("src/exchange")] {
+        stamp = files(&directory)?.iter().try_fold(stamp, |stamp, source| stamp.file(source))?;
+    }
+    Ok(stamp)
 }
 
 /// Who compiles.
@@ -66,9 +92,9 @@ impl Toolchain {
             Ok(_) => bail!("rustup added {TARGET}, but to another toolchain than {}", rustc().display()),
             Err(refused) => {
                 println!("guests: rustup cannot ({})", first_line(&refused));
-                Self::debian(workspace).context(format!(
+                Self::debian(workspace).context(Unavailable(format!(
                     "there is no Rust std for {TARGET}: `rustup target add {TARGET}` fails, and so does Debian's package of it"
-                ))
+                )))
             }
         }
     }

@@ -1,6 +1,8 @@
 //! The guest book of each language: from `examples/guestbook/LANGUAGE` to the module in the same directory. One file per
 //! language says how a package of it is built; what it is built with lies below `target/toolchains`.
 
+mod rust;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -37,7 +39,7 @@ impl Language {
     }
 }
 
-pub(crate) const LANGUAGES: [Language; 0] = [];
+pub(crate) const LANGUAGES: &[Language] = &[rust::RUST, rust::RUST_AXUM];
 
 /// Builds the guest books of these, one after the other.
 pub(super) fn build(workspace: &Workspace, languages: &[&Language], allow_missing: bool) -> Result<()> {
