@@ -2,6 +2,8 @@
 //! language says how a package of it is built; what it is built with lies below `target/toolchains`.
 
 mod go;
+mod interpreter;
+mod lua;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -23,7 +25,7 @@ pub(super) struct Language {
     make: fn(&Workspace, &Path) -> Result<()>,
 }
 
-pub(super) const LANGUAGES: [Language; 1] = [go::GO];
+pub(super) const LANGUAGES: [Language; 2] = [go::GO, lua::LUA];
 
 /// Builds the guest books of these, one after the other.
 pub(super) fn build(workspace: &Workspace, languages: &[&Language], allow_missing: bool) -> Result<()> {
