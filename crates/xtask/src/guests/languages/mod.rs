@@ -3,6 +3,7 @@
 
 mod go;
 mod interpreter;
+mod javascript;
 mod lua;
 
 use std::fs;
@@ -25,7 +26,7 @@ pub(super) struct Language {
     make: fn(&Workspace, &Path) -> Result<()>,
 }
 
-pub(super) const LANGUAGES: [Language; 2] = [go::GO, lua::LUA];
+pub(super) const LANGUAGES: [Language; 3] = [go::GO, javascript::JAVASCRIPT, lua::LUA];
 
 /// Builds the guest books of these, one after the other.
 pub(super) fn build(workspace: &Workspace, languages: &[&Language], allow_missing: bool) -> Result<()> {
