@@ -1,6 +1,7 @@
 //! The guest book of each language: from `examples/guestbook/LANGUAGE` to the module in the same directory. One file per
 //! language says how a package of it is built; what it is built with lies below `target/toolchains`.
 
+mod assemblyscript;
 mod go;
 mod interpreter;
 mod javascript;
@@ -26,7 +27,7 @@ pub(super) struct Language {
     make: fn(&Workspace, &Path) -> Result<()>,
 }
 
-pub(super) const LANGUAGES: [Language; 3] = [go::GO, javascript::JAVASCRIPT, lua::LUA];
+pub(super) const LANGUAGES: [Language; 4] = [assemblyscript::ASSEMBLYSCRIPT, go::GO, javascript::JAVASCRIPT, lua::LUA];
 
 /// Builds the guest books of these, one after the other.
 pub(super) fn build(workspace: &Workspace, languages: &[&Language], allow_missing: bool) -> Result<()> {
