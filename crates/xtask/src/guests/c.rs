@@ -66,12 +66,26 @@ pub(super) struct Compiler {
 impl Compiler {
     /// The one `WCGI_WASM_CC` names, else Zig's, fetched when it is not there.
     pub(super) fn find(workspace: &Workspace) -> Result<Self> {
-        let cache = workspace.toolchains().join("zig-cache");
-        if let Some(words) = compiler_override() {
-            return Ok(Self { words, cache });
+        match compiler_override() {
+            Some(words) => Ok(Self { words, cache: workspace.toolchains().join("zig-cache") }),
+            None => Self::zig(workspace),
         }
+    }
+
+    /// Zig's, whatever `WCGI_WASM_CC` says: what only it can build, or what has to be the same everywhere.
+    pub(super) fn zig(workspace: &Workspace) -> Result<Self> {
         let zig = zig(workspace)?.to_str().context("the path of the repository is not UTF-8")?.to_owned();
-        Ok(Self { words: [&zig, "cc", "-target", "wasm32-wasi"].map(str::to_owned).to_vec(), cache })
+        let words = [&zig, "cc", "-target", "wasm32-wasi"].map(str::to_owned).to_vec();
+        Ok(Self { words, cache: workspace.toolchains().join("zig-cache") })
+    }
+
+    /// A call of it, to be completed.
+    pub(super) fn call(&self) -> Result<Command> {
+        let (program, first_arguments) = self.words.split_first().context("WCGI_WASM_CC is empty")?;
+        let mut command = Command::new(program);
+        command.args(first_arguments);
+        self.set_cache(&mut command);
+        Ok(command)
     }
 
     /// As a command line for a shell script, with the environment it needs.
@@ -81,11 +95,9 @@ impl Compiler {
     }
 
     fn compile(&self, source: &Path, output: &Path) -> Result<String> {
-        let (program, first_arguments) = self.words.split_first().context("WCGI_WASM_CC is empty")?;
-        let mut command = Command::new(program);
-        command.args(first_arguments).args(FLAGS).arg("-o").arg(output).arg(source);
-        self.set_cache(&mut command);
-        let run = command.output().with_context(|| format!("cannot run {program}"))?;
+        let mut command = self.call()?;
+        command.args(FLAGS).arg("-o").arg(output).arg(source);
+        let run = command.output().context("cannot run the C compiler")?;
         let messages = String::from_utf8_lossy(&run.stderr).into_owned();
         if !run.status.success() {
             bail!("{} does not compile\n{}", source.display(), messages.trim_end());

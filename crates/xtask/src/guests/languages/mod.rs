@@ -1,6 +1,11 @@
 //! The guest book of each language: from `examples/guestbook/LANGUAGE` to the module in the same directory. One file per
 //! language says how a package of it is built; what it is built with lies below `target/toolchains`.
 
+mod assemblyscript;
+mod go;
+mod interpreter;
+mod javascript;
+mod lua;
 mod rust;
 
 use std::fs;
@@ -39,7 +44,7 @@ impl Language {
     }
 }
 
-pub(crate) const LANGUAGES: &[Language] = &[rust::RUST, rust::RUST_AXUM];
+pub(crate) const LANGUAGES: &[Language] = &[assemblyscript::ASSEMBLYSCRIPT, go::GO, javascript::JAVASCRIPT, lua::LUA, rust::RUST, rust::RUST_AXUM];
 
 /// Builds the guest books of these, one after the other.
 pub(super) fn build(workspace: &Workspace, languages: &[&Language], allow_missing: bool) -> Result<()> {
