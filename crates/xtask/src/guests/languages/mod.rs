@@ -1,6 +1,8 @@
 //! The guest book of each language: from `examples/guestbook/LANGUAGE` to the module in the same directory. One file per
 //! language says how a package of it is built; what it is built with lies below `target/toolchains`.
 
+mod c;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -21,7 +23,7 @@ pub(super) struct Language {
     make: fn(&Workspace, &Path) -> Result<()>,
 }
 
-pub(super) const LANGUAGES: [Language; 0] = [];
+pub(super) const LANGUAGES: [Language; 1] = [c::C];
 
 /// Builds the guest books of these, one after the other.
 pub(super) fn build(workspace: &Workspace, languages: &[&Language], allow_missing: bool) -> Result<()> {
