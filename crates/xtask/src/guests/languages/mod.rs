@@ -2,6 +2,7 @@
 //! language says how a package of it is built; what it is built with lies below `target/toolchains`.
 
 mod c;
+mod python;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -23,7 +24,7 @@ pub(super) struct Language {
     make: fn(&Workspace, &Path) -> Result<()>,
 }
 
-pub(super) const LANGUAGES: [Language; 1] = [c::C];
+pub(super) const LANGUAGES: [Language; 2] = [c::C, python::PYTHON];
 
 /// Builds the guest books of these, one after the other.
 pub(super) fn build(workspace: &Workspace, languages: &[&Language], allow_missing: bool) -> Result<()> {
