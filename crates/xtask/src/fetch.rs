@@ -57,14 +57,15 @@ impl Npm {
         })
     }
 
-    /// Puts one file of the package where `npm install` in `directory` would put it.
-    pub(crate) fn install(&self, workspace: &Workspace, directory: &Path, file: &str) -> Result<()> {
+    /// Puts one file of the package where `npm install` in `directory` would put it, and says where that is.
+    pub(crate) fn install(&self, workspace: &Workspace, directory: &Path, file: &str) -> Result<PathBuf> {
         let archive = self.fetch(workspace)?;
         let package = directory.join("node_modules").join(self.name);
         create(&package)?;
         let mut tar = Command::new("tar");
         tar.current_dir(&package).args(["-x", "-z", "--strip-components=1", "-f"]);
-        program::run(tar.arg(&archive).arg(format!("package/{file}")))
+        program::run(tar.arg(&archive).arg(format!("package/{file}")))?;
+        Ok(package.join(file))
     }
 }
 

