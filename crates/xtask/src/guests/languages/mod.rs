@@ -2,6 +2,7 @@
 //! language says how a package of it is built; what it is built with lies below `target/toolchains`.
 
 mod c;
+mod cpp;
 mod php;
 mod python;
 
@@ -25,7 +26,7 @@ pub(super) struct Language {
     make: fn(&Workspace, &Path) -> Result<()>,
 }
 
-pub(super) const LANGUAGES: [Language; 3] = [c::C, php::PHP, python::PYTHON];
+pub(super) const LANGUAGES: [Language; 4] = [c::C, cpp::CPP, php::PHP, python::PYTHON];
 
 /// Builds the guest books of these, one after the other.
 pub(super) fn build(workspace: &Workspace, languages: &[&Language], allow_missing: bool) -> Result<()> {
