@@ -5,6 +5,7 @@ mod c;
 mod cpp;
 mod php;
 mod python;
+mod python_flask;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -26,7 +27,7 @@ pub(super) struct Language {
     make: fn(&Workspace, &Path) -> Result<()>,
 }
 
-pub(super) const LANGUAGES: [Language; 4] = [c::C, cpp::CPP, php::PHP, python::PYTHON];
+pub(super) const LANGUAGES: [Language; 5] = [c::C, cpp::CPP, php::PHP, python::PYTHON, python_flask::PYTHON_FLASK];
 
 /// Builds the guest books of these, one after the other.
 pub(super) fn build(workspace: &Workspace, languages: &[&Language], allow_missing: bool) -> Result<()> {
@@ -82,4 +83,4 @@ fn sources(directory: &Path, output: &Path) -> Result<Vec<PathBuf>> {
 }
 
 /// What builds and visits leave in a package.
-const MADE: [&str; 5] = [".stamps", "data", "node_modules", "target", "package-lock.json"];
+const MADE: [&str; 6] = [".stamps", "data", "node_modules", "package-lock.json", "site-packages", "target"];
