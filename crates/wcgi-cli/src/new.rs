@@ -20,7 +20,26 @@ pub(crate) struct Template {
     build: &'static str,
 }
 
-static TEMPLATES: [Template; 0] = [];
+static TEMPLATES: &[Template] = &[
+    Template { name: "assemblyscript", description: "a program in AssemblyScript", build: "npm install" },
+    Template { name: "c", description: "a program in C", build: "make" },
+    Template { name: "cpp", description: "a program in C++", build: "make" },
+    Template { name: "go", description: "a program in Go, with net/http/cgi", build: "make" },
+    Template { name: "javascript", description: "a script in JavaScript, run by QuickJS", build: "npm run build" },
+    Template { name: "lua", description: "a script in Lua, its interpreter included", build: "" },
+    Template { name: "php", description: "pages in PHP, run by php-cgi", build: "npm install" },
+    Template { name: "python", description: "a WSGI application in Python", build: "npm install" },
+    Template {
+        name: "rust",
+        description: "a program in Rust, with the standard library alone",
+        build: "cargo build --release --target wasm32-wasip1",
+    },
+    Template {
+        name: "rust-axum",
+        description: "an axum Router in Rust",
+        build: "cargo build --release --target wasm32-wasip1",
+    },
+];
 
 static FILES: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/templates");
 
@@ -47,7 +66,7 @@ pub(crate) fn run(arguments: &New) -> anyhow::Result<()> {
             text += &format!("serve it:  wcgi run {path}\n");
         }
         _ => {
-            for Template { name, description, .. } in &TEMPLATES {
+            for Template { name, description, .. } in TEMPLATES {
                 text += &format!("{name:15} {description}\n");
             }
         }

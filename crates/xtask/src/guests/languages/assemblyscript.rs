@@ -11,7 +11,14 @@ use crate::fetch::Unavailable;
 use crate::workspace::Workspace;
 use crate::{program, stamp};
 
-pub(super) const ASSEMBLYSCRIPT: Language = Language { name: "assemblyscript", output: "guestbook.wasm", recipe, make };
+pub(super) const ASSEMBLYSCRIPT: Language = Language {
+    name: "assemblyscript",
+    with: "its WASI shim",
+    command: "npm install",
+    output: "guestbook.wasm",
+    recipe,
+    make,
+};
 
 /// The lock is no source of a package in general; here it decides what the compiler is.
 fn recipe(workspace: &Workspace) -> Result<String> {

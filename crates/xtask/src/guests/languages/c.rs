@@ -6,6 +6,8 @@ use crate::guests::c;
 
 pub(super) const C: Language = Language {
     name: "c",
+    with: "the C library",
+    command: "make",
     output: "guestbook.wasm",
     recipe: |workspace| c::compiler(workspace, "WCGI_WASM_CC"),
     make: |workspace, directory| c::run_make(workspace, directory, ("CC", "WCGI_WASM_CC")),

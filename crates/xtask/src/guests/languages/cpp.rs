@@ -6,6 +6,8 @@ use crate::guests::c;
 
 pub(super) const CPP: Language = Language {
     name: "cpp",
+    with: "the standard library",
+    command: "make",
     output: "guestbook.wasm",
     recipe: |workspace| c::compiler(workspace, "WCGI_WASM_CXX"),
     make: |workspace, directory| c::run_make(workspace, directory, ("CXX", "WCGI_WASM_CXX")),

@@ -12,7 +12,14 @@ use super::Language;
 use crate::workspace::Workspace;
 use crate::{fetch, program};
 
-pub(super) const GO: Language = Language { name: "go", output: "guestbook.wasm", recipe, make };
+pub(super) const GO: Language = Language {
+    name: "go",
+    with: "net/http/cgi, html/template",
+    command: "make",
+    output: "guestbook.wasm",
+    recipe,
+    make,
+};
 
 fn recipe(workspace: &Workspace) -> Result<String> {
     let compiler = match installed() {

@@ -12,6 +12,8 @@ use crate::workspace::Workspace;
 
 pub(super) const JAVASCRIPT: Language = Language {
     name: "javascript",
+    with: "quickjs-ng",
+    command: "npm run build",
     output: INTERPRETER.name,
     recipe: |workspace| INTERPRETER.recipe(workspace),
     make: |workspace, directory| INTERPRETER.install(workspace, directory),

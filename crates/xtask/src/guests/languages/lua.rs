@@ -13,6 +13,8 @@ use crate::workspace::Workspace;
 
 pub(super) const LUA: Language = Language {
     name: "lua",
+    with: "Lua 5.5",
+    command: "nothing to build",
     output: INTERPRETER.name,
     recipe: |workspace| INTERPRETER.recipe(workspace),
     make: |workspace, directory| INTERPRETER.install(workspace, directory),

@@ -49,7 +49,19 @@ impl Language {
     }
 }
 
-pub(crate) const LANGUAGES: &[Language] = &[assemblyscript::ASSEMBLYSCRIPT, c::C, cpp::CPP, go::GO, javascript::JAVASCRIPT, lua::LUA, php::PHP, python::PYTHON, python_flask::PYTHON_FLASK, rust::RUST, rust::RUST_AXUM];
+pub(crate) const LANGUAGES: &[Language] = &[
+    assemblyscript::ASSEMBLYSCRIPT,
+    c::C,
+    cpp::CPP,
+    go::GO,
+    javascript::JAVASCRIPT,
+    lua::LUA,
+    php::PHP,
+    python::PYTHON,
+    python_flask::PYTHON_FLASK,
+    rust::RUST,
+    rust::RUST_AXUM,
+];
 
 /// Builds the guest books of these, one after the other.
 pub(super) fn build(workspace: &Workspace, languages: &[&Language], allow_missing: bool) -> Result<()> {

@@ -6,6 +6,8 @@ use crate::php::{self, MODULE, PACKAGE};
 
 pub(super) const PHP: Language = Language {
     name: "php",
+    with: "PDO, SQLite",
+    command: "nothing to build",
     output: "../../php/php-cgi.wasm",
     recipe: |_| Ok(PACKAGE.sha256.to_owned()),
     make: |workspace, directory| match directory.join("package.json").exists() {

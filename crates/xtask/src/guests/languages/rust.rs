@@ -6,18 +6,13 @@ use std::path::Path;
 
 use anyhow::{Context as _, Result};
 
+use super::Language;
 use crate::guests::rust;
 use crate::stamp::Stamp;
 use crate::workspace::Workspace;
 
-pub(super) const RUST: Language = Language {
-    name: "rust",
-    with: "the standard library",
-    command: COMMAND,
-    output: OUTPUT,
-    recipe,
-    make,
-};
+pub(super) const RUST: Language =
+    Language { name: "rust", with: "the standard library", command: COMMAND, output: OUTPUT, recipe, make };
 
 pub(super) const RUST_AXUM: Language = Language {
     name: "rust-axum",
