@@ -33,7 +33,7 @@ async fn a_router_answers_alike_natively_under_cgi_and_under_wcgi() {
         (Method::PUT, "/", Bytes::from("body"), StatusCode::METHOD_NOT_ALLOWED),
         (Method::GET, "/none", Bytes::new(), StatusCode::NOT_FOUND),
         (Method::GET, "/greet/Ada%20%C3%BC?a=b&c=%26", Bytes::new(), StatusCode::OK),
-        (Method::GET, "/greet/a%2Fb?", Bytes::new(), StatusCode::OK),
+        (Method::GET, "/greet/a%2Fb?q", Bytes::new(), StatusCode::OK),
         (Method::GET, "/cookies", Bytes::new(), StatusCode::IM_A_TEAPOT),
         (Method::GET, "/lines", Bytes::new(), StatusCode::OK),
         (Method::GET, "/empty", Bytes::new(), StatusCode::NO_CONTENT),
@@ -67,8 +67,7 @@ impl Answer {
         let response = request.send().await.unwrap();
         let headers =
             response.headers().iter().map(|(name, value)| (name.to_string(), value.to_str().unwrap().to_owned()));
-        let mut headers: Vec<_> =
-            headers.filter(|(name, _)| !matches!(name.as_str(), "date" | "server" | "transfer-encoding")).collect();
+        let mut headers: Vec<_> = headers.filter(|(name, _)| !OF_THE_SERVER.contains(&name.as_str())).collect();
         headers.sort();
         Self { status: response.status(), headers, body: response.bytes().await.unwrap() }
     }
@@ -82,6 +81,8 @@ impl Answer {
         assert!(self.body == other.body, "{what}: {} bytes, not {}", other.body.len(), self.body.len());
     }
 }
+
+const OF_THE_SERVER: [&str; 4] = ["accept-ranges", "date", "server", "transfer-encoding"];
 
 /// A lighttpd with one CGI program, `/router.cgi`. Ends when dropped.
 struct Lighttpd {
