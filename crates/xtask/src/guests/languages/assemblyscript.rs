@@ -1,5 +1,5 @@
-//! AssemblyScript: `npm ci`, which fetches the compiler, in the versions and with the checksums of `package-lock.json`, and
-//! compiles as the package's `prepare` script says. Node.js has to be installed.
+//! The language of the package `assemblyscript`: `npm ci`, which fetches the compiler, in the versions and with the
+//! checksums of `package-lock.json`, and `npm run build`. Node.js has to be installed.
 
 use std::path::Path;
 use std::process::Command;

@@ -44,7 +44,7 @@ const INTERPRETER: Interpreter = Interpreter {
     ],
 };
 
-/// The two in `gen` are QuickJS's own JavaScript, which `qjs` refers to.
+/// The two in `gen` are JavaScript of its own, which `qjs` refers to.
 fn all_files(_: &Workspace, source: &Path) -> Result<Vec<PathBuf>> {
     let names = ["dtoa", "libregexp", "libunicode", "quickjs", "quickjs-libc", "qjs", "gen/repl", "gen/standalone"];
     Ok(names.iter().map(|name| source.join("quickjs").join(name).with_extension("c")).collect())
