@@ -27,7 +27,7 @@ pub(crate) struct Options {
     /// The deadline in seconds, 0 for none [default: the library's]
     #[arg(long)]
     deadline: Option<u64>,
-    /// Reset instances as on a kernel without PAGEMAP_SCAN
+    /// Reset instances as on a kernel without `PAGEMAP_SCAN`
     #[arg(long)]
     no_pagemap_scan: bool,
     /// Where to mount which package, as `/php=examples/php`.

@@ -14,7 +14,7 @@ pub(crate) struct PoolSize {
     pub(crate) instances: usize,
     /// Linear memory of one instance, in bytes.
     pub(crate) max_memory: usize,
-    /// Whether PAGEMAP_SCAN is used where the kernel has it.
+    /// Whether `PAGEMAP_SCAN` is used where the kernel has it.
     pub(crate) pagemap_scan: bool,
 }
 
