@@ -6,6 +6,7 @@ mod cpp;
 mod php;
 mod python;
 mod python_flask;
+mod ruby;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -27,7 +28,8 @@ pub(super) struct Language {
     make: fn(&Workspace, &Path) -> Result<()>,
 }
 
-pub(super) const LANGUAGES: [Language; 5] = [c::C, cpp::CPP, php::PHP, python::PYTHON, python_flask::PYTHON_FLASK];
+pub(super) const LANGUAGES: [Language; 6] =
+    [c::C, cpp::CPP, php::PHP, python::PYTHON, python_flask::PYTHON_FLASK, ruby::RUBY];
 
 /// Builds the guest books of these, one after the other.
 pub(super) fn build(workspace: &Workspace, languages: &[&Language], allow_missing: bool) -> Result<()> {
