@@ -192,10 +192,9 @@ static void show_all(void) {
 static void show_one(const char *number) {
     char *end, *line = NULL;
     unsigned long wanted = isdigit((unsigned char)*number) ? strtoul(number, &end, 10) : 0;
-    if (wanted > 0 && *end == '\0') {
-        FILE *book = open_book();
-        for (unsigned long id = 0; id < wanted && (line = next_line(book)) != NULL;) id++;
-    }
+    if (wanted == 0 || *end != '\0') fail("404 Not Found", "there is no such entry");
+    FILE *book = open_book();
+    for (unsigned long id = 0; id < wanted && (line = next_line(book)) != NULL;) id++;
     if (line == NULL) {
         char reason[100];
         snprintf(reason, sizeof reason, "there is no entry %s", number);

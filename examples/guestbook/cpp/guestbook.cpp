@@ -212,13 +212,13 @@ Answer show_all() {
 }
 
 Answer show_one(std::string_view number) {
-    auto entries = read_book();
-    if (!entries) return internal_error();
-
     std::size_t id = 0;
     auto [end, failure] = std::from_chars(number.begin(), number.end(), id);
-    if (end != number.end() || failure != std::errc() || id < 1 || id > entries->size())
-        return error("404 Not Found", "there is no entry " + std::string(number));
+    if (end != number.end() || failure != std::errc()) return error("404 Not Found", "there is no such entry");
+
+    auto entries = read_book();
+    if (!entries) return internal_error();
+    if (id < 1 || id > entries->size()) return error("404 Not Found", "there is no entry " + std::to_string(id));
     const Entry& entry = (*entries)[id - 1];
     std::string html = "<ul>\n" + to_html(entry) + "</ul>\n<p><a href=\"" + base() + "\">All entries</a></p>\n";
     return {"200 OK", to_json(entry) + "\n", page("Guest book", html)};

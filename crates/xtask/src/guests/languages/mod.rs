@@ -11,6 +11,7 @@ mod lua;
 mod php;
 mod python;
 mod python_flask;
+mod ruby;
 mod rust;
 
 use std::fs;
@@ -59,6 +60,7 @@ pub(crate) const LANGUAGES: &[Language] = &[
     php::PHP,
     python::PYTHON,
     python_flask::PYTHON_FLASK,
+    ruby::RUBY,
     rust::RUST,
     rust::RUST_AXUM,
 ];
@@ -117,4 +119,4 @@ fn sources(directory: &Path, output: &Path) -> Result<Vec<PathBuf>> {
 }
 
 /// What builds and visits leave in a package.
-const MADE: [&str; 5] = [".stamps", "data", "node_modules", "target", "package-lock.json"];
+const MADE: [&str; 6] = [".stamps", "data", "node_modules", "package-lock.json", "site-packages", "target"];
