@@ -29,6 +29,7 @@ static TEMPLATES: &[Template] = &[
     Template { name: "lua", description: "a script in Lua, its interpreter included", build: "" },
     Template { name: "php", description: "pages in PHP, run by php-cgi", build: "npm install" },
     Template { name: "python", description: "a WSGI application in Python", build: "npm install" },
+    Template { name: "ruby", description: "a script in Ruby", build: "npm install" },
     Template {
         name: "rust",
         description: "a program in Rust, with the standard library alone",

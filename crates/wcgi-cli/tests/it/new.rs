@@ -42,7 +42,7 @@ fn a_package_of_every_language_has_a_manifest_and_its_own_name_everywhere() {
         assert!(manifest.contains(&format!("my-{language}")), "{manifest}");
         assert!(package.join("README.md").exists());
         for (file, contents) in files(&package) {
-            assert!(!contents.contains("{{") && !file.ends_with(".template"), "{file}");
+            assert!(!contents.contains("{{name}}") && !file.ends_with(".template"), "{file}");
         }
     }
 }
