@@ -14,7 +14,7 @@ app = Flask(__name__)
 app.config.update(DATABASE="/data/guestbook.sqlite", MAX_CONTENT_LENGTH=16 * 1024, PROVIDE_AUTOMATIC_OPTIONS=False)
 
 
-@app.get("/")
+@app.get("/", strict_slashes=False)
 def show_all():
     entries = [dict(row) for row in book().execute("SELECT id, name, message FROM entry ORDER BY id")]
     if wants_json():
@@ -31,7 +31,7 @@ def show_one(id):
     return dict(entry) if wants_json() else render_template("one.html", entry=entry)
 
 
-@app.post("/")
+@app.post("/", strict_slashes=False)
 def sign():
     if request.mimetype != "application/x-www-form-urlencoded":
         abort(415, "send a form, URL-encoded")

