@@ -14,15 +14,10 @@ use crate::{guests, program};
 
 /// Goes through the templates of these languages, or of all there are.
 pub(crate) fn test(workspace: &Workspace, languages: &[String]) -> Result<()> {
-    // What the tests were built with, so that little is built here.
+    // With what the tests are built with, so that nothing else has to be built again.
     let mut build = Command::new("cargo");
-    program::run(build.current_dir(workspace.root()).args([
-        "build",
-        "--workspace",
-        "--all-features",
-        "--bin",
-        "wcgi",
-    ]))?;
+    build.current_dir(workspace.root()).args(["test", "--quiet", "--workspace", "--all-features", "--no-run"]);
+    program::run(&mut build)?;
     let target = env::var_os("CARGO_TARGET_DIR").map_or_else(|| workspace.root().join("target"), Into::into);
     let wcgi = target.join("debug/wcgi");
 
