@@ -3,13 +3,13 @@
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "its output is for the person who runs it")]
 
 mod bench;
-mod browser;
 mod checks;
 mod debian;
 mod fetch;
 mod guests;
 mod php;
 mod program;
+mod programs;
 mod stamp;
 mod templates;
 mod tools;
@@ -117,6 +117,6 @@ fn prepare(workspace: &Workspace, modules: &Modules) -> Result<()> {
     php::fetch(workspace)?;
     wordpress::assemble(workspace)?;
     debian::assemble(workspace);
-    browser::ensure();
+    programs::ensure();
     Ok(())
 }

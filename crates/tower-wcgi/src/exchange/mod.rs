@@ -11,7 +11,7 @@ mod outcome;
 mod relay;
 mod turns;
 
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -38,7 +38,7 @@ use crate::request::RequestId;
 use crate::script::Script;
 use crate::stdio::{Output, Reader, Stderr, Stdin, Writer, pipe};
 use outcome::At;
-use relay::{Relay, Run};
+use relay::{Progress, Relay, Run};
 
 /// What one run needs.
 pub(crate) struct Setup {
@@ -86,7 +86,7 @@ impl Exchange {
             script.began_in_place(left.is_none());
             left.unzip()
         } else if script.never_waits() {
-            let (task, relay) = Relay::start(run, engine.threads());
+            let (task, relay) = Relay::start(Progress::Running(run), engine.threads());
             (Some(task), Some(relay))
         } else {
             (Some(engine.threads().spawn(run).abort_handle()), None)
@@ -97,13 +97,15 @@ impl Exchange {
     /// What the script has written, as [`Reader::poll_read`] says. A script that only waited for somebody to read may be run
     /// here until it has written more.
     pub(crate) fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Error>>> {
-        if let Some(relay) = &mut self.relay
-            && self.stdout.is_waited_for()
-            && !(relay.is_willing() && relay.carry_on())
-        {
+        let Some(relay) = &mut self.relay else { return self.stdout.poll_read(cx, true) };
+        if self.stdout.is_waited_for() && !(relay.is_willing() && relay.carry_on()) {
             self.stdout.wake_writer();
         }
-        self.stdout.poll_read(cx, self.relay.is_none())
+        let piece = self.stdout.poll_read(cx, !relay.is_willing());
+        if piece.is_ready() {
+            relay.count();
+        }
+        piece
     }
 
     /// Logs `error`, which the exchange's output is to blame for, with the last that the script said, unless it is logged.
@@ -252,15 +254,8 @@ fn begin_in_place(mut run: Run, threads: &Handle) -> Option<(AbortHandle, Relay)
     let poll = || run.as_mut().poll(&mut Context::from_waker(Waker::noop()));
     match catch_unwind(AssertUnwindSafe(poll)) {
         Ok(Poll::Ready(())) => None,
-        Ok(Poll::Pending) => Some(Relay::start(run, threads)),
-        Err(panic) => {
-            let panics = async move {
-                // Dropped while it unwinds, by which it knows.
-                let _run = run;
-                resume_unwind(panic);
-            };
-            Some(Relay::start(Box::pin(panics), threads))
-        }
+        Ok(Poll::Pending) => Some(Relay::start(Progress::Running(run), threads)),
+        Err(panic) => Some(Relay::start(Progress::Panicked(run, panic), threads)),
     }
 }
 
@@ -366,6 +361,8 @@ const GRACE: Duration = Duration::from_secs(30);
 
 #[cfg(test)]
 mod tests {
+    use std::panic::resume_unwind;
+
     use super::*;
 
     #[tokio::test]

@@ -29,19 +29,22 @@ pub(super) struct Relay {
 }
 
 impl Relay {
-    /// Leaves `run` to a task of `threads`.
-    pub(super) fn start(run: Run, threads: &Handle) -> (AbortHandle, Self) {
-        let shared = Arc::new(Shared(Mutex::new(State { progress: Progress::Running(run), task: None })));
+    /// Leaves a run to a task of `threads`.
+    pub(super) fn start(progress: Progress, threads: &Handle) -> (AbortHandle, Self) {
+        let shared = Arc::new(Shared(Mutex::new(State { progress, task: None })));
         let task = threads.spawn(Task(Arc::clone(&shared))).abort_handle();
         (task, Self { shared, threads: threads.clone(), not_here: 0, penalty: 1 })
     }
 
     /// Whether the next piece is to come from [`carry_on`](Self::carry_on). The task is given those after one that took
     /// long: the thread here is another's.
-    pub(super) fn is_willing(&mut self) -> bool {
-        let is_willing = self.not_here == 0;
+    pub(super) fn is_willing(&self) -> bool {
+        self.not_here == 0
+    }
+
+    /// Another piece was read.
+    pub(super) fn count(&mut self) {
         self.not_here = self.not_here.saturating_sub(1);
-        is_willing
     }
 
     /// Polls the script here. False if it is not to be had: it is polled elsewhere just now, or over. What it waits for will
@@ -63,7 +66,8 @@ impl Relay {
             task.wake();
         }
         if begin.elapsed() > SHORT {
-            self.not_here = self.penalty;
+            // The one that is there now comes first.
+            self.not_here = self.penalty + 1;
             self.penalty = self.penalty.saturating_mul(2).min(MAX_PENALTY);
         } else if self.penalty > 1 {
             self.penalty -= 1;
@@ -145,10 +149,11 @@ impl State {
     }
 }
 
-enum Progress {
+/// How far a run has come.
+pub(super) enum Progress {
     Running(Run),
     Over,
-    /// While it was polled here; the task will tell.
+    /// While it was polled by whoever reads; the task will tell.
     Panicked(Run, Box<dyn Any + Send>),
 }
 
@@ -180,7 +185,7 @@ mod tests {
             polls += 1;
             step(polls)
         });
-        let (task, relay) = Relay::start(Box::pin(run), &Handle::current());
+        let (task, relay) = Relay::start(Progress::Running(Box::pin(run)), &Handle::current());
         // On a runtime of one thread the task has its turn now.
         tokio::task::yield_now().await;
         (task, relay)
@@ -219,7 +224,7 @@ mod tests {
             let _ended = Ended(ended);
             pending::<()>().await;
         };
-        let (task, mut relay) = Relay::start(Box::pin(run), &Handle::current());
+        let (task, mut relay) = Relay::start(Progress::Running(Box::pin(run)), &Handle::current());
         tokio::task::yield_now().await;
         task.abort();
         tokio::task::yield_now().await;
@@ -236,7 +241,10 @@ mod tests {
         })
         .await;
         assert!(relay.is_willing() && relay.carry_on());
-        assert!(!relay.is_willing());
+        for _ in 0..2 {
+            assert!(!relay.is_willing());
+            relay.count();
+        }
         assert!(relay.is_willing());
     }
 }

@@ -111,11 +111,6 @@ function required(string $field, int $limit): string
 
 function open_book(): PDO
 {
-    // This build of SQLite locks with a directory beside the database; a request that is killed leaves it behind.
-    $lock = DATABASE . '.lock';
-    if (is_dir($lock) && time() - filemtime($lock) > 30) {
-        rmdir($lock);
-    }
     $book = new PDO('sqlite:' . DATABASE, options: [PDO::ATTR_DEFAULT_FETCH_MODE => PDO::FETCH_ASSOC]);
     $book->exec('CREATE TABLE IF NOT EXISTS entry (id INTEGER PRIMARY KEY, name TEXT NOT NULL, message TEXT NOT NULL)');
     return $book;

@@ -13,7 +13,7 @@ use crate::workspace::Workspace;
 
 pub(super) const LUA: Language = Language {
     name: "lua",
-    with: "Lua 5.5",
+    with: "Lua 5.4",
     command: "nothing to build",
     output: INTERPRETER.name,
     recipe: |workspace| INTERPRETER.recipe(workspace),

@@ -1,0 +1,36 @@
+//! Programs the tests run beside scripts: a browser, which looks at pages as people do, and lighttpd, which runs the same
+//! program as native CGI. Debian's packages where they can be installed, else whatever is on the PATH.
+
+use std::env;
+use std::path::Path;
+
+use crate::fetch::apt_get;
+
+/// Installs those that are missing, and says what is to be done where that is not possible: then their tests fail, and
+/// nothing else does.
+pub(crate) fn ensure() {
+    for (program, packages) in PROGRAMS {
+        if is_there(program) {
+            println!("{program} is there");
+            continue;
+        }
+        let install = ["install", "--yes", "--no-install-recommends"];
+        match apt_get(Path::new("."), &[&install[..], packages].concat()) {
+            Ok(_) if is_there(program) => println!("{program} is ready"),
+            Ok(_) => println!("{program} is not there; its tests will fail"),
+            Err(error) => println!(
+                "{program}: {error:#}\n{program}: install it (Debian: {}); its tests fail without",
+                packages.join(", ")
+            ),
+        }
+    }
+}
+
+/// Servers lie where only root's PATH leads.
+fn is_there(program: &str) -> bool {
+    let path = env::var_os("PATH").unwrap_or_default();
+    env::split_paths(&path).chain(["/usr/sbin".into()]).any(|directory| directory.join(program).is_file())
+}
+
+const PROGRAMS: [(&str, &[&str]); 2] =
+    [("chromedriver", &["chromium", "chromium-driver"]), ("lighttpd", &["lighttpd"])];
