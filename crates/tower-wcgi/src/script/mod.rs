@@ -203,7 +203,7 @@ fn start(module: &Module, label: &str, name: &str) -> Result<ModuleExport, Error
 /// Refuses at the start what the pool could never hold.
 fn check_size(module: &Module, label: &str, max_memory: usize) -> Result<(), Error> {
     let needs = module.resources_required();
-    let memory = needs.max_initial_memory_size.unwrap_or(0);
+    let memory = needs.max_initial_memory_size.unwrap_or(0).saturating_mul(WASM_PAGE);
     if memory > max_memory as u64 {
         return Err(Error::new(
             ErrorKind::Module,
@@ -225,6 +225,7 @@ const START: &str = "_start";
 /// A script that is never over at its first stop is tried again after this many exchanges: it may take a thread that is not
 /// its own for two milliseconds each time. One that a busy machine stopped once is tried again soon.
 const MAX_PENALTY: u32 = 32;
+const WASM_PAGE: u64 = 64 << 10;
 const WASM_MAGIC: &[u8] = b"\0asm";
 /// Version 0x0d of layer 1, where a core module has version 1 of layer 0.
 const COMPONENT_PREAMBLE: &[u8] = b"\0asm\x0d\0\x01\0";
