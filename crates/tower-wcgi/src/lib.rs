@@ -49,4 +49,7 @@ pub mod _docs {
 
     #[doc = include_str!("../docs/snapshots.md")]
     pub mod snapshots {}
+
+    #[doc = include_str!("../docs/components.md")]
+    pub mod components {}
 }
