@@ -54,6 +54,11 @@ impl Workspace {
         self.root.join("target/toolchains")
     }
 
+    /// The program that makes components of modules.
+    pub(crate) fn componentize(&self) -> PathBuf {
+        self.root.join("crates/xtask/componentize")
+    }
+
     /// Recipes and sources for those compilers.
     pub(crate) fn wasi(&self) -> PathBuf {
         self.root.join("crates/xtask/wasi")

@@ -17,7 +17,7 @@ use crate::workspace::Workspace;
 /// Builds all of them when one is not up to date; says how many were not.
 pub(super) fn build(workspace: &Workspace, guests: &[Guest]) -> Result<usize> {
     let package = workspace.guest_sources().join("rust");
-    let mut stamp = Stamp::default().text(&program::capture(Command::new(rustc()).arg("-V"))?);
+    let mut stamp = Stamp::default().text(&version()?);
     for source in files(&package)?.iter().chain(&files(&package.join("src/bin"))?) {
         stamp = stamp.file(source)?;
     }
@@ -30,20 +30,40 @@ pub(super) fn build(workspace: &Workspace, guests: &[Guest]) -> Result<usize> {
 
     let toolchain = Toolchain::find(workspace)?;
     println!("guests: compiling {} in Rust", stale.len());
-    let target = workspace.root().join("target/guests-rust");
-    let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    cargo.current_dir(&package).args(["build", "--quiet", "--release", "--locked", "--target", TARGET]);
-    cargo.env("CARGO_TARGET_DIR", &target).env_remove("RUSTFLAGS").env_remove("CARGO_ENCODED_RUSTFLAGS");
-    toolchain.export_to(&mut cargo)?;
-    program::run(&mut cargo)?;
+    let folder = compile(workspace, &toolchain, &package, TARGET)?;
     for guest in &stale {
-        let built = target.join(TARGET).join("release").join(&guest.name).with_extension("wasm");
+        let built = folder.join(&guest.name).with_extension("wasm");
         // A copy, for what Cargo leaves here is a hard link to what it keeps for itself.
         let unfinished = output(guest).with_extension("wasm.unfinished");
         fs::copy(&built, &unfinished).with_context(|| format!("cannot read {}", built.display()))?;
         install(&unfinished, &output(guest), &stamp)?;
     }
     Ok(stale.len())
+}
+
+/// Builds the library `name` of `package` and says where it is, and whether it is a component.
+pub(super) fn build_library(workspace: &Workspace, package: &Path, name: &str) -> Result<(PathBuf, bool)> {
+    let is_component = has_target(COMPONENT_TARGET)?;
+    let (toolchain, target) =
+        if is_component { (Toolchain::Installed, COMPONENT_TARGET) } else { (Toolchain::find(workspace)?, TARGET) };
+    let folder = compile(workspace, &toolchain, package, target)?;
+    Ok((folder.join(name).with_extension("wasm"), is_component))
+}
+
+/// The compiler that Cargo uses by itself.
+pub(super) fn version() -> Result<String> {
+    program::capture(Command::new(rustc()).arg("-V"))
+}
+
+/// Builds `package` for `target` and gives the folder in which the outputs are.
+fn compile(workspace: &Workspace, toolchain: &Toolchain, package: &Path, target: &str) -> Result<PathBuf> {
+    let folder = workspace.root().join("target/guests-rust");
+    let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    cargo.current_dir(package).args(["build", "--quiet", "--release", "--locked", "--target", target]);
+    cargo.env("CARGO_TARGET_DIR", &folder).env_remove("RUSTFLAGS").env_remove("CARGO_ENCODED_RUSTFLAGS");
+    toolchain.export_to(&mut cargo)?;
+    program::run(&mut cargo)?;
+    Ok(folder.join(target).join("release"))
 }
 
 /// Who compiles.
@@ -56,13 +76,13 @@ enum Toolchain {
 
 impl Toolchain {
     fn find(workspace: &Workspace) -> Result<Self> {
-        if has_target()? {
+        if has_target(TARGET)? {
             return Ok(Self::Installed);
         }
         println!("guests: adding {TARGET} to the Rust toolchain");
         let added = program::capture(Command::new("rustup").args(["target", "add", TARGET]));
         match added {
-            Ok(_) if has_target()? => Ok(Self::Installed),
+            Ok(_) if has_target(TARGET)? => Ok(Self::Installed),
             Ok(_) => bail!("rustup added {TARGET}, but to another toolchain than {}", rustc().display()),
             Err(refused) => {
                 println!("guests: rustup cannot ({})", first_line(&refused));
@@ -117,9 +137,9 @@ fn linker() -> Result<PathBuf> {
     Ok(linker)
 }
 
-/// Whether the compiler has a std for the target.
-fn has_target() -> Result<bool> {
-    let libraries = program::capture(Command::new(rustc()).args(["--print", "target-libdir", "--target", TARGET]))?;
+/// Whether the compiler has a std for `target`.
+fn has_target(target: &str) -> Result<bool> {
+    let libraries = program::capture(Command::new(rustc()).args(["--print", "target-libdir", "--target", target]))?;
     Ok(Path::new(libraries.trim()).join("self-contained").exists())
 }
 
@@ -132,3 +152,4 @@ fn first_line(error: &anyhow::Error) -> String {
 }
 
 const TARGET: &str = "wasm32-wasip1";
+const COMPONENT_TARGET: &str = "wasm32-wasip2";
