@@ -28,14 +28,21 @@ pub fn root() -> &'static Path {
     Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
 }
 
-/// A guest program as `cargo xtask setup` has built it.
+/// Whether guests are components in this binary, which has `components` in its name then. Otherwise they are modules.
+#[must_use]
+pub fn are_components() -> bool {
+    let binary = std::env::current_exe().unwrap_or_default();
+    binary.file_stem().is_some_and(|stem| stem.to_string_lossy().starts_with("components"))
+}
+
+/// A guest program as `cargo xtask setup` has built it, of the [kind](are_components) that this binary tests.
 ///
 /// # Panics
 ///
 /// When it has not been built.
 #[must_use]
 pub fn guest(name: &str) -> PathBuf {
-    let built = root().join("target/guests");
+    let built = root().join(if are_components() { "target/guests/component" } else { "target/guests" });
     let found =
         ["wasm", "wat"].map(|extension| built.join(name).with_extension(extension)).into_iter().find(|p| p.exists());
     found.unwrap_or_else(|| panic!("guest {name} is not built; `cargo xtask setup` does that"))
@@ -249,13 +256,13 @@ pub async fn read_until(stream: &mut TcpStream, wanted: &str) -> String {
 ///
 /// # Panics
 ///
-/// When that takes more than ten seconds.
+/// When that takes more than half a minute.
 pub async fn wait_for_permits(engine: &Engine, permits: usize) {
     let all = async {
         while engine.available_permits() != permits {
             tokio::task::yield_now().await;
         }
     };
-    let waited = tokio::time::timeout(Duration::from_secs(10), all).await;
+    let waited = tokio::time::timeout(Duration::from_secs(30), all).await;
     waited.unwrap_or_else(|_| panic!("{} of {permits} permits are free", engine.available_permits()));
 }

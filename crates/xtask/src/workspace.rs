@@ -59,6 +59,16 @@ impl Workspace {
         self.root.join("target/toolchains")
     }
 
+    /// What Cargo builds of the guests in Rust.
+    pub(crate) fn guests_rust(&self) -> PathBuf {
+        self.root.join("target/guests-rust")
+    }
+
+    /// The program that makes components of modules.
+    pub(crate) fn componentize(&self) -> PathBuf {
+        self.root.join("crates/xtask/componentize")
+    }
+
     /// Recipes and sources for those compilers.
     pub(crate) fn wasi(&self) -> PathBuf {
         self.root.join("crates/xtask/wasi")

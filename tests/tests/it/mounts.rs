@@ -3,7 +3,7 @@
 use std::fs;
 
 use tower_wcgi::{Access, ErrorKind};
-use wcgi_tests::{builder, get, post};
+use wcgi_tests::{are_components, builder, get, post};
 
 #[tokio::test]
 async fn edits_on_the_host_show_on_the_next_request() {
@@ -164,5 +164,7 @@ async fn a_script_cannot_take_all_descriptors_of_the_process() {
     fs::write(dir.path().join("f"), "").unwrap();
     let service = builder("turns").map_dir("/d", dir.path(), Access::ReadOnly).build().unwrap();
     let text = post(&service, "/", "open 0 /d/f r\nclose 0\nmany 1000 /d/f\n").await.text();
-    assert!(text.ends_with("ok 256\n"), "{text}");
+    // What makes a component of the program has room for fewer; see `native` for one without it.
+    let most = if are_components() { "ok 123\n" } else { "ok 256\n" };
+    assert!(text.ends_with(most), "{text}");
 }

@@ -112,3 +112,18 @@ fn what_can_never_run_is_refused_when_it_is_opened() {
     assert_eq!(open(&dir.path().join("missing")).kind(), ErrorKind::Package);
     assert_eq!(open(dir.path()).kind(), ErrorKind::Package);
 }
+
+#[test]
+fn a_module_that_starts_with_more_memory_than_its_limit_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("large.wat");
+    fs::write(&path, r#"(module (memory (export "memory") 32) (func (export "_start")))"#).unwrap();
+    let service = |bytes| {
+        let builder = WcgiService::builder().package(&path).engine(engine().build().unwrap());
+        builder.max_memory(bytes).build()
+    };
+    assert!(service(2 << 20).is_ok());
+    let error = service(1 << 20).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Module);
+    assert!(error.to_string().contains("starts with 2097152 bytes"), "{error}");
+}

@@ -1,6 +1,6 @@
 //! The engine: what scripts compile and run on, shared by any number of services.
 //!
-//! One pool of instances, one set of permits, one linker, the threads guests run on. Knows nothing of HTTP.
+//! One pool of instances, one set of permits, a linker for each kind of script, the threads guests run on. Knows nothing of HTTP.
 
 mod admission;
 mod pool;
@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::runtime::{Handle, Runtime};
-use wasmtime::Linker;
+use wasmtime::{Linker, component};
 
 pub(crate) use admission::Permit;
 pub(crate) use pool::MAX_TABLE_ELEMENTS;
@@ -19,7 +19,7 @@ pub(crate) use ticker::Ticking;
 
 use crate::error::{Error, ErrorKind};
 use crate::exchange::State;
-use crate::script::{Cache, link};
+use crate::script::{Cache, link, link_components};
 use pool::PoolSize;
 
 /// What scripts run on: a wasmtime engine with its pool of instances, the permits to use them, and the threads.
@@ -62,6 +62,10 @@ impl Engine {
 
     pub(crate) fn linker(&self) -> &Linker<State> {
         &self.0.linker
+    }
+
+    pub(crate) fn component_linker(&self) -> &component::Linker<State> {
+        &self.0.component_linker
     }
 
     pub(crate) fn cache(&self) -> Option<&Cache> {
@@ -203,6 +207,7 @@ impl EngineBuilder {
         let wasmtime = pool::build(size)?;
         ticker::register(&wasmtime).map_err(|error| host("cannot start the epoch thread", error))?;
         let linker = link(&wasmtime)?;
+        let component_linker = link_components(&wasmtime)?;
         let mut threads = tokio::runtime::Builder::new_multi_thread();
         if let Some(count) = self.threads {
             threads.worker_threads(count);
@@ -220,6 +225,7 @@ impl EngineBuilder {
         Ok(Engine(Arc::new(Inner {
             wasmtime,
             linker,
+            component_linker,
             admission: admission::Admission::new(self.max_concurrency, self.queue, self.queue_wait),
             threads: Threads(Some(threads)),
             cache,
@@ -245,6 +251,7 @@ impl EngineBuilder {
 struct Inner {
     wasmtime: wasmtime::Engine,
     linker: Linker<State>,
+    component_linker: component::Linker<State>,
     admission: admission::Admission,
     threads: Threads,
     cache: Option<Cache>,

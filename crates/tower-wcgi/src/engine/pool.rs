@@ -77,16 +77,19 @@ fn base() -> Config {
 fn pooling(size: PoolSize, pagemap_scan: bool) -> PoolingAllocationConfig {
     let instances = u32::try_from(size.instances).unwrap_or(u32::MAX);
     let mut pool = PoolingAllocationConfig::new();
-    pool.total_core_instances(instances)
+    pool.total_core_instances(instances.saturating_mul(MODULES_PER_COMPONENT))
+        .max_core_instances_per_component(MODULES_PER_COMPONENT)
         .total_component_instances(instances)
         .total_stacks(instances)
-        .total_tables(instances.saturating_mul(TABLES_PER_MODULE))
+        .total_tables(instances.saturating_mul(TABLES_PER_COMPONENT))
         .max_tables_per_module(TABLES_PER_MODULE)
+        .max_tables_per_component(TABLES_PER_COMPONENT)
         .table_elements(MAX_TABLE_ELEMENTS)
-        // The heap in which wasm exceptions live takes a memory of the pool besides the module's own.
-        .total_memories(instances.saturating_mul(2))
+        // The heap in which wasm exceptions live takes a memory of the pool besides the script's own.
+        .total_memories(instances.saturating_mul(MEMORIES_PER_COMPONENT + 1))
         .total_gc_heaps(instances)
         .max_memories_per_module(1)
+        .max_memories_per_component(MEMORIES_PER_COMPONENT)
         .max_memory_size(size.max_memory);
     if pagemap_scan {
         // Dirty pages are reset in place instead of by madvise, which serialises threads on the mmap lock: 1.7 to 3.8 times
@@ -97,6 +100,12 @@ fn pooling(size: PoolSize, pagemap_scan: bool) -> PoolingAllocationConfig {
 }
 
 const TABLES_PER_MODULE: u32 = 2;
+/// A component is made of modules: the program, what adapts its imports, and what else it was composed of. They take no room
+/// before they are there.
+const MODULES_PER_COMPONENT: u32 = 16;
+const TABLES_PER_COMPONENT: u32 = 8;
+/// Two programs composed into one. Each has a slot of 4 GiB of addresses for every permit.
+const MEMORIES_PER_COMPONENT: u32 = 2;
 /// Of wasm frames; `CPython` and Ruby recurse deeply.
 const WASM_STACK: usize = 2 << 20;
 /// What host calls need on top of the wasm frames below them.

@@ -90,7 +90,7 @@ pub(crate) async fn initialise(
         .monotonic_clock(uptime)
         .build_p1();
     *wasi.ctx().ctx.filesystem() = view.context.clone();
-    let memory = MemoryLimit { max_memory: surroundings.max_memory, exceeded: false };
+    let memory = MemoryLimit::new(surroundings.max_memory);
     let mut store = Store::new(module.engine(), State { wasi, memory });
     store.limiter(|state| &mut state.memory);
     store.set_epoch_deadline(1);

@@ -22,8 +22,9 @@ use bytes::Bytes;
 use tokio::runtime::Handle;
 use tokio::task::AbortHandle;
 use wasmtime::{ResourceLimiter, Store};
-use wasmtime_wasi::WasiCtxBuilder;
 use wasmtime_wasi::p1::WasiP1Ctx;
+use wasmtime_wasi::p2::bindings::CommandPre;
+use wasmtime_wasi::{WasiCtxBuilder, WasiCtxView, WasiView};
 
 pub(crate) use files::{CheckedOut, Files};
 pub(crate) use linger::Lingering;
@@ -35,7 +36,7 @@ use crate::engine::{Engine, Permit, Ticking};
 use crate::error::{Error, ErrorKind};
 use crate::gateway::Environ;
 use crate::request::RequestId;
-use crate::script::Script;
+use crate::script::{Exit, Handles, Program, Script};
 use crate::stdio::{Output, Reader, Stderr, Stdin, Writer, pipe};
 use outcome::At;
 use relay::{Progress, Relay, Run};
@@ -142,6 +143,8 @@ pub(crate) struct State {
     pub(crate) open_files: u32,
     /// Those that are SQLite databases.
     pub(crate) databases: Vec<FileId>,
+    /// What is known of a component's handles.
+    pub(crate) handles: Handles,
     pub(crate) view: Option<CheckedOut>,
     pub(crate) script: Arc<Script>,
     pub(crate) arguments: Arc<[String]>,
@@ -157,10 +160,17 @@ pub(crate) struct State {
 impl State {
     /// wasmtime-wasi's context, made when something first asks for it.
     pub(crate) fn wasi(&mut self) -> &mut WasiP1Ctx {
-        let Self { wasi, view, stdin, stdout, stderr, .. } = self;
+        let Self { wasi, view, script, stdin, stdout, stderr, .. } = self;
         wasi.get_or_insert_with(|| {
             let mut builder = WasiCtxBuilder::new();
-            let mut wasi = builder.stdin(stdin.clone()).stdout(stdout.clone()).stderr(stderr.clone()).build_p1();
+            builder.stdin(stdin.clone()).stdout(stdout.clone()).stderr(stderr.clone());
+            if script.is_component() {
+                builder.stdout(stdout.clone().never_closed());
+            }
+            let mut wasi = builder.build_p1();
+            if script.is_component() {
+                wasi.ctx().table.set_max_capacity(Handles::MOST);
+            }
             if let Some(view) = view {
                 view.mount(&mut wasi);
             }
@@ -195,6 +205,12 @@ impl State {
     /// Whether what is below the descriptor `dir` is this exchange's alone.
     pub(crate) fn is_private(&self, dir: u32) -> bool {
         self.view.as_ref().is_some_and(|view| view.is_private(dir))
+    }
+}
+
+impl WasiView for State {
+    fn ctx(&mut self) -> WasiCtxView<'_> {
+        self.wasi().ctx()
     }
 }
 
@@ -276,6 +292,7 @@ async fn guest(
         listings: Listings::default(),
         open_files: 0,
         databases: Vec::new(),
+        handles: Handles::default(),
         view,
         script: Arc::clone(&script),
         arguments,
@@ -284,7 +301,7 @@ async fn guest(
         stdout: stdout.clone(),
         stderr: stderr.clone(),
         stdio_moved: [false; 3],
-        memory: MemoryLimit { max_memory, exceeded: false },
+        memory: MemoryLimit::new(max_memory),
     };
     let mut store = Store::new(engine.wasmtime(), state);
     store.limiter(|state| &mut state.memory);
@@ -294,7 +311,7 @@ async fn guest(
 
     let _ticking = Ticking::start();
     let result = {
-        let mut call = pin!(call_start(&script, &mut store));
+        let mut call = pin!(call(&script.program, &mut store));
         // Output reaches the reader whenever the script waits or yields, not at each of its writes.
         std::future::poll_fn(|cx| {
             let progress = call.as_mut().poll(cx);
@@ -308,10 +325,21 @@ async fn guest(
     outcome::judge(result, store.data().memory.exceeded, &request_id)
 }
 
-async fn call_start(script: &Script, store: &mut Store<State>) -> wasmtime::Result<()> {
-    let instance = script.instance_pre.instantiate_async(&mut *store).await?;
-    let start = instance.get_module_export(&mut *store, &script.start).and_then(wasmtime::Extern::into_func);
-    start.expect("checked when the script was loaded").typed::<(), ()>(&*store)?.call_async(store, ()).await
+async fn call(program: &Program, store: &mut Store<State>) -> wasmtime::Result<()> {
+    match program {
+        Program::Module { instance_pre, start } => {
+            let instance = instance_pre.instantiate_async(&mut *store).await?;
+            let start = instance.get_module_export(&mut *store, start).and_then(wasmtime::Extern::into_func);
+            start.expect("checked when the script was loaded").typed::<(), ()>(&*store)?.call_async(store, ()).await
+        }
+        // In a box, so that modules do not carry its size.
+        Program::Component(command) => Box::pin(run_command(command, store)).await,
+    }
+}
+
+async fn run_command(command: &CommandPre<State>, store: &mut Store<State>) -> wasmtime::Result<()> {
+    let command = command.instantiate_async(&mut *store).await?;
+    command.wasi_cli_run().call_run(store).await?.map_err(|()| Exit(1).into())
 }
 
 /// What happens if the task ends before it has taken the id: the client has left, or the task has panicked, and then nobody
@@ -334,14 +362,27 @@ impl Drop for Departure {
     }
 }
 
+/// Of all memories together.
 struct MemoryLimit {
     max_memory: usize,
+    used: usize,
     exceeded: bool,
 }
 
+impl MemoryLimit {
+    fn new(max_memory: usize) -> Self {
+        Self { max_memory, used: 0, exceeded: false }
+    }
+}
+
 impl ResourceLimiter for MemoryLimit {
-    fn memory_growing(&mut self, _current: usize, desired: usize, _maximum: Option<usize>) -> wasmtime::Result<bool> {
-        let fits = desired <= self.max_memory;
+    fn memory_growing(&mut self, current: usize, desired: usize, maximum: Option<usize>) -> wasmtime::Result<bool> {
+        let used = self.used.saturating_add(desired.saturating_sub(current));
+        let fits = used <= self.max_memory;
+        // Above its own limit a memory does not grow whatever is said here.
+        if fits && maximum.is_none_or(|maximum| desired <= maximum) {
+            self.used = used;
+        }
         self.exceeded |= !fits;
         Ok(fits)
     }

@@ -46,6 +46,8 @@ pub(crate) enum By {
     Descriptor(u32),
     /// Removing the lock directory of this name below this descriptor.
     Directory(u32, Box<[u8]>),
+    /// Nothing.
+    Never,
 }
 
 impl Turns {
@@ -99,6 +101,13 @@ impl Turns {
         self.give_back(&By::Descriptor(to));
         if let Some(hold) = self.held.iter_mut().find(|hold| hold.by == By::Descriptor(from)) {
             hold.by = By::Descriptor(to);
+        }
+    }
+
+    /// What it has by `by` is given back when the exchange ends.
+    pub(crate) fn keep(&mut self, by: &By) {
+        if let Some(hold) = self.held.iter_mut().find(|hold| hold.by == *by) {
+            hold.by = By::Never;
         }
     }
 

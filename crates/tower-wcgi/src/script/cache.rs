@@ -1,4 +1,4 @@
-//! Compiled modules on disk.
+//! Compiled modules and components on disk.
 //!
 //! A file is `<key>/<content>.cwasm`: the key is a hash of what was compiled (the module, or all that a snapshot was made
 //! from, and how it was changed), the engine's settings and wasmtime's version, and the name is a hash of the file's own
@@ -14,6 +14,7 @@ use std::io::{self, Read, Seek, Write};
 use std::path::{Path, PathBuf};
 
 use wasmtime::Module;
+use wasmtime::component::Component;
 
 use crate::error::Error;
 
@@ -38,20 +39,20 @@ impl Cache {
         Some(base?.join("wcgi"))
     }
 
-    /// The module that `compile` makes of what has the hash `input`, from disk where a good one is there, else made and kept.
+    /// What `compile` makes of what has the hash `input`, from disk where a good one is there, else made and kept.
     /// Trouble with the disk is logged and costs the time to compile, nothing else.
-    pub(crate) fn load_or(
+    pub(crate) fn load_or<C: Compiled>(
         &self,
         engine: &wasmtime::Engine,
         input: blake3::Hash,
-        compile: impl FnOnce() -> Result<Module, Error>,
-    ) -> Result<Module, Error> {
+        compile: impl FnOnce() -> Result<C, Error>,
+    ) -> Result<C, Error> {
         let entry = self.dir.join(key(engine, input));
-        if let Some(module) = load(engine, &entry) {
-            return Ok(module);
+        if let Some(compiled) = load(engine, &entry) {
+            return Ok(compiled);
         }
-        let module = compile()?;
-        match module.serialize() {
+        let compiled = compile()?;
+        match compiled.serialize() {
             Ok(code) => {
                 if let Err(error) = store(&self.dir, &entry, &code) {
                     tracing::warn!(dir = %self.dir.display(), %error, "cannot keep the compiled module");
@@ -59,7 +60,42 @@ impl Cache {
             }
             Err(error) => tracing::warn!(%error, "cannot serialize the compiled module"),
         }
-        Ok(module)
+        Ok(compiled)
+    }
+}
+
+/// What can be kept. The two kinds never have the same key, as no bytes are both; wasmtime would notice.
+pub(crate) trait Compiled: Sized {
+    fn serialize(&self) -> wasmtime::Result<Vec<u8>>;
+
+    /// Loads `file`, which lies at `path`. Only for [`load_file`], which has looked at its bytes.
+    fn load(engine: &wasmtime::Engine, file: File, path: &Path) -> wasmtime::Result<Self>;
+}
+
+impl Compiled for Module {
+    fn serialize(&self) -> wasmtime::Result<Vec<u8>> {
+        self.serialize()
+    }
+
+    #[expect(unsafe_code, reason = "loading a precompiled module cannot be checked by types")]
+    fn load(engine: &wasmtime::Engine, file: File, _path: &Path) -> wasmtime::Result<Self> {
+        // SAFETY: the bytes are those a `serialize` of this crate gave: the file's content matches the hash in its name, only
+        // `store` makes such names, and the directory belongs to the user this process runs as. The file is never written
+        // again once it has its name.
+        unsafe { Self::deserialize_open_file(engine, file) }
+    }
+}
+
+impl Compiled for Component {
+    fn serialize(&self) -> wasmtime::Result<Vec<u8>> {
+        self.serialize()
+    }
+
+    #[expect(unsafe_code, reason = "loading a precompiled component cannot be checked by types")]
+    fn load(engine: &wasmtime::Engine, _file: File, path: &Path) -> wasmtime::Result<Self> {
+        // SAFETY: as for a module. What has the name by now, if it is another file, is one that `store` has put in its place,
+        // with the same bytes.
+        unsafe { Self::deserialize_file(engine, path) }
     }
 }
 
@@ -81,14 +117,14 @@ fn key(engine: &wasmtime::Engine, input: blake3::Hash) -> String {
     hasher.0.finalize().to_hex().to_string()
 }
 
-fn load(engine: &wasmtime::Engine, entry: &Path) -> Option<Module> {
+fn load<C: Compiled>(engine: &wasmtime::Engine, entry: &Path) -> Option<C> {
     for file in fs::read_dir(entry).ok()?.flatten() {
         let path = file.path();
         if path.extension().is_none_or(|extension| extension != EXTENSION) {
             continue;
         }
         match load_file(engine, &path) {
-            Ok(module) => return Some(module),
+            Ok(compiled) => return Some(compiled),
             Err(error) => {
                 tracing::warn!(path = %path.display(), error = format!("{error:#}"), "a damaged file in the cache, compiling again");
                 // It would be refused every time; the next one to compile puts a good one there.
@@ -99,7 +135,7 @@ fn load(engine: &wasmtime::Engine, entry: &Path) -> Option<Module> {
     None
 }
 
-fn load_file(engine: &wasmtime::Engine, path: &Path) -> wasmtime::Result<Module> {
+fn load_file<C: Compiled>(engine: &wasmtime::Engine, path: &Path) -> wasmtime::Result<C> {
     let mut file = File::open(path)?;
     let expected = path.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
     let mut hasher = blake3::Hasher::new();
@@ -114,16 +150,7 @@ fn load_file(engine: &wasmtime::Engine, path: &Path) -> wasmtime::Result<Module>
         wasmtime::bail!("its content does not match its name");
     }
     file.rewind()?;
-    #[expect(
-        unsafe_code,
-        reason = "loading a precompiled module is the one thing here that cannot be checked by types"
-    )]
-    // SAFETY: the bytes are those a `Module::serialize` of this crate gave: the file's content matches the hash in its name,
-    // only `store` makes such names, and the directory belongs to the user this process runs as. The file is never written
-    // again once it has its name.
-    unsafe {
-        Module::deserialize_open_file(engine, file)
-    }
+    C::load(engine, file, path)
 }
 
 fn store(dir: &Path, entry: &Path, code: &[u8]) -> io::Result<()> {

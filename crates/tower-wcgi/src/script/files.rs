@@ -196,7 +196,7 @@ async fn locked_file(caller: &mut Call<'_>, at: At) -> wasmtime::Result<Option<(
 
 fn lock_name(caller: &mut Call<'_>, at: At) -> wasmtime::Result<Option<Box<[u8]>>> {
     let memory = memory(caller)?;
-    Ok(slice(memory.data(&*caller), at.path, at.len).filter(|name| name.ends_with(LOCK)).map(Into::into))
+    Ok(slice(memory.data(&*caller), at.path, at.len).filter(|name| name.ends_with(LOCK.as_bytes())).map(Into::into))
 }
 
 /// Whether the path leads to what is neither a file nor a directory. A pipe or a device may make whoever opens or reads it
@@ -328,14 +328,14 @@ pub(super) async fn aside<F: Future>(call: F) -> F::Output {
 }
 
 /// Descriptors that an exchange may have open at once, so that none can take all those of the process.
-const MAX_OPEN_FILES: u32 = 256;
+pub(super) const MAX_OPEN_FILES: u32 = 256;
 /// What most directories fit in, in bytes.
 const LISTING: u32 = 64 << 10;
 /// How often a directory that changes is read again. Where something comes and goes all the time, every second reading fails.
 const AGAIN: usize = 50;
 /// What one `poll_oneoff` may wait for.
 const MAX_SUBSCRIPTIONS: u32 = 1024;
-const LOCK: &[u8] = b".lock";
+pub(super) const LOCK: &str = ".lock";
 const LOCK_LEN: u32 = 5;
 const OFLAGS_TRUNC: u32 = 1 << 3;
 const RIGHTS_FD_WRITE: u64 = 1 << 6;

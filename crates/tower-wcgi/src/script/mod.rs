@@ -1,20 +1,24 @@
-//! A script: a module compiled, linked and checked once, ready to be instantiated for every exchange.
+//! A script: a module or a component compiled, linked and checked once, ready to be instantiated for every exchange.
 //!
-//! In: the bytes of a module. Out: an `InstancePre`. Knows nothing of HTTP.
+//! In: the bytes of either. Out: an `InstancePre`. Knows nothing of HTTP.
 
 mod cache;
+mod component;
 mod files;
 mod growth;
 mod link;
 mod snapshot;
 mod stdio;
 
+use std::borrow::Cow;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
-use wasmtime::{ExternType, InstancePre, Module, ModuleExport};
+use wasmtime::{ExternType, InstancePre, Module, ModuleExport, ResourcesRequired};
+use wasmtime_wasi::p2::bindings::CommandPre;
 
 pub(crate) use cache::Cache;
+pub(crate) use component::{Handles, link as link_components};
 pub(crate) use link::{Exit, link};
 
 use crate::engine::{Engine, MAX_TABLE_ELEMENTS};
@@ -23,10 +27,9 @@ use crate::exchange::State;
 use crate::exchange::initialisation::Surroundings;
 use crate::package;
 
-/// A script that can run: every import is provided and `_start` is there.
+/// A script that can run: every import is provided and its entry point is there.
 pub(crate) struct Script {
-    pub(crate) instance_pre: InstancePre<State>,
-    pub(crate) start: ModuleExport,
+    pub(crate) program: Program,
     /// Whether it imports anything by which it could tell that there are files. One that does not needs neither mounts nor
     /// `/tmp`.
     pub(crate) sees_files: bool,
@@ -39,6 +42,14 @@ pub(crate) struct Script {
     penalty: AtomicU32,
 }
 
+/// What is instantiated for every exchange.
+pub(crate) enum Program {
+    /// A core module for WASI preview 1, with its `_start`.
+    Module { instance_pre: InstancePre<State>, start: ModuleExport },
+    /// A component for WASI 0.2 that exports `wasi:cli/run`.
+    Component(CommandPre<State>),
+}
+
 impl Script {
     /// Compiles `source`, or takes it from the cache, and links it. `label` names it in errors.
     ///
@@ -48,7 +59,7 @@ impl Script {
     /// # Errors
     ///
     /// [`ErrorKind::Package`] when the file cannot be read; [`ErrorKind::Module`] when it is not WebAssembly or can never
-    /// run here: no `_start`, an import nobody provides, more memory than `max_memory`.
+    /// run here: no entry point, an import nobody provides, more memory than `max_memory`.
     pub(crate) fn load(
         engine: &Engine,
         source: &package::Module,
@@ -56,31 +67,44 @@ impl Script {
         max_memory: usize,
         surroundings: Option<&Surroundings>,
     ) -> Result<Self, Error> {
-        let module = match source {
-            package::Module::File(path) => compile(engine, &read(path, label)?, label, max_memory, surroundings)?,
-            package::Module::Bytes(bytes) => compile(engine, bytes, label, max_memory, surroundings)?,
+        let bytes = match source {
+            package::Module::File(path) => Cow::Owned(read(path, label)?),
+            package::Module::Bytes(bytes) => Cow::Borrowed(bytes.as_ref()),
         };
-        check_size(&module, label, max_memory)?;
+        let wasm = binary(&bytes, label)?;
+        if wasm.starts_with(COMPONENT_PREAMBLE) {
+            let (command, sees_files) = component::load(engine, &wasm, label, max_memory)?;
+            return Ok(Self::new(Program::Component(command), sees_files, !sees_files));
+        }
+        let module = compile(engine, &wasm, label, max_memory, surroundings)?;
+        check_size(&module.resources_required(), label, max_memory)?;
         let start = start(&module, label, START)?;
         let instance_pre = engine.linker().instantiate_pre(&module).map_err(|source| {
             Error::new(ErrorKind::Module, format!("{label} can never run here"))
                 .with_source(source)
-                .with_hint("scripts may import WASI preview 1 and nothing else")
+                .with_hint("modules may import WASI preview 1 and nothing else")
         })?;
         let sees_files = module.imports().any(|import| {
             let name = import.name();
             name.starts_with("path_") || name.starts_with("fd_prestat_") || name == "fd_readdir"
         });
         let never_waits = !sees_files && !module.imports().any(|import| import.name().ends_with("sync"));
-        Ok(Self {
-            instance_pre,
-            start,
+        Ok(Self::new(Program::Module { instance_pre, start }, sees_files, never_waits))
+    }
+
+    fn new(program: Program, sees_files: bool, never_waits: bool) -> Self {
+        Self {
+            program,
             sees_files,
             makes_lock_directories: AtomicBool::new(false),
             never_waits,
             not_in_place: AtomicU32::new(0),
             penalty: AtomicU32::new(1),
-        })
+        }
+    }
+
+    pub(crate) fn is_component(&self) -> bool {
+        matches!(self.program, Program::Component(_))
     }
 
     /// Whether none of its calls could hold the thread it is made on.
@@ -128,36 +152,36 @@ fn read(path: &Path, label: &str) -> Result<Vec<u8>, Error> {
         .map_err(|source| Error::new(ErrorKind::Package, format!("cannot read {label}")).with_source(source))
 }
 
-fn compile(
-    engine: &Engine,
-    bytes: &[u8],
-    label: &str,
-    max_memory: usize,
-    surroundings: Option<&Surroundings>,
-) -> Result<Module, Error> {
-    if bytes.starts_with(COMPONENT_PREAMBLE) {
-        return Err(Error::new(ErrorKind::Module, format!("{label} is a component, and only core modules can run"))
-            .with_hint("build it for wasm32-wasip1"));
-    }
+/// The binary form of `bytes`, which may be text.
+fn binary<'a>(bytes: &'a [u8], label: &str) -> Result<Cow<'a, [u8]>, Error> {
     if !bytes.starts_with(WASM_MAGIC) && std::str::from_utf8(bytes).is_err() {
         return Err(Error::new(ErrorKind::Module, format!("{label} is neither WebAssembly nor its text format"))
             .with_hint("give a .wasm or .wat file, or a directory with wasmer.toml"));
     }
-    let wasm = wat::parse_bytes(bytes).map_err(|source| invalid(label, source))?;
+    wat::parse_bytes(bytes).map_err(|source| invalid(label, source))
+}
+
+fn compile(
+    engine: &Engine,
+    wasm: &[u8],
+    label: &str,
+    max_memory: usize,
+    surroundings: Option<&Surroundings>,
+) -> Result<Module, Error> {
     if let Some(surroundings) = surroundings
-        && let Some(entry) = snapshot::Entry::of(&wasm)
+        && let Some(entry) = snapshot::Entry::of(wasm)
     {
         let take =
-            || new_module(engine, &snapshot::take(engine, &wasm, entry, surroundings)?, max_memory, "the snapshot");
-        let key = snapshot::key(&wasm, surroundings).map(|key| within(key, max_memory));
+            || new_module(engine, &snapshot::take(engine, wasm, entry, surroundings)?, max_memory, "the snapshot");
+        let key = snapshot::key(wasm, surroundings).map(|key| within(key, max_memory));
         let snapshot = key.and_then(|key| cached(engine, engine.wasmtime(), key, take));
         match snapshot {
             Ok(module) => return Ok(module),
             Err(error) => snapshot::warn(label, &error),
         }
     }
-    let compile = || new_module(engine, &wasm, max_memory, label);
-    cached(engine, engine.wasmtime(), within(blake3::hash(&wasm), max_memory), compile)
+    let compile = || new_module(engine, wasm, max_memory, label);
+    cached(engine, engine.wasmtime(), within(blake3::hash(wasm), max_memory), compile)
 }
 
 fn new_module(engine: &Engine, wasm: &[u8], max_memory: usize, label: &str) -> Result<Module, Error> {
@@ -172,12 +196,12 @@ fn within(input: blake3::Hash, max_memory: usize) -> blake3::Hash {
 }
 
 /// What `compile` makes for `wasmtime` of what has the hash `input`, or what the cache of `engine` has of it.
-fn cached(
+fn cached<C: cache::Compiled>(
     engine: &Engine,
     wasmtime: &wasmtime::Engine,
     input: blake3::Hash,
-    compile: impl FnOnce() -> Result<Module, Error>,
-) -> Result<Module, Error> {
+    compile: impl FnOnce() -> Result<C, Error>,
+) -> Result<C, Error> {
     match engine.cache() {
         Some(cache) => cache.load_or(wasmtime, input, compile),
         None => compile(),
@@ -206,9 +230,8 @@ fn start(module: &Module, label: &str, name: &str) -> Result<ModuleExport, Error
 }
 
 /// Refuses at the start what the pool could never hold.
-fn check_size(module: &Module, label: &str, max_memory: usize) -> Result<(), Error> {
-    let needs = module.resources_required();
-    let memory = needs.max_initial_memory_size.unwrap_or(0);
+fn check_size(needs: &ResourcesRequired, label: &str, max_memory: usize) -> Result<(), Error> {
+    let memory = needs.max_initial_memory_size.unwrap_or(0).saturating_mul(WASM_PAGE);
     if memory > max_memory as u64 {
         return Err(Error::new(
             ErrorKind::Module,
@@ -230,6 +253,7 @@ const START: &str = "_start";
 /// A script that is never over at its first stop is tried again after this many exchanges: it may take a thread that is not
 /// its own for two milliseconds each time. One that a busy machine stopped once is tried again soon.
 const MAX_PENALTY: u32 = 32;
+const WASM_PAGE: u64 = 64 << 10;
 const WASM_MAGIC: &[u8] = b"\0asm";
 /// Version 0x0d of layer 1, where a core module has version 1 of layer 0.
 const COMPONENT_PREAMBLE: &[u8] = b"\0asm\x0d\0\x01\0";

@@ -142,7 +142,7 @@ async fn fd_seek(
 }
 
 /// What a file is read or written in a fraction of a millisecond.
-const LARGE: u32 = 1 << 20;
+pub(super) const LARGE: u32 = 1 << 20;
 /// As many buffers as Linux takes at once; a vector of more is written or read in part.
 const IOV_MAX: u32 = 1024;
 /// The size of one entry of a vector of buffers, in bytes.

@@ -89,6 +89,12 @@ impl Writer {
         self.0.lock().writer_waker.is_some()
     }
 
+    /// The stdout of a component: in WASI 0.2 programs get it anew as often as they like, for one line at a time, and giving
+    /// it back does not close it.
+    pub(crate) fn never_closed(self) -> NeverClosed {
+        NeverClosed(self)
+    }
+
     /// Waits until the reader has said that it takes no more.
     pub(crate) async fn discarding(&self) {
         poll_fn(|cx| {
@@ -250,24 +256,50 @@ impl StdoutStream for Writer {
     }
 
     fn p2_stream(&self) -> Box<dyn OutputStream> {
-        Box::new(Stdout(self.clone()))
+        Box::new(Stdout { writer: self.clone(), closes: true })
+    }
+}
+
+/// The guest's side, where it cannot be closed.
+#[derive(Debug, Clone)]
+pub(crate) struct NeverClosed(Writer);
+
+impl IsTerminal for NeverClosed {
+    fn is_terminal(&self) -> bool {
+        false
+    }
+}
+
+impl StdoutStream for NeverClosed {
+    fn async_stream(&self) -> Box<dyn AsyncWrite + Send + Sync> {
+        self.0.async_stream()
+    }
+
+    fn p2_stream(&self) -> Box<dyn OutputStream> {
+        Box::new(Stdout { writer: self.0.clone(), closes: false })
     }
 }
 
 /// The stream in the guest's table.
-struct Stdout(Writer);
+struct Stdout {
+    writer: Writer,
+    /// Whether dropping it says that there will be no more output.
+    closes: bool,
+}
 
 impl Drop for Stdout {
     /// Either the guest closes its stdout, or its store is dropped after a failure that is about to be told.
     fn drop(&mut self) {
-        self.0.0.lock().closed = true;
+        if self.closes {
+            self.writer.0.lock().closed = true;
+        }
     }
 }
 
 #[async_trait]
 impl Pollable for Stdout {
     async fn ready(&mut self) {
-        self.0.writable().await;
+        self.writer.writable().await;
     }
 }
 
@@ -275,7 +307,7 @@ impl Pollable for Stdout {
 impl OutputStream for Stdout {
     fn write(&mut self, bytes: Bytes) -> StreamResult<()> {
         // `check_write` said how much may come.
-        self.0.0.lock().write(&bytes).map(drop)
+        self.writer.0.lock().write(&bytes).map(drop)
     }
 
     fn flush(&mut self) -> StreamResult<()> {
@@ -283,7 +315,7 @@ impl OutputStream for Stdout {
     }
 
     fn check_write(&mut self) -> StreamResult<usize> {
-        let state = self.0.0.lock();
+        let state = self.writer.0.lock();
         match state.reader {
             ReaderState::Gone => Err(StreamError::Closed),
             _ => Ok(state.room()),
@@ -292,7 +324,7 @@ impl OutputStream for Stdout {
 
     /// The default waits for room once more after the last byte.
     async fn blocking_write_and_flush(&mut self, bytes: Bytes) -> StreamResult<()> {
-        self.0.write(&bytes).await
+        self.writer.write(&bytes).await
     }
 }
 

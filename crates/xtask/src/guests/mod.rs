@@ -1,8 +1,10 @@
 //! The guest programs: from `tests/guests` and `examples/hello` to `target/guests/NAME.wasm`. C by one compiler call each,
-//! Rust by one Cargo call for all, text format as it is (`NAME.wat`). And the guest book of every language
-//! (`examples/guestbook`), each by the tools of its language.
+//! Rust by one Cargo call for all, text format as it is (`NAME.wat`). Each also as a component
+//! (`target/guests/component`). And the guest book of every language (`examples/guestbook`), each by the tools of its
+//! language.
 
 mod c;
+mod component;
 mod languages;
 mod rust;
 
@@ -38,10 +40,20 @@ pub(crate) fn build(workspace: &Workspace, names: &[String], allow_missing: bool
         let of_extension = guests.iter().filter(|(_, source)| source.extension().is_some_and(|e| e == extension));
         of_extension.map(|(name, source)| Guest { name: name.clone(), source: source.clone() }).collect()
     };
-    let built = copy_text(workspace, &with_extension("wat"))?
+    let built = copy_text(&output, &with_extension("wat"))?
         + c::build(workspace, &with_extension("c"))?
         + rust::build(workspace, &with_extension("rs"))?;
-    println!("guests: {built} built, {} up to date, in {}", guests.len() - built, workspace.relative(&output));
+    let mut wrapped = component::build(workspace, &guests)?;
+    let mut all = 2 * guests.len();
+    if names.is_empty() {
+        wrapped += usize::from(component::build_native(workspace)?);
+        all += 1;
+    }
+    let up_to_date = all - built - wrapped;
+    println!(
+        "guests: {built} built, {wrapped} made components, {up_to_date} up to date, in {}",
+        workspace.relative(&output)
+    );
     languages::build(workspace, &languages, allow_missing)
 }
 
@@ -102,10 +114,15 @@ fn files(directory: &Path) -> Result<Vec<PathBuf>> {
     Ok(paths)
 }
 
-fn copy_text(workspace: &Workspace, guests: &[Guest]) -> Result<usize> {
+fn is_wasm_text(path: &Path) -> bool {
+    path.extension().is_some_and(|extension| extension == "wat")
+}
+
+/// Copies what is to be used as it is; says how many were not there.
+fn copy_text(output: &Path, guests: &[Guest]) -> Result<usize> {
     let mut copied = 0;
     for guest in guests {
-        let output = workspace.guests().join(&guest.name).with_extension("wat");
+        let output = output.join(&guest.name).with_extension("wat");
         let stamp = Stamp::default().file(&guest.source)?.finish();
         if !stamp::is_current(&output, &stamp) {
             fs::copy(&guest.source, &output).with_context(|| format!("cannot write {}", output.display()))?;

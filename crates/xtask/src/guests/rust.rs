@@ -30,7 +30,7 @@ pub(super) fn build(workspace: &Workspace, guests: &[Guest]) -> Result<usize> {
     }
 
     println!("guests: compiling {} in Rust", stale.len());
-    let target = workspace.root().join("target/guests-rust");
+    let target = workspace.guests_rust();
     cargo_build(workspace, &package, &target, &["--locked"])?;
     for guest in &stale {
         let built = target.join(TARGET).join("release").join(&guest.name).with_extension("wasm");
@@ -42,20 +42,19 @@ pub(super) fn build(workspace: &Workspace, guests: &[Guest]) -> Result<usize> {
     Ok(stale.len())
 }
 
-/// Builds a Cargo package for the target, with its outputs in `target/wasm32-wasip1/release`.
-pub(super) fn cargo_build(workspace: &Workspace, package: &Path, target: &Path, more: &[&str]) -> Result<()> {
-    let toolchain = Toolchain::find(workspace)?;
-    let cargo = |command: &str| {
-        let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-        cargo.current_dir(package).args([command, "--quiet", "--target", TARGET]).args(more);
-        cargo.env("CARGO_TARGET_DIR", target).env_remove("RUSTFLAGS").env_remove("CARGO_ENCODED_RUSTFLAGS");
-        cargo
-    };
-    program::run(&mut cargo("fetch"))
-        .context(Unavailable("Cargo cannot fetch the crates that a program in Rust needs".to_owned()))?;
-    let mut build = cargo("build");
-    toolchain.export_to(&mut build)?;
-    program::run(build.args(["--release", "--offline"]))
+/// Builds a Cargo package for the target, with its outputs in `output/wasm32-wasip1/release`.
+pub(super) fn cargo_build(workspace: &Workspace, package: &Path, output: &Path, more: &[&str]) -> Result<()> {
+    Toolchain::find(workspace)?.build(package, TARGET, output, more)
+}
+
+/// Builds the library `name` of `package` and says where it is, and whether it is a component.
+pub(super) fn build_library(workspace: &Workspace, package: &Path, name: &str) -> Result<(PathBuf, bool)> {
+    let is_component = has_target(COMPONENT_TARGET)?;
+    let (toolchain, target) =
+        if is_component { (Toolchain::Installed, COMPONENT_TARGET) } else { (Toolchain::find(workspace)?, TARGET) };
+    let output = workspace.guests_rust();
+    toolchain.build(package, target, &output, &["--locked"])?;
+    Ok((output.join(target).join("release").join(name).with_extension("wasm"), is_component))
 }
 
 /// The compiler, as far as it decides what is built.
@@ -81,14 +80,28 @@ enum Toolchain {
 }
 
 impl Toolchain {
+    fn build(&self, package: &Path, target: &str, output: &Path, more: &[&str]) -> Result<()> {
+        let cargo = |command: &str| {
+            let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+            cargo.current_dir(package).args([command, "--quiet", "--target", target]).args(more);
+            cargo.env("CARGO_TARGET_DIR", output).env_remove("RUSTFLAGS").env_remove("CARGO_ENCODED_RUSTFLAGS");
+            cargo
+        };
+        program::run(&mut cargo("fetch"))
+            .context(Unavailable("Cargo cannot fetch the crates that a program in Rust needs".to_owned()))?;
+        let mut build = cargo("build");
+        self.export_to(&mut build)?;
+        program::run(build.args(["--release", "--offline"]))
+    }
+
     fn find(workspace: &Workspace) -> Result<Self> {
-        if has_target()? {
+        if has_target(TARGET)? {
             return Ok(Self::Installed);
         }
         println!("guests: adding {TARGET} to the Rust toolchain");
         let added = program::capture(Command::new("rustup").args(["target", "add", TARGET]));
         match added {
-            Ok(_) if has_target()? => Ok(Self::Installed),
+            Ok(_) if has_target(TARGET)? => Ok(Self::Installed),
             Ok(_) => bail!("rustup added {TARGET}, but to another toolchain than {}", rustc().display()),
             Err(refused) => {
                 println!("guests: rustup cannot ({})", first_line(&refused));
@@ -143,9 +156,9 @@ fn linker() -> Result<PathBuf> {
     Ok(linker)
 }
 
-/// Whether the compiler has a std for the target.
-fn has_target() -> Result<bool> {
-    let libraries = program::capture(Command::new(rustc()).args(["--print", "target-libdir", "--target", TARGET]))?;
+/// Whether the compiler has a std for `target`.
+fn has_target(target: &str) -> Result<bool> {
+    let libraries = program::capture(Command::new(rustc()).args(["--print", "target-libdir", "--target", target]))?;
     Ok(Path::new(libraries.trim()).join("self-contained").exists())
 }
 
@@ -158,3 +171,4 @@ fn first_line(error: &anyhow::Error) -> String {
 }
 
 const TARGET: &str = "wasm32-wasip1";
+const COMPONENT_TARGET: &str = "wasm32-wasip2";

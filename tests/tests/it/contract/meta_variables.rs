@@ -3,7 +3,7 @@
 use axum::Router;
 use http::{Method, Request, StatusCode};
 use tower_wcgi::{RemoteUser, WcgiService};
-use wcgi_tests::{Reply, Server, ask as ask_service, builder, get as get_service, request, service};
+use wcgi_tests::{Reply, Server, are_components, ask as ask_service, builder, get as get_service, request, service};
 
 use crate::wire::{ask, get, post, send, send2};
 
@@ -269,7 +269,13 @@ async fn values_that_are_not_utf8_pass_byte_for_byte() {
     let head = b"GET /%ff%C3?q HTTP/1.1\r\nHost: x\r\nConnection: close\r\nX-Bytes: a\xff\xfe\xc3b\r\n\r\n";
     let reply = send(&env_server().await, head).await;
     let contains = |wanted: &[u8]| reply.body.windows(wanted.len()).any(|window| window == wanted);
-    assert!(contains(b"\nHTTP_X_BYTES=a\xff\xfe\xc3b\n") && contains(b"\nPATH_INFO=/\xff\xc3\n"), "{}", reply.text());
+    let (field, path): (&[u8], &[u8]) = if are_components() {
+        // WASI 0.2 has strings.
+        ("\nHTTP_X_BYTES=a\u{fffd}\u{fffd}\u{fffd}b\n".as_bytes(), "\nPATH_INFO=/\u{fffd}\u{fffd}\n".as_bytes())
+    } else {
+        (b"\nHTTP_X_BYTES=a\xff\xfe\xc3b\n", b"\nPATH_INFO=/\xff\xc3\n")
+    };
+    assert!(contains(field) && contains(path), "{}", reply.text());
     assert!(contains(b"\nREQUEST_URI=/%ff%C3?q\n"));
 }
 

@@ -1,0 +1,2 @@
+;; nostart: a component without `wasi:cli/run`.
+(component)
