@@ -81,11 +81,19 @@ pub(crate) fn run(workspace: &Workspace, quick: bool, keep_going: bool) -> Resul
 }
 
 fn format(workspace: &Workspace) -> Result<Outcome> {
-    run_cargo(workspace, ["fmt", "--all", "--check"])
+    for manifest in manifests() {
+        run_cargo(workspace, ["fmt", "--all", "--check", "--manifest-path", manifest])?;
+    }
+    Ok(Outcome::Passed)
 }
 
 fn lints(workspace: &Workspace) -> Result<Outcome> {
-    run_cargo(workspace, ["clippy", "--workspace", "--all-targets", "--all-features", "--", "-D", "warnings"])
+    let all = ["clippy", "--workspace", "--all-targets", "--all-features", "--", "-D", "warnings"];
+    run_cargo(workspace, all)?;
+    let mut tool = cargo(workspace, ["clippy", "--locked", "--manifest-path"]);
+    tool.arg(workspace.componentize().join("Cargo.toml")).args(["--", "-D", "warnings"]);
+    run_program(tool.env("CARGO_TARGET_DIR", workspace.componentize_target()))?;
+    Ok(Outcome::Passed)
 }
 
 fn tests(workspace: &Workspace) -> Result<Outcome> {
@@ -115,7 +123,11 @@ fn docs(workspace: &Workspace) -> Result<Outcome> {
 
 fn licences(workspace: &Workspace) -> Result<Outcome> {
     DENY.ensure()?;
-    run_cargo(workspace, ["deny", "--all-features", "check", "licenses", "bans", "sources"])
+    for manifest in manifests() {
+        let ask = ["--manifest-path", manifest, "--all-features", "check", "licenses", "bans", "sources"];
+        run_program(cargo(workspace, ["deny"]).args(ask))?;
+    }
+    Ok(Outcome::Passed)
 }
 
 /// The database of advisories comes from outside; a check that cannot have it says so and passes.
@@ -169,6 +181,11 @@ fn benches(workspace: &Workspace) -> Result<Outcome> {
     run_cargo(workspace, ["bench", "--workspace", "--all-features", "--bench", "*", "--profile", "dev", "--", "--test"])
 }
 
+/// The repository's workspace, and the packages that are none of its members as they are built for something else.
+fn manifests() -> impl Iterator<Item = &'static str> {
+    ["Cargo.toml"].into_iter().chain(ALONE)
+}
+
 fn run_cargo<const N: usize>(workspace: &Workspace, arguments: [&str; N]) -> Result<Outcome> {
     run_program(&mut cargo(workspace, arguments))?;
     Ok(Outcome::Passed)
@@ -183,3 +200,12 @@ fn cargo(workspace: &Workspace, arguments: impl IntoIterator<Item = impl AsRef<O
 fn seconds(duration: Duration) -> String {
     format!("{:.1} s", duration.as_secs_f64())
 }
+
+const ALONE: [&str; 6] = [
+    "crates/tower-wcgi/fuzz/Cargo.toml",
+    "crates/xtask/componentize/Cargo.toml",
+    "examples/guestbook/rust/Cargo.toml",
+    "examples/guestbook/rust-axum/Cargo.toml",
+    "tests/guests/rust/Cargo.toml",
+    "tests/guests/wasip2/Cargo.toml",
+];

@@ -69,6 +69,11 @@ impl Workspace {
         self.root.join("crates/xtask/componentize")
     }
 
+    /// What Cargo builds of that program.
+    pub(crate) fn componentize_target(&self) -> PathBuf {
+        self.root.join("target/componentize")
+    }
+
     /// Recipes and sources for those compilers.
     pub(crate) fn wasi(&self) -> PathBuf {
         self.root.join("crates/xtask/wasi")

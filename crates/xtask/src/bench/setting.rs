@@ -32,8 +32,8 @@ impl<'a> Setting<'a> {
     /// Builds what is measured.
     pub(crate) fn prepare(workspace: &'a Workspace, quick: bool, with_wasmer: bool) -> Result<Self> {
         guests::build(workspace, &[], false)?;
-        println!("bench: building in release mode, which takes some minutes the first time");
-        let mut build = cargo(workspace, &["build", "--release"]);
+        println!("bench: building with the profile {PROFILE}, which takes ten minutes the first time");
+        let mut build = cargo(workspace, &["build", "--profile", PROFILE]);
         program::run(build.args(["--bin", "wcgi", "--bin", "bench-server", "--bench", "call"]))?;
         let directory = workspace.root().join("target/bench");
         fs::create_dir_all(&directory).with_context(|| format!("cannot create {}", directory.display()))?;
@@ -51,19 +51,19 @@ impl<'a> Setting<'a> {
 
     /// The in-process measurements, to which arguments for criterion are added.
     pub(crate) fn criterion(&self) -> Command {
-        let mut bench = cargo(self.workspace, &["bench", "--quiet"]);
+        let mut bench = cargo(self.workspace, &["bench", "--quiet", "--profile", PROFILE]);
         bench.args(["--bench", "call"]);
         bench
     }
 
     /// `wcgi`, as its users get it.
     pub(crate) fn wcgi(&self) -> Command {
-        Command::new(self.release("wcgi"))
+        Command::new(self.built("wcgi"))
     }
 
     /// The program that measures from the inside, and serves.
     pub(crate) fn bench_server(&self) -> Command {
-        let mut command = Command::new(self.release("bench-server"));
+        let mut command = Command::new(self.built("bench-server"));
         command.arg("--cache-dir").arg(self.cache());
         command
     }
@@ -92,10 +92,13 @@ impl<'a> Setting<'a> {
         self.directory.join("cache")
     }
 
-    fn release(&self, name: &str) -> PathBuf {
-        self.workspace.root().join("target/release").join(name)
+    fn built(&self, name: &str) -> PathBuf {
+        self.workspace.root().join("target").join(PROFILE).join(name)
     }
 }
+
+/// How programs are built that are given away.
+const PROFILE: &str = "dist";
 
 /// One selection of packages and features for all there is, so that nothing is built twice.
 fn cargo(workspace: &Workspace, words: &[&str]) -> Command {

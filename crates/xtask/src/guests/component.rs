@@ -80,6 +80,6 @@ fn wrap<'a>(workspace: &Workspace, output: &Path, modules: impl Iterator<Item = 
     let tool = workspace.componentize();
     let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     cargo.current_dir(tool).args(["run", "--quiet", "--locked", "--"]).arg(output).args(modules);
-    cargo.env("CARGO_TARGET_DIR", workspace.root().join("target/componentize"));
+    cargo.env("CARGO_TARGET_DIR", workspace.componentize_target());
     program::run(&mut cargo)
 }
