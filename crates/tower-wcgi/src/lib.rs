@@ -47,6 +47,9 @@ pub mod _docs {
     #[doc = include_str!("../docs/performance.md")]
     pub mod performance {}
 
+    #[doc = include_str!("../docs/locks.md")]
+    pub mod locks {}
+
     #[doc = include_str!("../docs/snapshots.md")]
     pub mod snapshots {}
 

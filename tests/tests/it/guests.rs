@@ -348,6 +348,18 @@ async fn try_call_says_what_went_wrong() {
 }
 
 #[tokio::test]
+async fn locks() {
+    // Components cannot import what it does.
+    if are_components() {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let service = builder("locks").map_dir("/d", dir.path(), Access::ReadWrite).build().unwrap();
+    let reply = post(&service, "/", "open 0 /d/n c+\nlock 0 2 0 0\nadd 0\ntest 0 2 0 1\nlock 0 0 0 0\nlock 5\n").await;
+    assert_eq!(reply.text(), "ok 5\nok 0\nok 1\nok 0\nok 0\nEINVAL\n");
+}
+
+#[tokio::test]
 async fn turns() {
     let dir = tempfile::tempdir().unwrap();
     let service = builder("turns").map_dir("/d", dir.path(), Access::ReadWrite).build().unwrap();

@@ -14,6 +14,7 @@ mod guest_crate;
 mod guestbook;
 mod guests;
 mod lifecycle;
+mod locks;
 mod log;
 mod mounts;
 mod packages;

@@ -19,10 +19,10 @@ fn turns(dir: &Path) -> WcgiBuilder {
 }
 
 /// A script that is told line by line what to do.
-struct Script(TcpStream);
+pub(crate) struct Script(TcpStream);
 
 impl Script {
-    async fn start(server: &Server, id: &str) -> Self {
+    pub(crate) async fn start(server: &Server, id: &str) -> Self {
         log::capture();
         let mut stream = server.connect().await;
         let head = format!("POST / HTTP/1.1\r\nHost: x\r\nX-Request-Id: {id}\r\nContent-Length: 1000000\r\n\r\n");
@@ -31,24 +31,24 @@ impl Script {
         Self(stream)
     }
 
-    async fn tell(&mut self, line: &str) {
+    pub(crate) async fn tell(&mut self, line: &str) {
         self.0.write_all(format!("{line}\n").as_bytes()).await.unwrap();
     }
 
     /// What the script said to the line, without what the connection puts around it.
-    async fn hears(&mut self) -> String {
+    pub(crate) async fn hears(&mut self) -> String {
         let chunk = read_until(&mut self.0, "\n\r\n").await;
         chunk.lines().nth(1).unwrap_or_default().to_owned()
     }
 
-    async fn does(&mut self, line: &str) -> String {
+    pub(crate) async fn does(&mut self, line: &str) -> String {
         self.tell(line).await;
         self.hears().await
     }
 }
 
 /// Waits until the request with this id waits for its turn.
-async fn wait_until_it_queues(id: &str) {
+pub(crate) async fn wait_until_it_queues(id: &str) {
     log::wait_for(id, |line| line.contains("waits for its turn")).await;
 }
 

@@ -21,7 +21,7 @@ use crate::engine::Ticking;
 use crate::error::{Error, ErrorKind};
 use crate::package::{Access, Mount};
 use crate::request::RequestId;
-use crate::script::Exit;
+use crate::script::{Exit, define_granted_locks};
 use crate::stdio::Stderr;
 
 /// All that an initialisation can see besides the module itself.
@@ -145,7 +145,8 @@ fn define(linker: &mut Linker<State>, random: &Random) -> wasmtime::Result<()> {
     p1::add_to_linker_async(linker, |state: &mut State| &mut state.wasi)?;
     linker.allow_shadowing(true);
     linker.func_wrap(WASI, "proc_exit", |status: u32| -> wasmtime::Result<()> { Err(Exit(status).into()) })?;
-    random.define(linker)
+    random.define(linker)?;
+    define_granted_locks(linker)
 }
 
 async fn call(

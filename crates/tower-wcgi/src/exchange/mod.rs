@@ -7,6 +7,7 @@ mod files;
 pub(crate) mod initialisation;
 mod linger;
 mod listings;
+mod locks;
 mod outcome;
 mod relay;
 mod turns;
@@ -29,6 +30,7 @@ use wasmtime_wasi::{WasiCtxBuilder, WasiCtxView, WasiView};
 pub(crate) use files::{CheckedOut, Files};
 pub(crate) use linger::Lingering;
 pub(crate) use listings::{Listing, Listings};
+pub(crate) use locks::{Kind, Locks, NoLock};
 pub(crate) use outcome::log;
 pub(crate) use turns::{By, Deadlock, FileId, Turns};
 
@@ -137,6 +139,7 @@ impl Drop for Exchange {
 /// What the store holds. Dropped in this order: files are closed before another may write them.
 pub(crate) struct State {
     wasi: Option<WasiP1Ctx>,
+    pub(crate) locks: Locks,
     pub(crate) turns: Turns,
     pub(crate) listings: Listings,
     /// Descriptors of files and directories that the script has opened.
@@ -288,6 +291,7 @@ async fn guest(
     let view = if script.sees_files { Some(files.check_out(engine.threads()).await?) } else { None };
     let state = State {
         wasi: None,
+        locks: Locks::default(),
         turns: Turns::new(request_id.clone(), Arc::clone(queues)),
         listings: Listings::default(),
         open_files: 0,

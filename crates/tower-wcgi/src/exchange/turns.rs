@@ -1,8 +1,9 @@
 //! Turns: while one exchange writes a file, no other writes it.
 //!
 //! WASI preview 1 has no locks, so scripts that would take one cannot. The host gives every file opened for writing to one
-//! exchange at a time, until that exchange closes it or ends. The table is one for the process, as a file is one whichever
-//! service has it mounted. Knows nothing of paths or of WASI: what a file is, is said by an identity.
+//! exchange at a time, or to some that have locks to keep apart by, until they close it or end. The table is one for the
+//! process, as a file is one whichever service has it mounted. Knows nothing of paths or of WASI: what a file is, is said by
+//! an identity.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -69,8 +70,21 @@ impl Turns {
     ///
     /// [`Deadlock`] when the turn could never come.
     pub(crate) async fn take(&mut self, file: FileId, by: By) -> Result<(), Deadlock> {
+        self.ask(file, by, Alone(true)).await
+    }
+
+    /// The same, but together with all others that take it so: they have [locks](super::Locks) to keep apart by.
+    ///
+    /// # Errors
+    ///
+    /// [`Deadlock`] when the turn could never come.
+    pub(crate) async fn share(&mut self, file: FileId, by: By) -> Result<(), Deadlock> {
+        self.ask(file, by, Alone(false)).await
+    }
+
+    async fn ask(&mut self, file: FileId, by: By, alone: Alone) -> Result<(), Deadlock> {
         if !self.has(file) {
-            let turn = lock(self.table).ask(self.owner, file)?;
+            let turn = lock(self.table).ask(self.owner, file, alone)?;
             if let Some(turn) = turn {
                 self.awaited = Some(file);
                 self.waiting.store(true, Ordering::Relaxed);
@@ -157,54 +171,86 @@ struct Table {
 
 #[derive(Debug)]
 struct Line {
+    /// One, or some that share the file. There is always one.
+    owners: Vec<Owner>,
+    alone: Alone,
+    waiting: VecDeque<Waiting>,
+}
+
+#[derive(Debug)]
+struct Waiting {
     owner: Owner,
-    waiting: VecDeque<(Owner, oneshot::Sender<()>)>,
+    alone: Alone,
+    tell: oneshot::Sender<()>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 struct Owner(u64);
 
+/// Whether nobody else may have the file.
+#[derive(Debug, Clone, Copy)]
+struct Alone(bool);
+
 impl Table {
     /// Gives `file` to `owner`, or the place in line to wait at.
-    fn ask(&mut self, owner: Owner, file: FileId) -> Result<Option<oneshot::Receiver<()>>, Deadlock> {
+    fn ask(&mut self, owner: Owner, file: FileId, alone: Alone) -> Result<Option<oneshot::Receiver<()>>, Deadlock> {
         let Some(line) = self.files.get_mut(&file) else {
-            self.files.insert(file, Line { owner, waiting: VecDeque::new() });
+            self.files.insert(file, Line { owners: vec![owner], alone, waiting: VecDeque::new() });
             return Ok(None);
         };
-        // Everybody in the line is behind its owner, so who waits for whom is a chain without branches.
-        let mut ahead = line.owner;
-        while let Some(next) = self.awaited.get(&ahead).and_then(|awaited| self.files.get(awaited)) {
-            if next.owner == owner {
-                return Err(Deadlock);
-            }
-            ahead = next.owner;
+        if !alone.0 && !line.alone.0 && line.waiting.is_empty() {
+            line.owners.push(owner);
+            return Ok(None);
+        }
+        if self.is_behind(file, owner) {
+            return Err(Deadlock);
         }
         let (tell, turn) = oneshot::channel();
         if let Some(line) = self.files.get_mut(&file) {
-            line.waiting.push_back((owner, tell));
+            line.waiting.push_back(Waiting { owner, alone, tell });
         }
         self.awaited.insert(owner, file);
         Ok(Some(turn))
+    }
+
+    /// Whether somebody who has `file` waits, perhaps through others, for what `owner` has. Everybody in a line is behind
+    /// those who have the file, whoever else is ahead of him.
+    fn is_behind(&self, file: FileId, owner: Owner) -> bool {
+        let mut seen = vec![file];
+        let mut pending = vec![file];
+        while let Some(line) = pending.pop().and_then(|file| self.files.get(&file)) {
+            for awaited in line.owners.iter().filter_map(|ahead| self.awaited.get(ahead)) {
+                if self.files.get(awaited).is_some_and(|next| next.owners.contains(&owner)) {
+                    return true;
+                }
+                if !seen.contains(awaited) {
+                    seen.push(*awaited);
+                    pending.push(*awaited);
+                }
+            }
+        }
+        false
     }
 
     /// `owner` has no more to do with `file`, whether it had it or waited for it.
     fn leave(&mut self, owner: Owner, file: FileId) {
         self.awaited.remove(&owner);
         let Some(line) = self.files.get_mut(&file) else { return };
-        if line.owner != owner {
-            line.waiting.retain(|(waiting, _)| *waiting != owner);
-            return;
+        line.owners.retain(|had| *had != owner);
+        line.waiting.retain(|waiting| waiting.owner != owner);
+        // The first in line, and those behind who share it with him.
+        while let Some(next) = line.waiting.front()
+            && (line.owners.is_empty() || !(line.alone.0 || next.alone.0))
+            && let Some(Waiting { owner, alone, tell }) = line.waiting.pop_front()
+        {
+            line.owners.push(owner);
+            line.alone = alone;
+            self.awaited.remove(&owner);
+            // One that is gone is still to be dropped, and then leaves as an owner does.
+            let _gone = tell.send(());
         }
-        match line.waiting.pop_front() {
-            Some((next, tell)) => {
-                line.owner = next;
-                self.awaited.remove(&next);
-                // One that is gone is still to be dropped, and then leaves as an owner does.
-                let _gone = tell.send(());
-            }
-            None => {
-                self.files.remove(&file);
-            }
+        if line.owners.is_empty() {
+            self.files.remove(&file);
         }
     }
 }
@@ -294,6 +340,48 @@ mod tests {
         assert!(later.pends());
         assert_eq!(descriptor(&mut second, A, 5).await, Err(Deadlock));
         drop(second);
+        later.is_ready().unwrap();
+    }
+
+    #[tokio::test]
+    async fn those_who_share_a_file_have_it_together_and_in_turn_with_those_who_do_not() {
+        let table = table();
+        let (mut first, mut second, mut third, mut fourth) =
+            (exchange(table), exchange(table), exchange(table), exchange(table));
+        first.share(A, By::Descriptor(4)).await.unwrap();
+        second.share(A, By::Descriptor(4)).await.unwrap();
+        let mut alone = polled(descriptor(&mut third, A, 4));
+        assert!(alone.pends());
+        let mut behind = polled(fourth.share(A, By::Descriptor(4)));
+        assert!(behind.pends(), "or who wants it alone would never have it");
+        drop(first);
+        assert!(alone.pends());
+        drop(second);
+        alone.is_ready().unwrap();
+        assert!(behind.pends());
+        drop(alone);
+        let mut fifth = exchange(table);
+        let mut beside = polled(fifth.share(A, By::Descriptor(4)));
+        assert!(beside.pends());
+        drop(third);
+        behind.is_ready().unwrap();
+        beside.is_ready().unwrap();
+        drop((behind, beside));
+        drop((fourth, fifth));
+        assert!(lock(table).files.is_empty() && lock(table).awaited.is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_circle_through_one_of_many_is_refused() {
+        let table = table();
+        let (mut first, mut second, mut third) = (exchange(table), exchange(table), exchange(table));
+        first.share(A, By::Descriptor(4)).await.unwrap();
+        second.share(A, By::Descriptor(4)).await.unwrap();
+        descriptor(&mut third, B, 4).await.unwrap();
+        let mut later = polled(descriptor(&mut second, B, 5));
+        assert!(later.pends());
+        assert_eq!(descriptor(&mut third, A, 5).await, Err(Deadlock));
+        drop(third);
         later.is_ready().unwrap();
     }
 

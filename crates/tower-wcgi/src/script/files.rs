@@ -95,7 +95,7 @@ async fn own(state: &mut State, fd: u32, empty: bool) -> wasmtime::Result<Errno>
         Err(_) => return Ok(ERRNO_IO),
     };
     if !empty && is_database(state.wasi(), fd).await {
-        if state.script.locks_by_directory() {
+        if state.script.locks_databases() {
             return Ok(ERRNO_SUCCESS);
         }
         if !state.databases.contains(&file) && state.databases.len() < MAX_OPEN_FILES as usize {
@@ -136,6 +136,7 @@ async fn fd_renumber(mut caller: Call<'_>, from: u32, to: u32) -> wasmtime::Resu
         closed(state, to);
         state.moved(from);
         state.listings.remove(from);
+        state.locks.renumber(from, to);
         state.turns.renumber(from, to);
     }
     Ok(errno)
@@ -145,6 +146,7 @@ fn closed(state: &mut State, fd: u32) {
     state.open_files = state.open_files.saturating_sub(1);
     state.moved(fd);
     state.listings.remove(fd);
+    state.locks.closed(fd);
     state.turns.give_back(&By::Descriptor(fd));
 }
 

@@ -7,6 +7,7 @@ mod component;
 mod files;
 mod growth;
 mod link;
+mod locks;
 mod snapshot;
 mod stdio;
 
@@ -20,6 +21,7 @@ use wasmtime_wasi::p2::bindings::CommandPre;
 pub(crate) use cache::Cache;
 pub(crate) use component::{Handles, link as link_components};
 pub(crate) use link::{Exit, link};
+pub(crate) use locks::define_granted as define_granted_locks;
 
 use crate::engine::{Engine, MAX_TABLE_ELEMENTS};
 use crate::error::{Error, ErrorKind};
@@ -34,6 +36,8 @@ pub(crate) struct Script {
     /// `/tmp`.
     pub(crate) sees_files: bool,
     makes_lock_directories: AtomicBool,
+    /// Whether it imports file locks.
+    imports_locks: bool,
     /// Whether none of its calls could hold the thread it is made on.
     never_waits: bool,
     /// Exchanges to begin on the engine's threads before another is begun in place.
@@ -82,14 +86,15 @@ impl Script {
         let instance_pre = engine.linker().instantiate_pre(&module).map_err(|source| {
             Error::new(ErrorKind::Module, format!("{label} can never run here"))
                 .with_source(source)
-                .with_hint("modules may import WASI preview 1 and nothing else")
+                .with_hint("modules may import WASI preview 1, the file locks of `wcgi`, and nothing else")
         })?;
         let sees_files = module.imports().any(|import| {
             let name = import.name();
             name.starts_with("path_") || name.starts_with("fd_prestat_") || name == "fd_readdir"
         });
         let never_waits = !sees_files && !module.imports().any(|import| import.name().ends_with("sync"));
-        Ok(Self::new(Program::Module { instance_pre, start }, sees_files, never_waits))
+        let imports_locks = module.imports().any(|import| import.module() == locks::MODULE);
+        Ok(Self { imports_locks, ..Self::new(Program::Module { instance_pre, start }, sees_files, never_waits) })
     }
 
     fn new(program: Program, sees_files: bool, never_waits: bool) -> Self {
@@ -97,6 +102,7 @@ impl Script {
             program,
             sees_files,
             makes_lock_directories: AtomicBool::new(false),
+            imports_locks: false,
             never_waits,
             not_in_place: AtomicU32::new(0),
             penalty: AtomicU32::new(1),
@@ -134,10 +140,10 @@ impl Script {
         self.makes_lock_directories.store(true, Ordering::Relaxed);
     }
 
-    /// Whether its SQLite locks databases by a directory beside them: one that does it once does it always. Then the lock is
-    /// the turn, and a database that is only open is not.
-    pub(crate) fn locks_by_directory(&self) -> bool {
-        self.makes_lock_directories.load(Ordering::Relaxed)
+    /// Whether its SQLite locks databases: by [locks], or by a directory beside them, and one that does that once does it
+    /// always. Then the lock is what keeps writers apart, and a database that is only open is everybody's.
+    pub(crate) fn locks_databases(&self) -> bool {
+        self.imports_locks || self.makes_lock_directories.load(Ordering::Relaxed)
     }
 }
 

@@ -83,3 +83,6 @@ fn wrap<'a>(workspace: &Workspace, output: &Path, modules: impl Iterator<Item = 
     cargo.env("CARGO_TARGET_DIR", workspace.componentize_target());
     program::run(&mut cargo)
 }
+
+/// They import what only modules can.
+pub(super) const MODULES_ONLY: [&str; 1] = ["locks"];

@@ -43,8 +43,10 @@ pub(crate) fn build(workspace: &Workspace, names: &[String], allow_missing: bool
     let built = copy_text(&output, &with_extension("wat"))?
         + c::build(workspace, &with_extension("c"))?
         + rust::build(workspace, &with_extension("rs"))?;
+    let mut all = guests.len();
+    guests.retain(|name, _| !component::MODULES_ONLY.contains(&name.as_str()));
     let mut wrapped = component::build(workspace, &guests)?;
-    let mut all = 2 * guests.len();
+    all += guests.len();
     if names.is_empty() {
         wrapped += usize::from(component::build_native(workspace)?);
         all += 1;

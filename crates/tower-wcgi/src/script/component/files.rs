@@ -152,7 +152,7 @@ async fn own(state: &mut State, fd: u32, empty: bool) -> FsResult<()> {
     }
     let file = FileId(state.filesystem().metadata_hash(borrow(fd)).await?.lower);
     if !empty && is_database(state, fd).await {
-        if state.script.locks_by_directory() {
+        if state.script.locks_databases() {
             return Ok(());
         }
         if !state.databases.contains(&file) && state.databases.len() < MAX_OPEN_FILES as usize {

@@ -1,0 +1,3 @@
+/* locks: see turns.h; it can lock. */
+#define LOCKS
+#include "turns.h"
