@@ -16,6 +16,8 @@ mod descriptors;
 mod extensions;
 #[path = "../it/faults.rs"]
 mod faults;
+#[path = "../it/guest_crate.rs"]
+mod guest_crate;
 #[path = "../it/guests.rs"]
 mod guests;
 #[path = "../it/lifecycle.rs"]
