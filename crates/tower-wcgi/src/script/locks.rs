@@ -7,6 +7,7 @@ use wasmtime_wasi::p1::types;
 use wasmtime_wasi::p1::wasi_snapshot_preview1::WasiSnapshotPreview1 as _;
 use wiggle::GuestMemory;
 
+use super::files::{ERRNO_DEADLK, ERRNO_INVAL};
 use super::link::{ERRNO_SUCCESS, Errno};
 use crate::exchange::{By, Deadlock, FileId, Kind, NoLock, State};
 
@@ -91,6 +92,4 @@ const SHARED: u32 = 1;
 const EXCLUSIVE: u32 = 2;
 const ERRNO_AGAIN: u32 = 6;
 const ERRNO_BADF: u32 = 8;
-const ERRNO_DEADLK: u32 = 16;
-const ERRNO_INVAL: u32 = 28;
 const ERRNO_NOLCK: u32 = 46;
