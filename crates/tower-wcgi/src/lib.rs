@@ -16,6 +16,7 @@ mod service;
 mod site;
 mod stdio;
 mod tree;
+mod warmup;
 
 pub use body::ResponseBody;
 pub use builder::WcgiBuilder;

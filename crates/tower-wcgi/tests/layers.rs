@@ -56,6 +56,7 @@ const LAYERS: &[Layer] = &[
             "service",
             "site::Routes",
             "tree::Tree",
+            "warmup",
         ],
         never: &[WASM, RUNTIME],
     },
@@ -84,6 +85,11 @@ const LAYERS: &[Layer] = &[
     Layer {
         name: "site",
         uses: &["error", "package::Site", "tree"],
+        never: &[WASM, RUNTIME, &["http_body", "tower_service", "axum"]],
+    },
+    Layer {
+        name: "warmup",
+        uses: &["error", "gateway", "package::Mount", "site"],
         never: &[WASM, RUNTIME, &["http_body", "tower_service", "axum"]],
     },
     Layer { name: "tree", uses: &["error", "package::Mount"], never: &[HTTP, WASM, RUNTIME] },

@@ -77,17 +77,11 @@ impl Site {
             site.write(&format!("app/{name}"), text);
         }
         site.write("etc/php.ini", INI);
-        let variables = "REQUEST_METHOD=GET\tREDIRECT_STATUS=200\tGATEWAY_INTERFACE=CGI/1.1\tSERVER_PROTOCOL=HTTP/1.1\t\
-             QUERY_STRING=page=of-the-warm-up\tHTTP_X_SECRET=of-the-warm-up\tDOCUMENT_ROOT=/app\tSCRIPT_NAME=";
-        let lines: Vec<_> = ["random", "page"]
-            .iter()
-            .map(|page| format!("{variables}/{page}.php\tSCRIPT_FILENAME=/app/{page}.php\n"))
-            .collect();
-        site.write("etc/warmup.txt", &lines.concat());
         let manifest = format!(
             "[[module]]\nname = 'php'\nsource = {:?}\n[[command]]\nname = 'php'\nmodule = 'php'\nrunner = 'wcgi'\n\
              [command.annotations.wasi]\nenv = ['PHPRC=/etc/php', 'REDIRECT_STATUS=200', 'DOCUMENT_ROOT=/app']\n\
-             [command.annotations.wcgi.snapshot]\nenv = ['PHP_WARMUP=/etc/php/warmup.txt']\n{snapshot}\n\
+             [command.annotations.wcgi.snapshot]\n\
+             warmup = ['/random.php?page=of-the-warm-up', '/page.php?page=of-the-warm-up']\n{snapshot}\n\
              [fs]\n'/app' = 'app'\n'/etc/php' = 'etc'\n",
             guest("snapshot-php")
         );
