@@ -13,7 +13,7 @@ use crate::exchange::Files;
 use crate::exchange::initialisation::{Surroundings, WARMUP};
 use crate::gateway::{self, Environ};
 use crate::package::{self, Access, Mount, Site};
-use crate::script::Script;
+use crate::script::{Script, Source};
 use crate::sendfile::SendFile;
 use crate::service::{Inner, WcgiService};
 use crate::site::Routes;
@@ -252,11 +252,11 @@ impl WcgiBuilder {
     /// [`ErrorKind::Package`] for what is wrong with the package, a mount or a setting, [`ErrorKind::Module`] for a module
     /// that can never run, [`ErrorKind::Host`] when there is no room for an engine.
     pub fn build(self) -> Result<WcgiService, Error> {
-        let Opened { package, engine, mount, mounts, tree, site, settings, surroundings, take_snapshot, rest } =
-            self.open()?;
-        let max_memory = surroundings.max_memory;
-        let taken = take_snapshot.then_some(&surroundings);
-        let script = Script::load(&engine, &package.module, &package.module_label, max_memory, taken)?;
+        let opened = self.open()?;
+        let max_memory = opened.surroundings.max_memory;
+        let taken = opened.take_snapshot.then_some(&opened.surroundings);
+        let script = Script::load(&opened.engine, &opened.source(), max_memory, taken)?;
+        let Opened { package, engine, mount, mounts, tree, site, settings, surroundings, rest, .. } = opened;
         Ok(WcgiService::new(Inner {
             engine,
             script: Arc::new(script),
@@ -280,7 +280,7 @@ impl WcgiBuilder {
         }))
     }
 
-    fn open(mut self) -> Result<Opened, Error> {
+    pub(crate) fn open(mut self) -> Result<Opened, Error> {
         let path = self.package.take().ok_or_else(|| setting("no package was given"))?;
         let mut package = package::open(&path, self.command.as_deref())?;
         let engine = match self.engine.take() {
@@ -292,7 +292,13 @@ impl WcgiBuilder {
             return Err(setting("max_memory is above the engine's"));
         }
         let mount = self.mount.take().map(|prefix| normal_mount(&prefix)).transpose()?;
-        let mounts = overlay(std::mem::take(&mut package.mounts), std::mem::take(&mut self.mounts))?;
+        let mounts = overlay(package.mounts.clone(), self.mounts.clone())?;
+        if let Some(seen) = &package.snapshot.mounts
+            && !mounts.iter().map(|mount| &mount.guest).eq(seen)
+        {
+            let message = format!("the package was built for mounts at {}, and no others", seen.join(", "));
+            return Err(setting(message).with_hint("give these with --mapdir, or build it again with others"));
+        }
         tracing::debug!(package = package.name, module = package.module_label, "opening");
         for warning in &package.warnings {
             tracing::warn!("{warning}");
@@ -302,8 +308,8 @@ impl WcgiBuilder {
         }
         let mut env = environment(&package.env, &self.env);
         let tree = Arc::new(Tree::new(mounts.clone()));
-        let site = self.site.take().or(package.site.take());
-        let site = site.map(|site| Routes::new(site, Arc::clone(&tree))).transpose()?;
+        package.site = self.site.take().or(package.site.take());
+        let site = package.site.clone().map(|site| Routes::new(site, Arc::clone(&tree))).transpose()?;
         let settings = gateway::Settings {
             server_software: self
                 .server_software
@@ -322,6 +328,7 @@ impl WcgiBuilder {
                 );
             }
         }
+        package.env.clone_from(&env);
         for (name, value) in &package.snapshot.env {
             package::set_env(&mut env, name, value);
         }
@@ -349,19 +356,28 @@ impl WcgiBuilder {
 }
 
 /// A package that has been opened, with what a builder says about it.
-struct Opened {
-    package: package::Package,
-    engine: Engine,
+pub(crate) struct Opened {
+    /// Its variables are those of every request, its site is the one that counts.
+    pub(crate) package: package::Package,
+    pub(crate) engine: Engine,
     /// Empty or `/prefix`.
     mount: Option<String>,
-    mounts: Vec<Mount>,
+    /// The package's and the builder's.
+    pub(crate) mounts: Vec<Mount>,
     tree: Arc<Tree>,
     site: Option<Routes>,
     settings: gateway::Settings,
-    surroundings: Surroundings,
-    take_snapshot: bool,
+    pub(crate) surroundings: Surroundings,
+    pub(crate) take_snapshot: bool,
     /// What is left of the builder.
     rest: WcgiBuilder,
+}
+
+impl Opened {
+    pub(crate) fn source(&self) -> Source<'_> {
+        let package = &self.package;
+        Source { module: &package.module, label: &package.module_label, compiled: package.compiled.as_deref() }
+    }
 }
 
 fn overlay(package: Vec<Mount>, over: Vec<(String, PathBuf, Access)>) -> Result<Vec<Mount>, Error> {

@@ -6,6 +6,8 @@ mod connection;
 mod engine;
 mod error;
 mod exchange;
+#[cfg(feature = "compiler")]
+mod export;
 mod future;
 mod gateway;
 mod package;
@@ -23,6 +25,8 @@ pub use builder::WcgiBuilder;
 pub use connection::{ConnectionInfo, TrustedProxies};
 pub use engine::{Engine, EngineBuilder};
 pub use error::{Error, ErrorKind};
+#[cfg(feature = "compiler")]
+pub use export::Exported;
 pub use future::{ResponseFuture, TryResponseFuture};
 pub use package::{Access, Site};
 pub use request::{RemoteUser, RequestEnv, RequestId};

@@ -51,7 +51,7 @@ const LAYERS: &[Layer] = &[
             "exchange::initialisation",
             "gateway",
             "package",
-            "script::Script",
+            "script",
             "sendfile::SendFile",
             "service",
             "site::Routes",
@@ -60,6 +60,7 @@ const LAYERS: &[Layer] = &[
         ],
         never: &[WASM, RUNTIME],
     },
+    Layer { name: "export", uses: &["builder", "error", "package", "script"], never: &[HTTP, WASM, RUNTIME] },
     Layer { name: "request", uses: &[], never: &[WASM, RUNTIME] },
     Layer { name: "connection", uses: &["error"], never: &[WASM, RUNTIME] },
     Layer {

@@ -2,10 +2,12 @@
 //!
 //! From top to bottom: [`arguments`] says what was asked for, [`run`] opens the package and starts, [`server`] answers
 //! connections, [`access`] logs each request, [`log`] is where log lines go, and [`report`] how a failure is told. [`new`]
-//! writes a package to start from.
+//! writes a package to start from, `build` one that has been started.
 
 mod access;
 mod arguments;
+#[cfg(feature = "compiler")]
+mod build;
 mod log;
 mod new;
 mod report;
@@ -24,6 +26,8 @@ fn main() -> ExitCode {
     let log = log::init(arguments.verbosity());
     let result = match arguments.command {
         Command::Run(run) => run::run(run, &log),
+        #[cfg(feature = "compiler")]
+        Command::Build(build) => build::run(build, &log),
         Command::New(new) => new::run(&new),
     };
     log.release();

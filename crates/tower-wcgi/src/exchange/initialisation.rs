@@ -25,7 +25,7 @@ use crate::script::Exit;
 use crate::stdio::Stderr;
 
 /// All that an initialisation can see besides the module itself.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Surroundings {
     /// Each name once.
     pub(crate) env: Vec<(String, String)>,

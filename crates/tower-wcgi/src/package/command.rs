@@ -46,22 +46,26 @@ pub(crate) struct Snapshot {
     pub(crate) env: Vec<(String, String)>,
     /// Requests for the start-up to answer beforehand: `/path?query`, as a client would send it.
     pub(crate) warmup: Vec<String>,
+    /// Of a module that is a snapshot already: the guest paths of the mounts that its start-up has seen.
+    pub(crate) mounts: Option<Vec<String>>,
 }
 
 impl Default for Snapshot {
     fn default() -> Self {
-        Self { enabled: true, reseeds: false, env: Vec::new(), warmup: Vec::new() }
+        Self { enabled: true, reseeds: false, env: Vec::new(), warmup: Vec::new(), mounts: None }
     }
 }
 
 impl Snapshot {
     fn read(table: &Table<'_>) -> Result<Self, Error> {
-        table.warn_unknown(&["enabled", "env", "reseeds", "warmup"]);
+        table.warn_unknown(&["enabled", "env", "mounts", "reseeds", "warmup"]);
+        let mounts = table.texts(&["mounts"])?.iter().map(|mount| mount.value.to_owned()).collect();
         Ok(Self {
             enabled: table.bool("enabled")?.unwrap_or(true),
             reseeds: table.bool("reseeds")?.unwrap_or(false),
             env: read_env(table)?,
             warmup: table.texts(&["warmup"])?.iter().map(warmup_request).collect::<Result<_, _>>()?,
+            mounts: table.names().any(|name| name == "mounts").then_some(mounts),
         })
     }
 }

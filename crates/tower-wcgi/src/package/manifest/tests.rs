@@ -373,7 +373,7 @@ fn a_snapshot_is_taken_unless_the_manifest_says_otherwise() {
     let all = snapshot("enabled = true\nreseeds = true\nenv = ['A=1', 'B=x=y', 'A=2']\nwarmup = ['/', 'GET /a?b=%20']");
     let env = [("A", "2"), ("B", "x=y")].map(|(name, value)| (name.to_owned(), value.to_owned()));
     let warmup = vec!["/".to_owned(), "/a?b=%20".to_owned()];
-    assert_eq!(all, Snapshot { enabled: true, reseeds: true, env: env.to_vec(), warmup });
+    assert_eq!(all, Snapshot { enabled: true, reseeds: true, env: env.to_vec(), warmup, mounts: None });
 }
 
 #[test]

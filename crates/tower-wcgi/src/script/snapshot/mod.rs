@@ -45,6 +45,25 @@ impl Entry {
     }
 }
 
+/// What is in the memory of a module before it runs.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Contents {
+    pub(crate) bytes: usize,
+    /// In how many places of the memory they are.
+    pub(crate) spans: usize,
+}
+
+impl Contents {
+    pub(in crate::script) fn of(wasm: &[u8]) -> Self {
+        let data = Parser::new(0).parse_all(wasm).find_map(|payload| match payload {
+            Ok(Payload::DataSection(data)) => Some(data),
+            _ => None,
+        });
+        let spans = data.into_iter().flat_map(|data| data.into_iter().flatten());
+        spans.fold(Self::default(), |sum, span| Self { bytes: sum.bytes + span.data.len(), spans: sum.spans + 1 })
+    }
+}
+
 /// Runs the start-up of `wasm` and gives the module that begins after it.
 ///
 /// # Errors
