@@ -30,6 +30,8 @@ pub use export::Exported;
 pub use future::{ResponseFuture, TryResponseFuture};
 pub use package::{Access, Site};
 pub use request::{RemoteUser, RequestEnv, RequestId};
+#[cfg(feature = "compiler")]
+pub use script::{Captured, Cause, SnapshotReport};
 pub use service::WcgiService;
 
 /// What takes more than the crate's front page to say.

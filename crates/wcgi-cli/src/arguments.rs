@@ -50,6 +50,9 @@ pub(crate) enum Command {
     /// Run the start-up of a package's program ahead of time, and write a package that begins after it
     #[cfg(feature = "compiler")]
     Build(Build),
+    /// Look for what should not be the same in every request
+    #[cfg(feature = "compiler")]
+    Check(Check),
     /// Write a new package to start from
     New(New),
 }
@@ -113,6 +116,17 @@ pub(crate) struct Build {
     /// Compile it too, for hosts like this one
     #[arg(long)]
     pub(crate) aot: bool,
+}
+
+#[cfg(feature = "compiler")]
+#[derive(Debug, Args)]
+pub(crate) struct Check {
+    #[command(flatten)]
+    pub(crate) package: Package,
+
+    /// In the snapshot of its start-up: what depends on random numbers, the time or the environment
+    #[arg(long, required = true)]
+    pub(crate) snapshot: bool,
 }
 
 #[derive(Debug, Args)]

@@ -14,7 +14,7 @@ use tempfile::TempDir;
 use crate::builder::{Opened, WcgiBuilder};
 use crate::error::{Error, ErrorKind};
 use crate::package::{self, Mount, Written};
-use crate::script::{self, Contents, Script, Source};
+use crate::script::{self, Contents, Script, SnapshotReport, Source};
 
 impl WcgiBuilder {
     /// Runs the start-up of the package's module, and writes a package into `directory` whose module is the
@@ -51,6 +51,27 @@ impl WcgiBuilder {
     /// As [`export`](Self::export), but for a module without a start-up.
     pub fn export_compiled(self, directory: impl AsRef<Path>) -> Result<Exported, Error> {
         export(&self.open()?, directory.as_ref(), true)
+    }
+
+    /// Runs the start-up of the package's module several times, with other random numbers, another time and another variable in
+    /// its environment, and says where its memory comes out differently.
+    ///
+    /// ```no_run
+    /// # use tower_wcgi::WcgiService;
+    /// # fn main() -> Result<(), tower_wcgi::Error> {
+    /// for captured in WcgiService::builder().package("blog/").check_snapshot()?.captured() {
+    ///     println!("{:?} depends on {}", captured.addresses(), captured.cause().as_str());
+    /// }
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// Those of [`build`](Self::build), and why there can be no snapshot.
+    pub fn check_snapshot(self) -> Result<SnapshotReport, Error> {
+        let opened = self.open()?;
+        let report = script::compare(&opened.engine, &opened.source().wasm()?, &opened.surroundings)?;
+        report.ok_or_else(|| no_start_up(&opened.package.module_label))
     }
 }
 
@@ -127,9 +148,7 @@ fn export(opened: &Opened, directory: &Path, with_code: bool) -> Result<Exported
     };
     let is_snapshot = snapshot.is_some();
     if !is_snapshot && !with_code {
-        let message = format!("{label} has no start-up that could be run ahead of time");
-        let hint = "it exports no `wizer-initialize`, or its manifest says `enabled = false`; it can only be compiled";
-        return Err(Error::new(ErrorKind::Module, message).with_hint(hint));
+        return Err(no_start_up(label));
     }
     let wasm = snapshot.unwrap_or(wasm);
     let source = format!("{}.wasm", file_name(&package.command));
@@ -166,6 +185,11 @@ fn export(opened: &Opened, directory: &Path, with_code: bool) -> Result<Exported
         cannot_write(directory, error)
     })?;
     Ok(Exported { is_snapshot, contents: script::contents(&wasm), module_bytes: wasm.len(), code_bytes: code, files })
+}
+
+fn no_start_up(label: &str) -> Error {
+    Error::new(ErrorKind::Module, format!("{label} has no start-up that could be run ahead of time"))
+        .with_hint("it exports no `wizer-initialize`, or its manifest says `enabled = false`; it can only be compiled")
 }
 
 /// The directory in which `directory` is to be, and one beside it that becomes it.

@@ -27,6 +27,8 @@ pub(crate) use component::{Handles, link as link_components};
 pub(crate) use link::{Exit, link};
 #[cfg(feature = "compiler")]
 pub(crate) use snapshot::Contents;
+#[cfg(feature = "compiler")]
+pub use snapshot::{Captured, Cause, SnapshotReport};
 
 use crate::engine::{Engine, MAX_TABLE_ELEMENTS};
 use crate::error::{Error, ErrorKind};
@@ -241,6 +243,23 @@ pub(crate) fn snapshot(engine: &Engine, wasm: &[u8], surroundings: &Surroundings
     snapshot::key(wasm, surroundings)?;
     let entry = snapshot::Entry::of(wasm);
     entry.map(|entry| snapshot::take(engine, wasm, entry, surroundings)).transpose()
+}
+
+/// What of the outside the snapshot of `wasm` depends on, if it has a start-up.
+///
+/// # Errors
+///
+/// Why there can be no snapshot of it.
+#[cfg(feature = "compiler")]
+pub(crate) fn compare(
+    engine: &Engine,
+    wasm: &[u8],
+    surroundings: &Surroundings,
+) -> Result<Option<SnapshotReport>, Error> {
+    // What it may not be run beside.
+    snapshot::key(wasm, surroundings)?;
+    let entry = snapshot::Entry::of(wasm);
+    entry.map(|entry| snapshot::compare(engine, wasm, entry, surroundings)).transpose()
 }
 
 /// How much of `wasm` is there to begin with.

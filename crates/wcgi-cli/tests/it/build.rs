@@ -50,3 +50,31 @@ fn compiled_code_is_loaded_with_a_word_of_trust() {
     assert!(careful.get("/").contains("Hello"));
     assert!(fs::read_dir(&cache).unwrap().next().is_some());
 }
+
+#[test]
+fn a_check_lists_what_a_snapshot_keeps() {
+    let cache = wcgi_tests::cache_dir();
+    let check = |guest_name: &str, more: &[&str]| {
+        let module = guest(guest_name);
+        let arguments = ["check", "--snapshot", module.to_str().unwrap(), "--cache-dir", cache.to_str().unwrap()];
+        let checked = output(&[&arguments[..], more].concat());
+        (checked.status.code(), text(&checked.stdout), text(&checked.stderr))
+    };
+    let (code, stdout, _) = check("table", &[]);
+    assert_eq!(code, Some(0));
+    assert!(stdout.starts_with("snapshot of ") && stdout.contains("nothing in it depends on"), "{stdout}");
+
+    let (code, stdout, stderr) = check("startup", &["--env", "START=random"]);
+    assert_eq!(code, Some(1), "{stderr}");
+    for word in ["depends on", "\nrandomness ", "\nenvironment ", " 0x"] {
+        assert!(stdout.contains(word), "{word}: {stdout}");
+    }
+    assert!(!stdout.contains("\ntime "), "{stdout}");
+
+    let (code, stdout, stderr) = check("hello", &[]);
+    assert_eq!((code, stdout.as_str()), (Some(1), ""));
+    assert!(stderr.contains("error: ") && stderr.contains("no start-up"), "{stderr}");
+    let (code, ..) = check("startup", &["--env", "START=trap"]);
+    assert_eq!(code, Some(1));
+    assert_eq!(output(&["check", "x.wasm"]).status.code(), Some(2));
+}

@@ -1,5 +1,6 @@
 //! Snapshots, and what their tests share: a package with a module whose start-up does what it is told.
 
+mod check;
 mod export;
 mod start_up;
 mod warmup;
