@@ -2,6 +2,7 @@
 
 mod check;
 mod export;
+mod safety;
 mod start_up;
 mod warmup;
 
