@@ -4,6 +4,7 @@
  *   file, open     keep the text of /d/a; leave it open
  *   look           keep what it finds in /w, and whether it can write there
  *   leave          leave a file in /tmp
+ *   warmup, php-warmup   keep the text of the file that WCGI_WARMUP or PHP_WARMUP names
  *   exit, trap, spin, bomb   fail
  * A request says "started=" with what START was then, or nothing when there was no start-up; "kept=" with what was kept;
  * "now=" with the text of the file in the query's `path`, after writing `data` to it when there is any. */
@@ -27,7 +28,7 @@ static void keep_bytes(const uint8_t *bytes, size_t n) {
 }
 
 static const char *text_of(const char *path) {
-    static char text[256];
+    static char text[2048];
     FILE *file = fopen(path, "r");
     if (!file) return errno_name(errno);
     text[fread(text, 1, sizeof text - 1, file)] = 0;
@@ -84,6 +85,9 @@ static void start_up(void) {
             look();
         } else if (!strcmp(word, "leave")) {
             keep(write_to("/tmp/left", "x"));
+        } else if (!strcmp(word, "warmup") || !strcmp(word, "php-warmup")) {
+            const char *name = getenv(*word == 'w' ? "WCGI_WARMUP" : "PHP_WARMUP");
+            if (name) keep(text_of(name));
         } else if (!strcmp(word, "exit")) {
             exit(3);
         } else if (!strcmp(word, "trap")) {

@@ -10,14 +10,15 @@ use crate::connection::{ConnectionInfo, Hook};
 use crate::engine::Engine;
 use crate::error::{Error, ErrorKind};
 use crate::exchange::Files;
-use crate::exchange::initialisation::Surroundings;
+use crate::exchange::initialisation::{Surroundings, WARMUP};
 use crate::gateway::{self, Environ};
 use crate::package::{self, Access, Mount, Site};
-use crate::script::Script;
+use crate::script::{Script, Source};
 use crate::sendfile::SendFile;
 use crate::service::{Inner, WcgiService};
 use crate::site::Routes;
 use crate::tree::Tree;
+use crate::warmup;
 
 /// Settings of a [`WcgiService`]. Limits of the engine are set on [`Engine::builder`].
 ///
@@ -251,9 +252,38 @@ impl WcgiBuilder {
     /// [`ErrorKind::Package`] for what is wrong with the package, a mount or a setting, [`ErrorKind::Module`] for a module
     /// that can never run, [`ErrorKind::Host`] when there is no room for an engine.
     pub fn build(self) -> Result<WcgiService, Error> {
-        let path = self.package.ok_or_else(|| setting("no package was given"))?;
+        let opened = self.open()?;
+        let max_memory = opened.surroundings.max_memory;
+        let taken = opened.take_snapshot.then_some(&opened.surroundings);
+        let script = Script::load(&opened.engine, &opened.source(), max_memory, taken)?;
+        let Opened { package, engine, mount, mounts, tree, site, settings, surroundings, rest, .. } = opened;
+        Ok(WcgiService::new(Inner {
+            engine,
+            script: Arc::new(script),
+            send_file: rest.x_sendfile.then(|| Arc::new(SendFile::new(tree))),
+            site: site.map(Arc::new),
+            files: Arc::new(Files::new(mounts)),
+            arguments: surroundings.arguments,
+            settings,
+            connection_info: rest.connection_info,
+            mount,
+            deadline: match rest.deadline {
+                Deadline::Default => Some(Duration::from_secs(30)),
+                Deadline::None => None,
+                // What the clock cannot count to is as good as none, and must not overflow it.
+                Deadline::After(deadline) => Some(deadline.min(LONGEST_DEADLINE)),
+            },
+            max_body: rest.max_body.unwrap_or(64 << 20),
+            max_memory,
+            response_buffer: rest.response_buffer.unwrap_or(64 << 10).max(1),
+            _unpacked: package.unpacked,
+        }))
+    }
+
+    pub(crate) fn open(mut self) -> Result<Opened, Error> {
+        let path = self.package.take().ok_or_else(|| setting("no package was given"))?;
         let mut package = package::open(&path, self.command.as_deref())?;
-        let engine = match self.engine {
+        let engine = match self.engine.take() {
             Some(engine) => engine,
             None => Engine::builder().build()?,
         };
@@ -261,8 +291,14 @@ impl WcgiBuilder {
         if max_memory > engine.max_memory() {
             return Err(setting("max_memory is above the engine's"));
         }
-        let mount = self.mount.map(|prefix| normal_mount(&prefix)).transpose()?;
-        let mounts = overlay(std::mem::take(&mut package.mounts), self.mounts)?;
+        let mount = self.mount.take().map(|prefix| normal_mount(&prefix)).transpose()?;
+        let mounts = overlay(package.mounts.clone(), self.mounts.clone())?;
+        if let Some(seen) = &package.snapshot.mounts
+            && !mounts.iter().map(|mount| &mount.guest).eq(seen)
+        {
+            let message = format!("the package was built for mounts at {}, and no others", seen.join(", "));
+            return Err(setting(message).with_hint("give these with --mapdir, or build it again with others"));
+        }
         tracing::debug!(package = package.name, module = package.module_label, "opening");
         for warning in &package.warnings {
             tracing::warn!("{warning}");
@@ -272,12 +308,14 @@ impl WcgiBuilder {
         }
         let mut env = environment(&package.env, &self.env);
         let tree = Arc::new(Tree::new(mounts.clone()));
-        let site = self.site.or(package.site.take()).map(|site| Routes::new(site, Arc::clone(&tree))).transpose()?;
+        package.site = self.site.take().or(package.site.take());
+        let site = package.site.clone().map(|site| Routes::new(site, Arc::clone(&tree))).transpose()?;
         let settings = gateway::Settings {
             server_software: self
                 .server_software
+                .take()
                 .unwrap_or_else(|| concat!("tower-wcgi/", env!("CARGO_PKG_VERSION")).to_owned()),
-            server_name: self.server_name.unwrap_or_else(|| "localhost".to_owned()),
+            server_name: self.server_name.take().unwrap_or_else(|| "localhost".to_owned()),
             server_port: self.server_port,
             pass_authorization: self.pass_authorization,
             document_root: site.as_ref().map(|site| site.document_root().to_owned()),
@@ -290,41 +328,55 @@ impl WcgiBuilder {
                 );
             }
         }
-        let arguments: Arc<[String]> = package.arguments.into();
+        package.env.clone_from(&env);
         for (name, value) in &package.snapshot.env {
             package::set_env(&mut env, name, value);
         }
+        let take_snapshot = self.snapshot.unwrap_or(package.snapshot.enabled);
+        let requests = if take_snapshot { package.snapshot.warmup.as_slice() } else { &[] };
+        let warmup = warmup::file(requests, mount.as_deref().unwrap_or_default(), &settings, site.as_ref(), &mounts);
+        if !warmup.is_empty() {
+            for name in ["WCGI_WARMUP", "PHP_WARMUP"] {
+                if env.iter().all(|(set, _)| set != name) {
+                    env.push((name.to_owned(), WARMUP.to_owned()));
+                }
+            }
+        }
         let surroundings = Surroundings {
             env,
-            arguments: Arc::clone(&arguments),
+            arguments: std::mem::take(&mut package.arguments).into(),
             mounts: mounts.clone(),
             max_memory,
             deadline: self.snapshot_deadline.unwrap_or(Duration::from_secs(60)),
             reseeds: package.snapshot.reseeds,
+            warmup,
         };
-        let surroundings = self.snapshot.unwrap_or(package.snapshot.enabled).then_some(&surroundings);
-        let script = Script::load(&engine, &package.module, &package.module_label, max_memory, surroundings)?;
-        Ok(WcgiService::new(Inner {
-            engine,
-            script: Arc::new(script),
-            send_file: self.x_sendfile.then(|| Arc::new(SendFile::new(tree))),
-            site: site.map(Arc::new),
-            files: Arc::new(Files::new(mounts)),
-            arguments,
-            settings,
-            connection_info: self.connection_info,
-            mount,
-            deadline: match self.deadline {
-                Deadline::Default => Some(Duration::from_secs(30)),
-                Deadline::None => None,
-                // What the clock cannot count to is as good as none, and must not overflow it.
-                Deadline::After(deadline) => Some(deadline.min(LONGEST_DEADLINE)),
-            },
-            max_body: self.max_body.unwrap_or(64 << 20),
-            max_memory,
-            response_buffer: self.response_buffer.unwrap_or(64 << 10).max(1),
-            _unpacked: package.unpacked,
-        }))
+        Ok(Opened { package, engine, mount, mounts, tree, site, settings, surroundings, take_snapshot, rest: self })
+    }
+}
+
+/// A package that has been opened, with what a builder says about it.
+pub(crate) struct Opened {
+    /// Its variables are those of every request, its site is the one that counts.
+    pub(crate) package: package::Package,
+    pub(crate) engine: Engine,
+    /// Empty or `/prefix`.
+    mount: Option<String>,
+    /// The package's and the builder's.
+    pub(crate) mounts: Vec<Mount>,
+    tree: Arc<Tree>,
+    site: Option<Routes>,
+    settings: gateway::Settings,
+    pub(crate) surroundings: Surroundings,
+    pub(crate) take_snapshot: bool,
+    /// What is left of the builder.
+    rest: WcgiBuilder,
+}
+
+impl Opened {
+    pub(crate) fn source(&self) -> Source<'_> {
+        let package = &self.package;
+        Source { module: &package.module, label: &package.module_label, compiled: package.compiled.as_deref() }
     }
 }
 

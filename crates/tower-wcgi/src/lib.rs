@@ -6,6 +6,8 @@ mod connection;
 mod engine;
 mod error;
 mod exchange;
+#[cfg(feature = "compiler")]
+mod export;
 mod future;
 mod gateway;
 mod package;
@@ -16,15 +18,20 @@ mod service;
 mod site;
 mod stdio;
 mod tree;
+mod warmup;
 
 pub use body::ResponseBody;
 pub use builder::WcgiBuilder;
 pub use connection::{ConnectionInfo, TrustedProxies};
 pub use engine::{Engine, EngineBuilder};
 pub use error::{Error, ErrorKind};
+#[cfg(feature = "compiler")]
+pub use export::Exported;
 pub use future::{ResponseFuture, TryResponseFuture};
 pub use package::{Access, Site};
 pub use request::{RemoteUser, RequestEnv, RequestId};
+#[cfg(feature = "compiler")]
+pub use script::{Captured, Cause, SnapshotReport};
 pub use service::WcgiService;
 
 /// What takes more than the crate's front page to say.

@@ -47,6 +47,12 @@ pub(crate) enum Verbosity {
 pub(crate) enum Command {
     /// Serve a package over HTTP
     Run(Run),
+    /// Run the start-up of a package's program ahead of time, and write a package that begins after it
+    #[cfg(feature = "compiler")]
+    Build(Build),
+    /// Look for what should not be the same in every request
+    #[cfg(feature = "compiler")]
+    Check(Check),
     /// Write a new package to start from
     New(New),
 }
@@ -66,14 +72,11 @@ pub(crate) struct New {
     pub(crate) list: bool,
 }
 
+/// What is opened, and how.
 #[derive(Debug, Args)]
-pub(crate) struct Run {
+pub(crate) struct Package {
     /// A directory with wasmer.toml, a .webc, or a .wasm/.wat
     pub(crate) package: PathBuf,
-
-    /// Where to listen; port 0 picks a free one
-    #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:8000")]
-    pub(crate) addr: String,
 
     /// Let the program see a host directory; repeatable, rw when not said
     #[arg(long, value_name = "GUEST:HOST[:ro|rw]", value_parser = mapdir)]
@@ -87,6 +90,58 @@ pub(crate) struct Run {
     #[arg(long, value_name = "NAME")]
     pub(crate) command: Option<String>,
 
+    /// Linear memory of one instance
+    #[arg(long, value_name = "SIZE", default_value = "256MiB", value_parser = size)]
+    pub(crate) max_memory: u64,
+
+    /// Where compiled modules are kept [default: below the user's cache directory]
+    #[arg(long, value_name = "DIR", conflicts_with = "no_cache")]
+    pub(crate) cache_dir: Option<PathBuf>,
+
+    /// Compile anew
+    #[arg(long)]
+    pub(crate) no_cache: bool,
+}
+
+#[cfg(feature = "compiler")]
+#[derive(Debug, Args)]
+pub(crate) struct Build {
+    #[command(flatten)]
+    pub(crate) package: Package,
+
+    /// The directory to create
+    #[arg(short, long, value_name = "DIR")]
+    pub(crate) output: PathBuf,
+
+    /// Compile it too, for hosts like this one
+    #[arg(long)]
+    pub(crate) aot: bool,
+}
+
+#[cfg(feature = "compiler")]
+#[derive(Debug, Args)]
+pub(crate) struct Check {
+    #[command(flatten)]
+    pub(crate) package: Package,
+
+    /// In the snapshot of its start-up: what depends on random numbers, the time or the environment
+    #[arg(long, required = true)]
+    pub(crate) snapshot: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Run {
+    #[command(flatten)]
+    pub(crate) package: Package,
+
+    /// Where to listen; port 0 picks a free one
+    #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:8000")]
+    pub(crate) addr: String,
+
+    /// Load the compiled code that the package brings: it can do whatever this program can
+    #[arg(long)]
+    pub(crate) trust_precompiled: bool,
+
     /// Serve the package below this URL prefix
     #[arg(long, value_name = "PREFIX", default_value = "/")]
     pub(crate) mount: String,
@@ -94,10 +149,6 @@ pub(crate) struct Run {
     /// Time for a whole exchange; 0 = none
     #[arg(long, value_name = "SECONDS", default_value = "30", value_parser = seconds)]
     pub(crate) deadline: Duration,
-
-    /// Linear memory of one instance
-    #[arg(long, value_name = "SIZE", default_value = "256MiB", value_parser = size)]
-    pub(crate) max_memory: u64,
 
     /// Largest request body
     #[arg(long, value_name = "SIZE", default_value = "64MiB", value_parser = size)]
@@ -114,14 +165,6 @@ pub(crate) struct Run {
     /// How long a request may wait
     #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = seconds)]
     pub(crate) queue_wait: Duration,
-
-    /// Where compiled modules are kept [default: below the user's cache directory]
-    #[arg(long, value_name = "DIR", conflicts_with = "no_cache")]
-    pub(crate) cache_dir: Option<PathBuf>,
-
-    /// Compile anew
-    #[arg(long)]
-    pub(crate) no_cache: bool,
 }
 
 /// The value of `--mapdir`.

@@ -2,10 +2,14 @@
 //!
 //! From top to bottom: [`arguments`] says what was asked for, [`run`] opens the package and starts, [`server`] answers
 //! connections, [`access`] logs each request, [`log`] is where log lines go, and [`report`] how a failure is told. [`new`]
-//! writes a package to start from.
+//! writes a package to start from, `build` one that has been started, and `check` looks into what that would keep.
 
 mod access;
 mod arguments;
+#[cfg(feature = "compiler")]
+mod build;
+#[cfg(feature = "compiler")]
+mod check;
 mod log;
 mod new;
 mod report;
@@ -23,12 +27,17 @@ fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let log = log::init(arguments.verbosity());
     let result = match arguments.command {
-        Command::Run(run) => run::run(run, &log),
-        Command::New(new) => new::run(&new),
+        Command::Run(run) => run::run(run, &log).map(|()| true),
+        #[cfg(feature = "compiler")]
+        Command::Build(build) => build::run(build, &log).map(|()| true),
+        #[cfg(feature = "compiler")]
+        Command::Check(check) => check::run(check, &log),
+        Command::New(new) => new::run(&new).map(|()| true),
     };
     log.release();
     match result {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
         Err(error) => {
             report::error(&error);
             ExitCode::FAILURE

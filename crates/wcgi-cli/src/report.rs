@@ -32,6 +32,16 @@ pub(crate) fn error(error: &anyhow::Error) {
     let _ = std::io::stderr().write_all(text.as_bytes());
 }
 
+/// A number of bytes as a person reads it.
+#[cfg(feature = "compiler")]
+pub(crate) fn size(bytes: usize) -> String {
+    match bytes {
+        0..1024 => format!("{bytes} B"),
+        1024..1_048_576 => format!("{:.1} KiB", bytes as f64 / 1024.0),
+        _ => format!("{:.1} MiB", bytes as f64 / 1_048_576.0),
+    }
+}
+
 /// An error of the command line itself that knows what to do about it.
 #[derive(Debug)]
 pub(crate) struct WithHint {

@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use anyhow::Context;
 use tokio::net::TcpListener;
-use tower_wcgi::{Engine, WcgiService};
+use tower_wcgi::{Engine, EngineBuilder, WcgiBuilder, WcgiService};
 
-use crate::arguments::Run;
+use crate::arguments::{Package, Run};
 use crate::log::Log;
 use crate::report::WithHint;
 use crate::server;
@@ -62,7 +62,7 @@ fn announce(address: SocketAddr) -> anyhow::Result<()> {
 
 /// Opens the package; on a terminal, shows that something happens when that takes long.
 async fn open_with_progress(arguments: Run, address: SocketAddr) -> anyhow::Result<WcgiService> {
-    let name = arguments.package.display().to_string();
+    let name = arguments.package.package.display().to_string();
     let mut opening = tokio::task::spawn_blocking(move || open(arguments, address));
     if !io::stderr().is_terminal() {
         return opening.await?;
@@ -87,25 +87,30 @@ async fn open_with_progress(arguments: Run, address: SocketAddr) -> anyhow::Resu
 }
 
 fn open(arguments: Run, address: SocketAddr) -> anyhow::Result<WcgiService> {
-    let max_memory = usize::try_from(arguments.max_memory).context("--max-memory is too large for this machine")?;
-    let mut engine = Engine::builder()
+    let engine = Engine::builder()
         .max_concurrency(arguments.max_concurrency)
-        .max_memory(max_memory)
         .queue(arguments.queue)
-        .queue_wait(arguments.queue_wait);
+        .queue_wait(arguments.queue_wait)
+        .trust_precompiled(arguments.trust_precompiled);
+    let service = package(arguments.package, engine)?
+        .mount(arguments.mount)
+        .deadline(Some(arguments.deadline).filter(|deadline| !deadline.is_zero()))
+        .max_body(arguments.max_body)
+        .server_port(address.port());
+    Ok(service.build()?)
+}
+
+/// What the options about a package say.
+pub(crate) fn package(arguments: Package, mut engine: EngineBuilder) -> anyhow::Result<WcgiBuilder> {
+    let max_memory = usize::try_from(arguments.max_memory).context("--max-memory is too large for this machine")?;
+    engine = engine.max_memory(max_memory);
     if let Some(dir) = arguments.cache_dir {
         engine = engine.cache_dir(dir);
     }
     if arguments.no_cache {
         engine = engine.no_cache();
     }
-    let mut service = WcgiService::builder()
-        .package(arguments.package)
-        .engine(engine.build()?)
-        .mount(arguments.mount)
-        .deadline(Some(arguments.deadline).filter(|deadline| !deadline.is_zero()))
-        .max_body(arguments.max_body)
-        .server_port(address.port());
+    let mut service = WcgiService::builder().package(arguments.package).engine(engine.build()?);
     if let Some(command) = arguments.command {
         service = service.command(command);
     }
@@ -115,5 +120,5 @@ fn open(arguments: Run, address: SocketAddr) -> anyhow::Result<WcgiService> {
     for (name, value) in arguments.env {
         service = service.env(name, value);
     }
-    Ok(service.build()?)
+    Ok(service)
 }

@@ -13,7 +13,7 @@ use wcgi_tests::{ask, engine, get, guest, request};
 
 #[tokio::test]
 async fn php_answers_from_a_snapshot_as_without_one() {
-    let site = Site::new("reseeds = true");
+    let site = Site::new(&format!("{WARMUP}reseeds = true"));
     let (plain, snapshot) = (site.builder().snapshot(false).build().unwrap(), site.builder().build().unwrap());
     assert_eq!(get(&plain, "/opcache.php").await.text(), "not compiled");
     assert_eq!(get(&snapshot, "/opcache.php").await.text(), "compiled");
@@ -32,13 +32,13 @@ async fn php_answers_from_a_snapshot_as_without_one() {
 
 #[tokio::test]
 async fn random_numbers_sessions_and_time_are_each_requests_own() {
-    let site = Site::new("reseeds = true");
+    let site = Site::new(&format!("{WARMUP}reseeds = true"));
     let service = site.builder().build().unwrap();
     let mut seen = Vec::new();
     for _ in 0..4 {
         let reply = get(&service, "/random.php").await;
         let values: Vec<_> = reply.text().lines().map(str::to_owned).collect();
-        assert_eq!(values.len(), 8, "{}", reply.text());
+        assert_eq!(values.len(), 11, "{}", reply.text());
         for value in values {
             assert!(!seen.contains(&value), "{value} again, after {seen:?}");
             seen.push(value);
@@ -50,14 +50,14 @@ async fn random_numbers_sessions_and_time_are_each_requests_own() {
 /// can know that.
 #[tokio::test]
 async fn a_warm_up_that_uses_random_numbers_has_to_be_vouched_for() {
-    let site = Site::new("");
+    let site = Site::new(WARMUP);
     let service = site.builder().build().unwrap();
     assert_eq!(get(&service, "/opcache.php").await.text(), "not compiled");
 }
 
 #[tokio::test]
 async fn edited_pages_show_and_databases_are_written() {
-    let site = Site::new("reseeds = true");
+    let site = Site::new(&format!("{WARMUP}reseeds = true"));
     let service = site.builder().build().unwrap();
     assert_eq!(get(&service, "/page.php").await.text(), "edition 1");
     fs::write(site.0.path().join("app/page.php"), "<?php echo 'edition ', 2;").unwrap();
@@ -65,6 +65,51 @@ async fn edited_pages_show_and_databases_are_written() {
     for n in 1..=3 {
         assert_eq!(get(&service, "/visits.php").await.text(), n.to_string());
     }
+}
+
+#[tokio::test]
+async fn nothing_of_one_request_is_seen_by_the_next() {
+    let site = Site::new("warmup = ['/leave.php?of-the-warm-up']\nreseeds = true");
+    let service = site.builder().build().unwrap();
+    for n in 0..3 {
+        let reply = get(&service, &format!("/leave.php?{n}")).await;
+        assert_eq!(reply.text(), "function 1, class 1, found: ", "request {n}");
+    }
+}
+
+/// The variables as they were are another matter: this php-cgi leaves the lines of the file, libc's copies of them and the file's
+/// buffer in memory that it has freed.
+#[tokio::test]
+async fn what_a_warm_up_page_made_of_its_secrets_is_not_in_the_image() {
+    let secrets = ["q7Zt4vXw9LkB2nRs", "H3yJ8mPc5DfG6aQe", "u1TrVb0NiWoK7xYz"];
+    let site = Site::new("env = ['PHP_WARMUP=/etc/php/warmup.txt']\nreseeds = true");
+    // Headers can only be in a file of the package's own.
+    let line = format!(
+        "REQUEST_METHOD=GET\tREDIRECT_STATUS=200\tGATEWAY_INTERFACE=CGI/1.1\tSERVER_PROTOCOL=HTTP/1.1\tPATH_INFO=/secret.php\t\
+         QUERY_STRING=key={}\tHTTP_X_SECRET={}\tHTTP_COOKIE=session={}\tSCRIPT_NAME=/index.php\n",
+        secrets[0], secrets[1], secrets[2]
+    );
+    site.write("etc/warmup.txt", &line);
+    let out = site.0.path().join("out");
+    let exported = site.builder().export(&out).unwrap();
+    assert!(exported.is_snapshot());
+    let image = fs::read(out.join("php.wasm")).unwrap();
+    let contains = |text: &str| image.windows(text.len()).any(|window| window == text.as_bytes());
+    assert!(contains("compiled with the page"), "the warm-up has run");
+    for secret in secrets {
+        let (one, other) = secret.split_at(8);
+        for half in [one, other] {
+            for form in [half.to_uppercase(), half.chars().rev().collect()] {
+                assert!(!contains(&form), "{form} of {secret}");
+            }
+        }
+    }
+
+    // The first of all requests finds nothing of it, and the package answers.
+    let builder = WcgiService::builder().package(&out).engine(engine().max_concurrency(2).build().unwrap());
+    let service = builder.map_dir("/db", site.0.path().join("db"), Access::ReadWrite).build().unwrap();
+    assert_eq!(get(&service, "/page.php").await.text(), "edition 1");
+    assert_eq!(get(&service, "/secret.php").await.text(), "compiled with the page, strlen 0");
 }
 
 /// A package, its files always with the same times, so that its snapshot is found again in the cache.
@@ -77,17 +122,10 @@ impl Site {
             site.write(&format!("app/{name}"), text);
         }
         site.write("etc/php.ini", INI);
-        let variables = "REQUEST_METHOD=GET\tREDIRECT_STATUS=200\tGATEWAY_INTERFACE=CGI/1.1\tSERVER_PROTOCOL=HTTP/1.1\t\
-             QUERY_STRING=page=of-the-warm-up\tHTTP_X_SECRET=of-the-warm-up\tDOCUMENT_ROOT=/app\tSCRIPT_NAME=";
-        let lines: Vec<_> = ["random", "page"]
-            .iter()
-            .map(|page| format!("{variables}/{page}.php\tSCRIPT_FILENAME=/app/{page}.php\n"))
-            .collect();
-        site.write("etc/warmup.txt", &lines.concat());
         let manifest = format!(
             "[[module]]\nname = 'php'\nsource = {:?}\n[[command]]\nname = 'php'\nmodule = 'php'\nrunner = 'wcgi'\n\
              [command.annotations.wasi]\nenv = ['PHPRC=/etc/php', 'REDIRECT_STATUS=200', 'DOCUMENT_ROOT=/app']\n\
-             [command.annotations.wcgi.snapshot]\nenv = ['PHP_WARMUP=/etc/php/warmup.txt']\n{snapshot}\n\
+             [command.annotations.wcgi.snapshot]\n{snapshot}\n\
              [fs]\n'/app' = 'app'\n'/etc/php' = 'etc'\n",
             guest("snapshot-php")
         );
@@ -116,8 +154,10 @@ const INI: &str = "display_errors = On\nhtml_errors = Off\nlog_errors = Off\nmem
                    opcache.interned_strings_buffer = 4\nopcache.validate_timestamps = 1\nopcache.revalidate_freq = 0\n\
                    opcache.file_update_protection = 0\nopcache.lockfile_path = /tmp\n";
 
+const WARMUP: &str = "warmup = ['/random.php?page=of-the-warm-up', '/page.php?page=of-the-warm-up']\n";
+
 /// `index.php` is what every URL comes to, and takes the page from the path.
-const PAGES: [(&str, &str); 11] = [
+const PAGES: [(&str, &str); 13] = [
     (
         "index.php",
         "<?php $page = '/app' . $_SERVER['PATH_INFO'];\nif (is_file($page)) require $page; else http_response_code(404);",
@@ -138,10 +178,36 @@ const PAGES: [(&str, &str); 11] = [
     (
         "random.php",
         r#"<?php session_start();
-$values = [bin2hex(random_bytes(8)), random_int(0, PHP_INT_MAX), mt_rand(), rand(), lcg_value(), uniqid('', true), session_id(), microtime(true)];
+$values = [bin2hex(random_bytes(8)), random_int(0, PHP_INT_MAX), mt_rand(), rand(), lcg_value(), uniqid('', true), session_id(), microtime(true),
+    password_hash('a', PASSWORD_BCRYPT, ['cost' => 4]), str_shuffle(str_repeat('abcdefgh', 8)), bin2hex((new Random\Randomizer)->getBytes(8))];
 echo implode("\n", $values);"#,
     ),
     ("page.php", "<?php echo 'edition ', 1;"),
+    (
+        "leave.php",
+        r"<?php class Kept { static $n = 0; }
+function kept() { static $n = 0; return ++$n; }
+$found = [];
+foreach (['left' => 1] as $name => $_) if (isset($GLOBALS[$name])) $found[] = 'global';
+if (isset($_SERVER['LEFT'])) $found[] = 'server';
+if (defined('LEFT')) $found[] = 'constant';
+if (ini_get('precision') == 3) $found[] = 'setting';
+if (error_get_last()) $found[] = 'error';
+if (file_exists('/tmp/left')) $found[] = 'file';
+if (headers_list() != ['X-Powered-By: PHP/' . PHP_VERSION]) $found[] = 'header';
+if (function_exists('left')) $found[] = 'function';
+$text = 'function ' . kept() . ', class ' . ++Kept::$n . ', found: ' . implode(' ', $found);
+$left = 1; $_SERVER['LEFT'] = 1; define('LEFT', 1); ini_set('precision', 3); @trigger_error('left');
+file_put_contents('/tmp/left', 'x'); header('X-Left: 1'); eval('function left() {}');
+echo $text;",
+    ),
+    (
+        "secret.php",
+        r"<?php $all = ($_GET['key'] ?? '') . ($_SERVER['HTTP_X_SECRET'] ?? '') . ($_COOKIE['session'] ?? '');
+$kept = ['upper' => strtoupper($all), 'reversed' => strrev($all), 'object' => (object) [strrev($all)]];
+usort($kept, fn ($a, $b) => 0);
+echo 'compiled with the page, strlen ', strlen($all);",
+    ),
     (
         "visits.php",
         r"<?php $db = new SQLite3('/db/visits.sqlite');

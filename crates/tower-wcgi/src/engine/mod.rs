@@ -19,7 +19,9 @@ pub(crate) use ticker::Ticking;
 
 use crate::error::{Error, ErrorKind};
 use crate::exchange::State;
-use crate::script::{Cache, link, link_components};
+#[cfg(feature = "compiler")]
+use crate::script::Cache;
+use crate::script::{link, link_components};
 use pool::PoolSize;
 
 /// What scripts run on: a wasmtime engine with its pool of instances, the permits to use them, and the threads.
@@ -68,6 +70,11 @@ impl Engine {
         &self.0.component_linker
     }
 
+    pub(crate) fn trusts_precompiled(&self) -> bool {
+        self.0.trust_precompiled
+    }
+
+    #[cfg(feature = "compiler")]
     pub(crate) fn cache(&self) -> Option<&Cache> {
         self.0.cache.as_ref()
     }
@@ -107,6 +114,7 @@ impl std::fmt::Debug for Engine {
 /// | [`max_memory`](Self::max_memory) | 256 MiB | twice PHP's own default limit |
 /// | [`threads`](Self::threads) | one per core | guests compute |
 /// | [`pagemap_scan`](Self::pagemap_scan) | where the kernel has it | an instance's memory is reset in place |
+/// | [`trust_precompiled`](Self::trust_precompiled) | no | native code of a package can do whatever this process can |
 /// | [`cache_dir`](Self::cache_dir) | below the user's cache directory | a package opens in milliseconds the second time |
 #[derive(Debug, Clone)]
 #[must_use]
@@ -117,12 +125,14 @@ pub struct EngineBuilder {
     max_memory: usize,
     threads: Option<usize>,
     pagemap_scan: bool,
+    trust_precompiled: bool,
     cache: CacheSetting,
 }
 
 #[derive(Debug, Clone)]
 enum CacheSetting {
     Default,
+    #[cfg_attr(not(feature = "compiler"), expect(dead_code, reason = "nothing is compiled"))]
     Dir(PathBuf),
     Off,
 }
@@ -136,6 +146,7 @@ impl Default for EngineBuilder {
             max_memory: 256 << 20,
             threads: None,
             pagemap_scan: true,
+            trust_precompiled: false,
             cache: CacheSetting::Default,
         }
     }
@@ -180,6 +191,17 @@ impl EngineBuilder {
         self
     }
 
+    /// Whether the compiled code that a package may have beside its module is loaded. It is native code: whoever made the package
+    /// can then do everything that this process can, and no limit or isolation holds. Say yes to your own packages.
+    ///
+    /// What was made by another version, or for another processor or [memory limit](Self::max_memory), is never loaded: the
+    /// module is compiled instead, with a warning, or refused where the feature `compiler` is off. See
+    /// [`WcgiBuilder::export_compiled`](crate::WcgiBuilder::export_compiled). Default: no.
+    pub fn trust_precompiled(mut self, trust: bool) -> Self {
+        self.trust_precompiled = trust;
+        self
+    }
+
     /// Where compiled modules are kept. Whoever can write there can run code in this process.
     ///
     /// Default: `wcgi` below the user's cache directory (`$XDG_CACHE_HOME`, `~/.cache`; `%LOCALAPPDATA%` on Windows), or
@@ -217,6 +239,7 @@ impl EngineBuilder {
             .enable_time()
             .build()
             .map_err(|error| host("cannot start the threads for guests", error))?;
+        #[cfg(feature = "compiler")]
         let cache = match self.cache {
             CacheSetting::Default => Cache::default_dir().map(Cache::new),
             CacheSetting::Dir(dir) => Some(Cache::new(dir)),
@@ -228,6 +251,8 @@ impl EngineBuilder {
             component_linker,
             admission: admission::Admission::new(self.max_concurrency, self.queue, self.queue_wait),
             threads: Threads(Some(threads)),
+            trust_precompiled: self.trust_precompiled,
+            #[cfg(feature = "compiler")]
             cache,
             max_memory: self.max_memory,
         })))
@@ -254,6 +279,8 @@ struct Inner {
     component_linker: component::Linker<State>,
     admission: admission::Admission,
     threads: Threads,
+    trust_precompiled: bool,
+    #[cfg(feature = "compiler")]
     cache: Option<Cache>,
     max_memory: usize,
 }
@@ -280,6 +307,7 @@ impl Drop for Threads {
 /// # Errors
 ///
 /// [`ErrorKind::Host`] when the operating system refuses.
+#[cfg(feature = "compiler")]
 pub(crate) fn without_pool() -> Result<wasmtime::Engine, Error> {
     let wasmtime = pool::without()?;
     ticker::register(&wasmtime).map_err(|error| host("cannot start the epoch thread", error))?;

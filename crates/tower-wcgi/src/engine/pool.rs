@@ -52,6 +52,7 @@ pub(crate) fn build(size: PoolSize) -> Result<wasmtime::Engine, Error> {
 /// # Errors
 ///
 /// [`ErrorKind::Host`] when there cannot be one.
+#[cfg(feature = "compiler")]
 pub(super) fn without() -> Result<wasmtime::Engine, Error> {
     wasmtime::Engine::new(&base())
         .map_err(|source| Error::new(ErrorKind::Host, "cannot create the wasm engine").with_source(source))

@@ -4,8 +4,10 @@
 //! exchange is over and its `/tmp` is empty again.
 
 use std::fs::{self, File};
+use std::io::{self, Write};
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, UNIX_EPOCH};
 
 use tempfile::TempDir;
 use tokio::runtime::Handle;
@@ -127,6 +129,14 @@ impl View {
                 .map_err(|error| Error::new(ErrorKind::Host, "cannot open a temporary directory").with_source(error))?;
         }
         Ok(Self { context: builder.build().filesystem().clone(), opened, tmp })
+    }
+
+    /// Puts a file at `path` into the private `/tmp`, changed last at `time` since 1970, if there is a private one.
+    pub(super) fn put_in_tmp(&self, path: &str, content: &[u8], time: Duration) -> io::Result<()> {
+        let (Some(tmp), Ok(name)) = (&self.tmp, Path::new(path).strip_prefix(TMP)) else { return Ok(()) };
+        let mut file = File::create_new(tmp.dir.path().join(name))?;
+        file.write_all(content)?;
+        file.set_modified(UNIX_EPOCH + time)
     }
 
     fn is_current(&self) -> bool {

@@ -1,7 +1,7 @@
 //! An initialisation: a script's start-up, run once and before there is any request, for a snapshot of its memory.
 //!
 //! In: a module and what it may see. Out: its instance as the start-up has left it. Sees the package's constant environment,
-//! its read-only mounts and an empty private `/tmp`, and nothing of the host that would be another thing in a request: its
+//! its read-only mounts and a private `/tmp` with the warm-up requests, and nothing of the host that would be another thing in a request: its
 //! random numbers and clocks are made up here, so that whoever calls it twice can find out what was kept of them.
 
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -25,7 +25,7 @@ use crate::script::{Exit, define_granted_locks};
 use crate::stdio::Stderr;
 
 /// All that an initialisation can see besides the module itself.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Surroundings {
     /// Each name once.
     pub(crate) env: Vec<(String, String)>,
@@ -38,6 +38,8 @@ pub(crate) struct Surroundings {
     pub(crate) deadline: Duration,
     /// Whether the module seeds its random numbers anew in every request, whatever its memory keeps.
     pub(crate) reseeds: bool,
+    /// What the file [`WARMUP`] has in it; empty where there is none.
+    pub(crate) warmup: Vec<u8>,
 }
 
 /// What is made up.
@@ -79,6 +81,10 @@ pub(crate) async fn initialise(
     let placeholder = TempDir::with_prefix("wcgi-empty-")
         .map_err(|error| Error::new(ErrorKind::Host, "cannot make a temporary directory").with_source(error))?;
     let view = View::open(&visible(&surroundings.mounts, &placeholder))?;
+    if !surroundings.warmup.is_empty() {
+        view.put_in_tmp(WARMUP, &surroundings.warmup, inputs.time)
+            .map_err(|error| Error::new(ErrorKind::Host, "cannot write the warm-up requests").with_source(error))?;
+    }
     let stderr = Stderr::new(RequestId::new("initialisation"));
     let time = Clock { now: Arc::new(Mutex::new(inputs.time)), was_read: Arc::default() };
     let uptime = Clock { now: Arc::default(), was_read: Arc::clone(&time.was_read) };
@@ -268,6 +274,8 @@ impl HostMonotonicClock for Clock {
     }
 }
 
+/// Where the warm-up requests are.
+pub(crate) const WARMUP: &str = "/tmp/wcgi-warmup";
 const WASI: &str = "wasi_snapshot_preview1";
 const TICK: Duration = Duration::from_nanos(1);
 const ERRNO_SUCCESS: u32 = 0;

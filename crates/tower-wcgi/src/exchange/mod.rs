@@ -4,6 +4,7 @@
 //! what it spawns ends when its [`Exchange`] is dropped. Knows nothing of HTTP.
 
 mod files;
+#[cfg_attr(not(feature = "compiler"), expect(dead_code, reason = "nothing is initialised without a compiler"))]
 pub(crate) mod initialisation;
 mod linger;
 mod listings;

@@ -44,24 +44,28 @@ pub(crate) struct Snapshot {
     pub(crate) reseeds: bool,
     /// Variables the initialisation sees besides the command's own, and over those of the same name.
     pub(crate) env: Vec<(String, String)>,
+    /// Requests for the start-up to answer beforehand: `/path?query`, as a client would send it.
+    pub(crate) warmup: Vec<String>,
+    /// Of a module that is a snapshot already: the guest paths of the mounts that its start-up has seen.
+    pub(crate) mounts: Option<Vec<String>>,
 }
 
 impl Default for Snapshot {
     fn default() -> Self {
-        Self { enabled: true, reseeds: false, env: Vec::new() }
+        Self { enabled: true, reseeds: false, env: Vec::new(), warmup: Vec::new(), mounts: None }
     }
 }
 
 impl Snapshot {
     fn read(table: &Table<'_>) -> Result<Self, Error> {
-        table.warn_unknown(&["enabled", "env", "reseeds", "warmup"]);
-        if table.names().any(|name| name == "warmup") {
-            table.warn("warmup", "warm-up requests are not supported yet, ignored");
-        }
+        table.warn_unknown(&["enabled", "env", "mounts", "reseeds", "warmup"]);
+        let mounts = table.texts(&["mounts"])?.iter().map(|mount| mount.value.to_owned()).collect();
         Ok(Self {
             enabled: table.bool("enabled")?.unwrap_or(true),
             reseeds: table.bool("reseeds")?.unwrap_or(false),
             env: read_env(table)?,
+            warmup: table.texts(&["warmup"])?.iter().map(warmup_request).collect::<Result<_, _>>()?,
+            mounts: table.names().any(|name| name == "mounts").then_some(mounts),
         })
     }
 }
@@ -218,6 +222,21 @@ fn split_env<'d>(entry: &Text<'d>) -> Result<(&'d str, &'d str), Error> {
         Some(pair) => Ok(pair),
         None => Err(entry.error(&format!("{:?} is not `NAME=VALUE`", entry.value))),
     }
+}
+
+/// Reads `/path?query` or `GET /path?query`, and gives it without the method.
+fn warmup_request(entry: &Text<'_>) -> Result<String, Error> {
+    let text = entry.value;
+    let target = text.strip_prefix("GET ").unwrap_or(text);
+    if !target.starts_with('/') {
+        return Err(entry.error(&format!("{text:?} is no request, as \"/path?query\" or \"GET /path\"")));
+    }
+    let mut escapes = target.split('%').skip(1).map(|rest| rest.bytes().take(2));
+    let escaped = escapes.all(|mut digits| digits.len() == 2 && digits.all(|digit| digit.is_ascii_hexdigit()));
+    if !escaped || !target.bytes().all(|byte| byte.is_ascii_graphic() && !b"\"#<>\\^`{|}".contains(&byte)) {
+        return Err(entry.error(&format!("{text:?} has what a URL can only have percent-encoded")));
+    }
+    Ok(target.to_owned())
 }
 
 /// The one dialect there ever was: CGI as RFC 3875 has it.

@@ -24,6 +24,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 pub(crate) use self::command::{Snapshot, set_env};
+#[cfg(feature = "compiler")]
+pub(crate) use self::manifest::Written;
 pub use self::mount::Access;
 pub(crate) use self::mount::{Mount, check, guest_path, overlay};
 pub use self::site::Site;
@@ -36,7 +38,18 @@ use crate::error::{Error, ErrorKind};
 pub(crate) struct Package {
     /// For logs: the package's name, else the stem of the file or the name of the directory.
     pub(crate) name: String,
+    /// What the package says of itself, as `license = "MIT"`.
+    #[cfg_attr(not(feature = "compiler"), expect(dead_code, reason = "nothing is exported"))]
+    pub(crate) about: Vec<(String, String)>,
+    /// Where its manifest is, of which files that it names are seen from; nothing for one that is a single file.
+    #[cfg_attr(not(feature = "compiler"), expect(dead_code, reason = "nothing is exported"))]
+    pub(crate) directory: Option<PathBuf>,
+    /// The command that was picked.
+    #[cfg_attr(not(feature = "compiler"), expect(dead_code, reason = "nothing is exported"))]
+    pub(crate) command: String,
     pub(crate) module: Module,
+    /// Where the module may be found compiled.
+    pub(crate) compiled: Option<PathBuf>,
     /// How errors call the module: the file as the user would name it, or `atom "php" of x.webc`.
     pub(crate) module_label: String,
     /// The program's name first, then the command's main arguments. Never empty.
@@ -103,7 +116,11 @@ pub(crate) fn open(path: &Path, command: Option<&str>) -> Result<Package, Error>
     let name = stem(path);
     Ok(Package {
         arguments: vec![name.clone()],
+        about: Vec::new(),
+        directory: None,
+        command: name.clone(),
         name,
+        compiled: None,
         module: Module::File(path.to_owned()),
         module_label: shown.to_string(),
         env: Vec::new(),

@@ -118,6 +118,23 @@ impl Site {
         Ok(self)
     }
 
+    /// The `site` table of a manifest that says the same.
+    #[cfg(feature = "compiler")]
+    pub(super) fn to_table(&self) -> toml::Table {
+        let list = |texts: &[String]| toml::Value::Array(texts.iter().cloned().map(toml::Value::String).collect());
+        let mut table = toml::Table::new();
+        table.insert("root".to_owned(), toml::Value::String(self.root.clone()));
+        table.insert("scripts".to_owned(), list(&self.scripts));
+        if let Some(index) = &self.index {
+            table.insert("index".to_owned(), list(index));
+        }
+        if let Some(fallback) = &self.fallback {
+            table.insert("fallback".to_owned(), toml::Value::String(fallback.clone()));
+        }
+        table.insert("deny".to_owned(), list(&self.deny));
+        table
+    }
+
     /// Reads the `site` table of a manifest or a `.webc`.
     ///
     /// # Errors

@@ -8,14 +8,12 @@
 //! The hashes guard against accidents. Whoever can write to the directory can run code in this process, so it is created
 //! for its owner alone.
 
-use std::fs::{self, File};
+use std::fs;
 use std::hash::{Hash, Hasher};
-use std::io::{self, Read, Seek, Write};
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use wasmtime::Module;
-use wasmtime::component::Component;
-
+use super::compiled::{self, Compiled};
 use crate::error::Error;
 
 #[derive(Debug)]
@@ -41,7 +39,7 @@ impl Cache {
 
     /// What `compile` makes of what has the hash `input`, from disk where a good one is there, else made and kept.
     /// Trouble with the disk is logged and costs the time to compile, nothing else.
-    pub(crate) fn load_or<C: Compiled>(
+    pub(super) fn load_or<C: Compiled>(
         &self,
         engine: &wasmtime::Engine,
         input: blake3::Hash,
@@ -64,41 +62,6 @@ impl Cache {
     }
 }
 
-/// What can be kept. The two kinds never have the same key, as no bytes are both; wasmtime would notice.
-pub(crate) trait Compiled: Sized {
-    fn serialize(&self) -> wasmtime::Result<Vec<u8>>;
-
-    /// Loads `file`, which lies at `path`. Only for [`load_file`], which has looked at its bytes.
-    fn load(engine: &wasmtime::Engine, file: File, path: &Path) -> wasmtime::Result<Self>;
-}
-
-impl Compiled for Module {
-    fn serialize(&self) -> wasmtime::Result<Vec<u8>> {
-        self.serialize()
-    }
-
-    #[expect(unsafe_code, reason = "loading a precompiled module cannot be checked by types")]
-    fn load(engine: &wasmtime::Engine, file: File, _path: &Path) -> wasmtime::Result<Self> {
-        // SAFETY: the bytes are those a `serialize` of this crate gave: the file's content matches the hash in its name, only
-        // `store` makes such names, and the directory belongs to the user this process runs as. The file is never written
-        // again once it has its name.
-        unsafe { Self::deserialize_open_file(engine, file) }
-    }
-}
-
-impl Compiled for Component {
-    fn serialize(&self) -> wasmtime::Result<Vec<u8>> {
-        self.serialize()
-    }
-
-    #[expect(unsafe_code, reason = "loading a precompiled component cannot be checked by types")]
-    fn load(engine: &wasmtime::Engine, _file: File, path: &Path) -> wasmtime::Result<Self> {
-        // SAFETY: as for a module. What has the name by now, if it is another file, is one that `store` has put in its place,
-        // with the same bytes.
-        unsafe { Self::deserialize_file(engine, path) }
-    }
-}
-
 /// What a compiled module depends on: what it was compiled from, by what, and for which settings and processor.
 fn key(engine: &wasmtime::Engine, input: blake3::Hash) -> String {
     struct Blake3(blake3::Hasher);
@@ -118,12 +81,8 @@ fn key(engine: &wasmtime::Engine, input: blake3::Hash) -> String {
 }
 
 fn load<C: Compiled>(engine: &wasmtime::Engine, entry: &Path) -> Option<C> {
-    for file in fs::read_dir(entry).ok()?.flatten() {
-        let path = file.path();
-        if path.extension().is_none_or(|extension| extension != EXTENSION) {
-            continue;
-        }
-        match load_file(engine, &path) {
+    for path in compiled::files(entry).ok()? {
+        match compiled::load_file(engine, &path) {
             Ok(compiled) => return Some(compiled),
             Err(error) => {
                 tracing::warn!(path = %path.display(), error = format!("{error:#}"), "a damaged file in the cache, compiling again");
@@ -135,31 +94,12 @@ fn load<C: Compiled>(engine: &wasmtime::Engine, entry: &Path) -> Option<C> {
     None
 }
 
-fn load_file<C: Compiled>(engine: &wasmtime::Engine, path: &Path) -> wasmtime::Result<C> {
-    let mut file = File::open(path)?;
-    let expected = path.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
-    let mut hasher = blake3::Hasher::new();
-    let mut buffer = vec![0; 256 << 10];
-    loop {
-        match file.read(&mut buffer)? {
-            0 => break,
-            n => hasher.update(buffer.get(..n).unwrap_or_default()),
-        };
-    }
-    if hasher.finalize().to_hex().as_str() != expected {
-        wasmtime::bail!("its content does not match its name");
-    }
-    file.rewind()?;
-    C::load(engine, file, path)
-}
-
 fn store(dir: &Path, entry: &Path, code: &[u8]) -> io::Result<()> {
     create_private_dir(dir)?;
     create_private_dir(entry)?;
     let mut file = tempfile::Builder::new().suffix(".partial").tempfile_in(entry)?;
     file.write_all(code)?;
-    let name = blake3::hash(code).to_hex();
-    file.persist(entry.join(name.as_str()).with_extension(EXTENSION))?;
+    file.persist(entry.join(compiled::file_name(code)))?;
     Ok(())
 }
 
@@ -171,12 +111,12 @@ fn create_private_dir(dir: &Path) -> io::Result<()> {
     builder.create(dir)
 }
 
-const EXTENSION: &str = "cwasm";
-
 #[cfg(test)]
 mod tests {
     use std::cell::Cell;
     use std::sync::Arc;
+
+    use wasmtime::Module;
 
     use super::*;
 

@@ -15,9 +15,6 @@ use std::ops::Range;
 use wasm_encoder::{Encode, FunctionSection, Instruction, MemorySection, Module, RawSection, ValType};
 use wasmparser::{FunctionBody, MemoryType, Operator, Parser, Payload, TypeRef};
 
-/// To be raised with every change to what [`ahead`] makes: the cache has modules that were made so.
-pub(super) const VERSION: u8 = 1;
-
 /// `wasm` with such a memory, or nothing where it stays as it is: what has not the usual single 32-bit memory, what cannot
 /// grow within `max_memory` bytes, what does it in an unusual way. What is damaged too: its compiler will complain.
 pub(super) fn ahead(wasm: &[u8], max_memory: usize) -> Option<Vec<u8>> {

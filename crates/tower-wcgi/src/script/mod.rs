@@ -2,12 +2,16 @@
 //!
 //! In: the bytes of either. Out: an `InstancePre`. Knows nothing of HTTP.
 
+#[cfg(feature = "compiler")]
 mod cache;
+mod compiled;
 mod component;
 mod files;
+#[cfg(feature = "compiler")]
 mod growth;
 mod link;
 mod locks;
+#[cfg(feature = "compiler")]
 mod snapshot;
 mod stdio;
 
@@ -18,16 +22,22 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use wasmtime::{ExternType, InstancePre, Module, ModuleExport, ResourcesRequired};
 use wasmtime_wasi::p2::bindings::CommandPre;
 
+#[cfg(feature = "compiler")]
 pub(crate) use cache::Cache;
 pub(crate) use component::{Handles, link as link_components};
 pub(crate) use link::{Exit, link};
 pub(crate) use locks::define_granted as define_granted_locks;
+#[cfg(feature = "compiler")]
+pub(crate) use snapshot::Contents;
+#[cfg(feature = "compiler")]
+pub use snapshot::{Captured, Cause, SnapshotReport};
 
 use crate::engine::{Engine, MAX_TABLE_ELEMENTS};
 use crate::error::{Error, ErrorKind};
 use crate::exchange::State;
 use crate::exchange::initialisation::Surroundings;
 use crate::package;
+use compiled::Compiled;
 
 /// A script that can run: every import is provided and its entry point is there.
 pub(crate) struct Script {
@@ -54,8 +64,55 @@ pub(crate) enum Program {
     Component(CommandPre<State>),
 }
 
+/// Where a script comes from.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Source<'a> {
+    pub(crate) module: &'a package::Module,
+    /// Names it in errors.
+    pub(crate) label: &'a str,
+    /// Where its package has it compiled.
+    pub(crate) compiled: Option<&'a Path>,
+}
+
+impl Source<'_> {
+    /// The binary form.
+    pub(crate) fn wasm(&self) -> Result<Vec<u8>, Error> {
+        let bytes = match self.module {
+            package::Module::File(path) => Cow::Owned(read(path, self.label)?),
+            package::Module::Bytes(bytes) => Cow::Borrowed(bytes.as_ref()),
+        };
+        match binary(&bytes, self.label)? {
+            Cow::Owned(wasm) => Ok(wasm),
+            Cow::Borrowed(_) => Ok(bytes.into_owned()),
+        }
+    }
+
+    /// What `compile` makes of what has the hash `input`, or what the package or the cache of `engine` has of it.
+    fn ready<C: Compiled>(
+        &self,
+        engine: &Engine,
+        input: blake3::Hash,
+        compile: impl FnOnce() -> Result<C, Error>,
+    ) -> Result<C, Error> {
+        let label = self.label;
+        match self.compiled {
+            Some(directory) if engine.trusts_precompiled() => {
+                match compiled::of_package(engine.wasmtime(), directory, input) {
+                    Ok(compiled) => return Ok(compiled),
+                    Err(error) => tracing::warn!("the compiled code of {label} does not fit here: {error:#}"),
+                }
+            }
+            Some(_) => {
+                tracing::info!("the compiled code of {label} is not used, as nobody has said that it is trusted")
+            }
+            None => {}
+        }
+        cached(engine, engine.wasmtime(), input, compile)
+    }
+}
+
 impl Script {
-    /// Compiles `source`, or takes it from the cache, and links it. `label` names it in errors.
+    /// Compiles `source`, or takes it from the cache, and links it.
     ///
     /// With `surroundings`, a module that can be initialised ahead of its requests is; where that fails, the log says why
     /// and the module is taken as it is.
@@ -66,21 +123,16 @@ impl Script {
     /// run here: no entry point, an import nobody provides, more memory than `max_memory`.
     pub(crate) fn load(
         engine: &Engine,
-        source: &package::Module,
-        label: &str,
+        source: &Source<'_>,
         max_memory: usize,
         surroundings: Option<&Surroundings>,
     ) -> Result<Self, Error> {
-        let bytes = match source {
-            package::Module::File(path) => Cow::Owned(read(path, label)?),
-            package::Module::Bytes(bytes) => Cow::Borrowed(bytes.as_ref()),
-        };
-        let wasm = binary(&bytes, label)?;
+        let (label, wasm) = (source.label, source.wasm()?);
         if wasm.starts_with(COMPONENT_PREAMBLE) {
-            let (command, sees_files) = component::load(engine, &wasm, label, max_memory)?;
+            let (command, sees_files) = component::load(engine, &wasm, source, max_memory)?;
             return Ok(Self::new(Program::Component(command), sees_files, !sees_files));
         }
-        let module = compile(engine, &wasm, label, max_memory, surroundings)?;
+        let module = compile(engine, &wasm, source, max_memory, surroundings)?;
         check_size(&module.resources_required(), label, max_memory)?;
         let start = start(&module, label, START)?;
         let instance_pre = engine.linker().instantiate_pre(&module).map_err(|source| {
@@ -95,6 +147,25 @@ impl Script {
         let never_waits = !sees_files && !module.imports().any(|import| import.name().ends_with("sync"));
         let imports_locks = module.imports().any(|import| import.module() == locks::MODULE);
         Ok(Self { imports_locks, ..Self::new(Program::Module { instance_pre, start }, sees_files, never_waits) })
+    }
+
+    /// Writes what was compiled of `wasm`, for instances of `max_memory`, into the directory of a package. Says how many
+    /// bytes that is.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Host`] when it cannot be written.
+    #[cfg(feature = "compiler")]
+    pub(crate) fn export(&self, wasm: &[u8], max_memory: usize, directory: &Path) -> Result<usize, Error> {
+        let (code, input) = match &self.program {
+            Program::Module { instance_pre, .. } => (instance_pre.module().serialize(), input(wasm, max_memory)),
+            Program::Component(command) => (command.instance_pre().component().serialize(), blake3::hash(wasm)),
+        };
+        let cannot = "cannot write the compiled code";
+        let code = code.map_err(|error| Error::new(ErrorKind::Host, cannot).with_source(error))?;
+        compiled::put_in_package(directory, input, &code)
+            .map_err(|error| Error::new(ErrorKind::Host, cannot).with_source(error))?;
+        Ok(code.len())
     }
 
     fn new(program: Program, sees_files: bool, never_waits: bool) -> Self {
@@ -167,13 +238,50 @@ fn binary<'a>(bytes: &'a [u8], label: &str) -> Result<Cow<'a, [u8]>, Error> {
     wat::parse_bytes(bytes).map_err(|source| invalid(label, source))
 }
 
+/// The module that begins where the start-up of `wasm` ended, if it has one.
+///
+/// # Errors
+///
+/// Why there can be no snapshot of it.
+#[cfg(feature = "compiler")]
+pub(crate) fn snapshot(engine: &Engine, wasm: &[u8], surroundings: &Surroundings) -> Result<Option<Vec<u8>>, Error> {
+    // What it may not be run beside.
+    snapshot::key(wasm, surroundings)?;
+    let entry = snapshot::Entry::of(wasm);
+    entry.map(|entry| snapshot::take(engine, wasm, entry, surroundings)).transpose()
+}
+
+/// What of the outside the snapshot of `wasm` depends on, if it has a start-up.
+///
+/// # Errors
+///
+/// Why there can be no snapshot of it.
+#[cfg(feature = "compiler")]
+pub(crate) fn compare(
+    engine: &Engine,
+    wasm: &[u8],
+    surroundings: &Surroundings,
+) -> Result<Option<SnapshotReport>, Error> {
+    // What it may not be run beside.
+    snapshot::key(wasm, surroundings)?;
+    let entry = snapshot::Entry::of(wasm);
+    entry.map(|entry| snapshot::compare(engine, wasm, entry, surroundings)).transpose()
+}
+
+/// How much of `wasm` is there to begin with.
+#[cfg(feature = "compiler")]
+pub(crate) fn contents(wasm: &[u8]) -> Contents {
+    Contents::of(wasm)
+}
+
 fn compile(
     engine: &Engine,
     wasm: &[u8],
-    label: &str,
+    source: &Source<'_>,
     max_memory: usize,
     surroundings: Option<&Surroundings>,
 ) -> Result<Module, Error> {
+    #[cfg(feature = "compiler")]
     if let Some(surroundings) = surroundings
         && let Some(entry) = snapshot::Entry::of(wasm)
     {
@@ -183,26 +291,46 @@ fn compile(
         let snapshot = key.and_then(|key| cached(engine, engine.wasmtime(), key, take));
         match snapshot {
             Ok(module) => return Ok(module),
-            Err(error) => snapshot::warn(label, &error),
+            Err(error) => snapshot::warn(source.label, &error),
         }
     }
-    let compile = || new_module(engine, wasm, max_memory, label);
-    cached(engine, engine.wasmtime(), within(blake3::hash(wasm), max_memory), compile)
+    #[cfg(not(feature = "compiler"))]
+    let _ = surroundings;
+    source.ready(engine, input(wasm, max_memory), || new_module(engine, wasm, max_memory, source.label))
 }
 
+#[cfg(feature = "compiler")]
 fn new_module(engine: &Engine, wasm: &[u8], max_memory: usize, label: &str) -> Result<Module, Error> {
     let ahead = growth::ahead(wasm, max_memory);
     Module::new(engine.wasmtime(), ahead.as_deref().unwrap_or(wasm)).map_err(|source| invalid(label, source))
 }
 
+#[cfg(not(feature = "compiler"))]
+fn new_module(_: &Engine, _: &[u8], _: usize, label: &str) -> Result<Module, Error> {
+    Err(no_compiler(label))
+}
+
+#[cfg(not(feature = "compiler"))]
+fn no_compiler(label: &str) -> Error {
+    Error::new(ErrorKind::Module, format!("{label} has to be compiled, and this program has no compiler")).with_hint(
+        "make a package of it with `wcgi build --aot`, on a host like this one, and open it with `trust_precompiled`",
+    )
+}
+
+/// What a module for instances that may have so much memory is compiled from.
+fn input(wasm: &[u8], max_memory: usize) -> blake3::Hash {
+    within(blake3::hash(wasm), max_memory)
+}
+
 /// The hash of what is compiled for instances that may have so much memory.
 fn within(input: blake3::Hash, max_memory: usize) -> blake3::Hash {
     let mut hasher = blake3::Hasher::new();
-    hasher.update(input.as_bytes()).update(&(max_memory as u64).to_le_bytes()).update(&[growth::VERSION]).finalize()
+    hasher.update(input.as_bytes()).update(&(max_memory as u64).to_le_bytes()).update(&[GROWTH]).finalize()
 }
 
 /// What `compile` makes for `wasmtime` of what has the hash `input`, or what the cache of `engine` has of it.
-fn cached<C: cache::Compiled>(
+#[cfg(feature = "compiler")]
+fn cached<C: Compiled>(
     engine: &Engine,
     wasmtime: &wasmtime::Engine,
     input: blake3::Hash,
@@ -212,6 +340,16 @@ fn cached<C: cache::Compiled>(
         Some(cache) => cache.load_or(wasmtime, input, compile),
         None => compile(),
     }
+}
+
+#[cfg(not(feature = "compiler"))]
+fn cached<C: Compiled>(
+    _: &Engine,
+    _: &wasmtime::Engine,
+    _: blake3::Hash,
+    compile: impl FnOnce() -> Result<C, Error>,
+) -> Result<C, Error> {
+    compile()
 }
 
 fn invalid(label: &str, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Error {
@@ -255,6 +393,8 @@ fn check_size(needs: &ResourcesRequired, label: &str, max_memory: usize) -> Resu
     Ok(())
 }
 
+/// To be raised with every change to what [`growth`] makes: caches and packages have modules that were made so.
+const GROWTH: u8 = 1;
 const START: &str = "_start";
 /// A script that is never over at its first stop is tried again after this many exchanges: it may take a thread that is not
 /// its own for two milliseconds each time. One that a busy machine stopped once is tried again soon.

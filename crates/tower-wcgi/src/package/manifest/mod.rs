@@ -6,7 +6,7 @@
 //!
 //! # Keys
 //!
-//! `package.{name, entrypoint}`; `[[module]]` with `name` and `source`; `[[command]]` with `name`, `module`, `runner`,
+//! `package.{name, entrypoint}`; `[[module]]` with `name`, `source` and `compiled`, a directory of compiled code; `[[command]]` with `name`, `module`, `runner`,
 //! `main_args` and `annotations` (see [`Settings::read`]); `[fs]`, guest path = host directory. An entry of `[fs]` is
 //! read-only; to make it writable, write it as a table:
 //!
@@ -16,8 +16,14 @@
 //! "/db" = { path = "db", mode = "rw" }
 //! ```
 
+#[cfg(feature = "compiler")]
+mod written;
+
 use std::fs;
 use std::path::{Component, Path};
+
+#[cfg(feature = "compiler")]
+pub(crate) use written::Written;
 
 use super::command::{Candidate, Runner, Settings, from_dependency, list, pick};
 use super::document::{Document, Table, Text, TextOrTable, line_of};
@@ -45,11 +51,13 @@ fn read(document: &Document, directory: &Path, asked: Option<&str>) -> Result<Pa
     let root = document.root();
     root.warn_unknown(ROOT_KEYS);
     let about = root.table("package")?;
-    let (mut package_name, mut entrypoint) = (None, None);
+    let (mut package_name, mut entrypoint, mut described) = (None, None, Vec::new());
     if let Some(about) = &about {
         about.warn_unknown(PACKAGE_KEYS);
         package_name = about.text(&["name"])?;
         entrypoint = about.text(&["entrypoint"])?;
+        let texts = ABOUT_KEYS.iter().filter_map(|key| Some((*key, about.text(&[key]).ok()??)));
+        described = texts.map(|(key, text)| (key.to_owned(), text.value.to_owned())).collect();
     }
     let modules = modules(&root)?;
     let commands = commands(&root)?;
@@ -76,9 +84,14 @@ fn read(document: &Document, directory: &Path, asked: Option<&str>) -> Result<Pa
         (command.module(&modules, settings.atom.as_ref(), package_name.as_ref())?, command.name.value)
     };
     let (source, module_label) = module.source(directory)?;
+    let compiled = module.table.text(&["compiled"])?.map(|text| directory.join(text.value));
     Ok(Package {
         name: package_name.map_or_else(|| directory_name(directory), |name| name.value.to_owned()),
+        about: described,
+        directory: Some(directory.to_owned()),
+        command: name.to_owned(),
         module: source,
+        compiled,
         module_label,
         arguments: settings.arguments(name),
         env: settings.env,
@@ -307,7 +320,11 @@ const PACKAGE_KEYS: &[&str] = &[
     "disable-command-rename",
     "rename-commands-to-raw-command-name",
 ];
-const MODULE_KEYS: &[&str] = &["name", "source", "abi", "kind", "interfaces", "bindings", "hash", "annotations"];
+const MODULE_KEYS: &[&str] =
+    &["name", "source", "abi", "kind", "interfaces", "bindings", "hash", "annotations", "compiled"];
+/// What another manifest of the same package says too.
+const ABOUT_KEYS: [&str; 8] =
+    ["name", "version", "description", "license", "license-file", "readme", "repository", "homepage"];
 const COMMAND_KEYS: &[&str] = &["name", "module", "runner", "annotations", "main_args", "main-args", "package"];
 
 #[cfg(test)]

@@ -345,7 +345,7 @@ fn unknown_keys_are_warnings() {
     let manifest = format!(
         "colour = 'red'\n[package]\nnmae = 'x'\n{BASE}speed = 1\n[command.annotations]\nfoo = 1\n\
          [command.annotations.wasi]\nenvs = []\n[command.annotations.wcgi]\n'odd key' = 1\n\
-         [command.annotations.wcgi.snapshot]\nwarmup = []\n[fs]\n'/a' = {{ path = 'a', access = 'rw' }}\n"
+         [command.annotations.wcgi.snapshot]\ncoolup = []\n[fs]\n'/a' = {{ path = 'a', access = 'rw' }}\n"
     );
     assert_eq!(
         scene.warnings(&scene.open(&manifest)),
@@ -356,7 +356,7 @@ fn unknown_keys_are_warnings() {
             "wasmer.toml:12: unknown key command.annotations.foo, ignored",
             "wasmer.toml:14: unknown key command.annotations.wasi.envs, ignored",
             "wasmer.toml:16: unknown key command.annotations.wcgi.\"odd key\", ignored",
-            "wasmer.toml:18: command.annotations.wcgi.snapshot.warmup: warm-up requests are not supported yet, ignored",
+            "wasmer.toml:18: unknown key command.annotations.wcgi.snapshot.coolup, ignored",
             "wasmer.toml:20: unknown key fs.\"/a\".access, ignored",
         ]
     );
@@ -367,12 +367,13 @@ fn a_snapshot_is_taken_unless_the_manifest_says_otherwise() {
     let scene = Scene::new();
     let annotations = |text: &str| format!("{BASE}[command.annotations.wcgi.snapshot]\n{text}");
     let snapshot = |text: &str| scene.open(&annotations(text)).snapshot;
-    assert_eq!(scene.open(BASE).snapshot, Snapshot { enabled: true, reseeds: false, env: Vec::new() });
+    assert_eq!(scene.open(BASE).snapshot, Snapshot::default());
     assert_eq!(snapshot(""), Snapshot::default());
     assert!(!snapshot("enabled = false").enabled);
-    let all = snapshot("enabled = true\nreseeds = true\nenv = ['A=1', 'B=x=y', 'A=2']");
+    let all = snapshot("enabled = true\nreseeds = true\nenv = ['A=1', 'B=x=y', 'A=2']\nwarmup = ['/', 'GET /a?b=%20']");
     let env = [("A", "2"), ("B", "x=y")].map(|(name, value)| (name.to_owned(), value.to_owned()));
-    assert_eq!(all, Snapshot { enabled: true, reseeds: true, env: env.to_vec() });
+    let warmup = vec!["/".to_owned(), "/a?b=%20".to_owned()];
+    assert_eq!(all, Snapshot { enabled: true, reseeds: true, env: env.to_vec(), warmup, mounts: None });
 }
 
 #[test]

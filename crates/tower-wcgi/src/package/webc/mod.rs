@@ -88,7 +88,11 @@ fn read(path: &Path, file: &str, bytes: Bytes, asked: Option<&str>) -> Result<Pa
     warnings.extend(unpacked.warnings);
     Ok(Package {
         name: name.unwrap_or_else(|| stem(path)),
+        about: Vec::new(),
+        directory: None,
+        command: command.name.to_owned(),
         module: Module::Bytes(module),
+        compiled: None,
         module_label: format!("atom {atom:?} of {file}"),
         arguments,
         env: settings.env,

@@ -12,7 +12,7 @@ use wasmtime_wasi::p2::bindings::CommandPre;
 pub(crate) use files::Handles;
 pub(crate) use link::link;
 
-use super::{cached, check_size};
+use super::{Source, check_size};
 use crate::engine::Engine;
 use crate::error::{Error, ErrorKind};
 use crate::exchange::State;
@@ -27,19 +27,11 @@ use crate::exchange::State;
 pub(super) fn load(
     engine: &Engine,
     wasm: &[u8],
-    label: &str,
+    source: &Source<'_>,
     max_memory: usize,
 ) -> Result<(CommandPre<State>, bool), Error> {
-    let compile = || {
-        Component::from_binary(engine.wasmtime(), wasm).map_err(|source| {
-            Error::new(
-                ErrorKind::Module,
-                format!("{label} is no valid component, or one of more parts than can run here"),
-            )
-            .with_source(source)
-        })
-    };
-    let component = cached(engine, engine.wasmtime(), blake3::hash(wasm), compile)?;
+    let label = source.label;
+    let component = source.ready(engine, blake3::hash(wasm), || new_component(engine, wasm, label))?;
     if let Some(needs) = component.resources_required() {
         check_size(&needs, label, max_memory)?;
     }
@@ -55,6 +47,19 @@ pub(super) fn load(
                 .with_hint("components may import `wasi:cli/imports@0.2` and nothing else")
         })?;
     Ok((command, sees_files))
+}
+
+#[cfg(feature = "compiler")]
+fn new_component(engine: &Engine, wasm: &[u8], label: &str) -> Result<Component, Error> {
+    Component::from_binary(engine.wasmtime(), wasm).map_err(|source| {
+        let why = format!("{label} is no valid component, or one of more parts than can run here");
+        Error::new(ErrorKind::Module, why).with_source(source)
+    })
+}
+
+#[cfg(not(feature = "compiler"))]
+fn new_component(_: &Engine, _: &[u8], label: &str) -> Result<Component, Error> {
+    Err(super::no_compiler(label))
 }
 
 fn no_run(label: &str, is_http_server: bool) -> Error {

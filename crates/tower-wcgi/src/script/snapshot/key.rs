@@ -17,12 +17,13 @@ use crate::package::Access;
 /// [`ErrorKind::Package`] when there is something in a read-only mount that is neither a file nor a directory nor a link: to
 /// open a named pipe takes as long as somebody likes, and no deadline ends it.
 pub(in crate::script) fn key(wasm: &[u8], surroundings: &Surroundings) -> Result<blake3::Hash, Error> {
-    let Surroundings { env, arguments, mounts, max_memory, deadline: _, reseeds } = surroundings;
+    let Surroundings { env, arguments, mounts, max_memory, deadline: _, reseeds, warmup } = surroundings;
     let mut key = Key { hasher: blake3::Hasher::new(), special: None };
     key.add(FORMAT);
     key.add(wasm);
     key.add(&max_memory.to_le_bytes());
     key.add(&[u8::from(*reseeds)]);
+    key.add(warmup);
     key.add(&env.len().to_le_bytes());
     for (name, value) in env {
         key.add(name.as_bytes());
@@ -119,4 +120,4 @@ impl Key {
 
 const NOT_SEEN: &[u8] = b"not seen";
 /// Another one whenever snapshots of the same things come to be made differently.
-const FORMAT: &[u8] = b"tower-wcgi snapshot 1";
+const FORMAT: &[u8] = b"tower-wcgi snapshot 2";

@@ -3,6 +3,7 @@
 //! In: a module that exports `wizer-initialize`, and what its start-up may see. Out: another module, to be compiled and
 //! cached like any. Finds out whether the start-up kept what must not be the same in every request. Knows nothing of HTTP.
 
+mod compare;
 mod key;
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -11,6 +12,9 @@ use wasmparser::{ExternalKind, Parser, Payload};
 use wasmtime::{Instance, Module, Store, Val};
 use wasmtime_wizer::{InstanceState, ModuleContext, SnapshotVal, ValType, Wizer};
 
+use compare::Place;
+pub(super) use compare::compare;
+pub use compare::{Captured, Cause, SnapshotReport};
 pub(super) use key::key;
 
 use super::START;
@@ -45,6 +49,25 @@ impl Entry {
     }
 }
 
+/// What is in the memory of a module before it runs.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Contents {
+    pub(crate) bytes: usize,
+    /// In how many places of the memory they are.
+    pub(crate) spans: usize,
+}
+
+impl Contents {
+    pub(in crate::script) fn of(wasm: &[u8]) -> Self {
+        let data = Parser::new(0).parse_all(wasm).find_map(|payload| match payload {
+            Ok(Payload::DataSection(data)) => Some(data),
+            _ => None,
+        });
+        let spans = data.into_iter().flat_map(|data| data.into_iter().flatten());
+        spans.fold(Self::default(), |sum, span| Self { bytes: sum.bytes + span.data.len(), spans: sum.spans + 1 })
+    }
+}
+
 /// Runs the start-up of `wasm` and gives the module that begins after it.
 ///
 /// # Errors
@@ -62,36 +85,18 @@ pub(super) fn warn(label: &str, error: &Error) {
 }
 
 async fn snapshot(engine: &Engine, wasm: &[u8], entry: Entry, surroundings: &Surroundings) -> Result<Vec<u8>, Error> {
-    let unsuitable =
-        |source: wasmtime::Error| Error::new(ErrorKind::Module, "the module cannot be snapshotted").with_source(source);
-    let wasmtime = engine::without_pool()?;
-    let mut wizer = Wizer::new();
-    wizer.init_func(entry.initialize);
-    if entry.resumes {
-        wizer.func_rename(START, RESUME);
-    }
-    let (context, instrumented) = wizer.instrument(wasm).map_err(unsuitable)?;
-    // Kept by itself: when a file changes, only the initialisation has to run again.
-    let compile = || Module::new(&wasmtime, &instrumented).map_err(unsuitable);
-    let module = super::cached(engine, &wasmtime, blake3::hash(&instrumented), compile)?;
-    super::start(&module, "the module", if entry.resumes { RESUME } else { START })?;
-
-    let inputs = Inputs { seed: seed()?, time: SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default() };
-    let first = initialise(&module, entry.initialize, surroundings, inputs).await?;
-    let (random_was_read, time_was_read) = (first.random_was_read, first.time_was_read);
-    let image = Image::of(first, &wizer, &context).await?;
-    if random_was_read && !surroundings.reseeds {
-        let again = initialise(&module, entry.initialize, surroundings, Inputs { seed: seed()?, ..inputs }).await?;
-        let again = Image::of(again, &wizer, &context).await?;
+    let start_up = StartUp::prepare(engine, wasm, entry)?;
+    let inputs = Inputs::now()?;
+    let image = start_up.run(surroundings, inputs).await?;
+    if image.random_was_read && !surroundings.reseeds {
+        let again = start_up.run(surroundings, Inputs { seed: seed()?, ..inputs }).await?;
         if let Some(place) = image.difference(&again) {
             let why = format!("{place} depends on random numbers, which would be the same in every request");
             return Err(Error::new(ErrorKind::Module, why));
         }
     }
-    if time_was_read {
-        let later = Inputs { time: inputs.time + LATER, ..inputs };
-        let later = initialise(&module, entry.initialize, surroundings, later).await?;
-        let later = Image::of(later, &wizer, &context).await?;
+    if image.time_was_read {
+        let later = start_up.run(surroundings, Inputs { time: inputs.time + LATER, ..inputs }).await?;
         if let Some(place) = image.difference(&later) {
             tracing::info!("the snapshot keeps the time at which it was made: {place}");
         }
@@ -100,32 +105,73 @@ async fn snapshot(engine: &Engine, wasm: &[u8], entry: Entry, surroundings: &Sur
     Ok(image.wasm)
 }
 
+/// A module that can be initialised, any number of times.
+struct StartUp<'w> {
+    wizer: Wizer,
+    context: ModuleContext<'w>,
+    module: Module,
+    initialize: &'static str,
+}
+
+impl<'w> StartUp<'w> {
+    fn prepare(engine: &Engine, wasm: &'w [u8], entry: Entry) -> Result<Self, Error> {
+        let unsuitable = |source: wasmtime::Error| {
+            Error::new(ErrorKind::Module, "the module cannot be snapshotted").with_source(source)
+        };
+        let wasmtime = engine::without_pool()?;
+        let mut wizer = Wizer::new();
+        wizer.init_func(entry.initialize);
+        if entry.resumes {
+            wizer.func_rename(START, RESUME);
+        }
+        let (context, instrumented) = wizer.instrument(wasm).map_err(unsuitable)?;
+        // Kept by itself: when a file changes, only the initialisation has to run again.
+        let compile = || Module::new(&wasmtime, &instrumented).map_err(unsuitable);
+        let module = super::cached(engine, &wasmtime, blake3::hash(&instrumented), compile)?;
+        super::start(&module, "the module", if entry.resumes { RESUME } else { START })?;
+        Ok(Self { wizer, context, module, initialize: entry.initialize })
+    }
+
+    async fn run(&self, surroundings: &Surroundings, inputs: Inputs) -> Result<Image, Error> {
+        let initialised = initialise(&self.module, self.initialize, surroundings, inputs).await?;
+        Image::of(initialised, &self.wizer, &self.context).await
+    }
+}
+
+impl Inputs {
+    /// The time, and random numbers that nobody has had.
+    fn now() -> Result<Self, Error> {
+        let time = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        Ok(Self { seed: seed()?, time })
+    }
+}
+
 /// What an initialisation came to.
 struct Image {
     wasm: Vec<u8>,
     memory: Vec<u8>,
+    random_was_read: bool,
+    time_was_read: bool,
 }
 
 impl Image {
     async fn of(initialised: Initialised, wizer: &Wizer, context: &ModuleContext<'_>) -> Result<Self, Error> {
-        let Initialised { mut store, instance, .. } = initialised;
+        let Initialised { mut store, instance, random_was_read, time_was_read } = initialised;
         let memory = instance.get_memory(&mut store, MEMORY).map(|memory| memory.data(&store).to_vec());
         let wasm = wizer.snapshot(context, &mut Instrumented { store, instance }).await;
         let wasm =
             wasm.map_err(|source| Error::new(ErrorKind::Module, "its memory cannot be written").with_source(source))?;
-        Ok(Self { wasm, memory: memory.unwrap_or_default() })
+        Ok(Self { wasm, memory: memory.unwrap_or_default(), random_was_read, time_was_read })
     }
 
-    /// Where `other` is not the same, if it is not.
+    /// Where `other` is not the same, in words, if it is not.
     fn difference(&self, other: &Self) -> Option<String> {
-        if self.wasm == other.wasm {
-            return None;
-        }
-        let differs = |at: &usize| self.memory.get(*at) != other.memory.get(*at);
-        let mut addresses = (0..self.memory.len().max(other.memory.len())).filter(differs);
-        Some(match addresses.next() {
-            Some(first) => format!("its memory (from address {first:#x} on, {} bytes)", 1 + addresses.count()),
-            None => "a global".to_owned(),
+        let places = self.differences(other);
+        Some(match places.first()? {
+            Place::Memory(first) => {
+                format!("its memory (from address {:#x} on, in {} places)", first.start, places.len())
+            }
+            Place::Global => "a global".to_owned(),
         })
     }
 }

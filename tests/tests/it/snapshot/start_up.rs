@@ -1,18 +1,16 @@
 //! Snapshots of start-ups: what a request finds done, what it does not find, and when there is none.
 
-use std::fs::{self, File};
-use std::path::{Path, PathBuf};
+use std::fs;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use tempfile::TempDir;
-use tracing::Level;
-use wcgi_tests::{builder, engine, get, guest, service};
+use wcgi_tests::{builder, get, guest, service};
 use webc::metadata::annotations::{FileSystemMapping, FileSystemMappings, WCGI_RUNNER_URI, Wasi};
 use webc::metadata::{Annotation, Command, Manifest};
 use webc::v2;
 
+use super::{Scene, contains, warnings_about};
 use crate::log;
-use tower_wcgi::{Access, Engine, WcgiBuilder, WcgiService};
+use tower_wcgi::{Access, WcgiBuilder, WcgiService};
 
 #[tokio::test]
 async fn the_start_up_has_run_before_the_first_request_and_runs_in_none() {
@@ -285,61 +283,6 @@ async fn modules_that_wizer_cannot_take_run_as_they_are() {
     }
 }
 
-/// A package in a directory of its own: `d` is mounted read-only at `/d`, `w` writable at `/w`.
-struct Scene(TempDir);
-
-impl Scene {
-    fn new() -> Self {
-        let scene = Self(tempfile::tempdir().unwrap());
-        scene.write("d/a", "alpha");
-        fs::create_dir(scene.writable()).unwrap();
-        scene
-    }
-
-    fn writable(&self) -> PathBuf {
-        self.0.path().join("w")
-    }
-
-    fn write(&self, path: &str, text: &str) {
-        self.write_to(&self.0.path().join(path), text);
-    }
-
-    /// With a time that is always the same.
-    fn write_to(&self, path: &Path, text: &str) {
-        fs::create_dir_all(path.parent().unwrap()).unwrap();
-        fs::write(path, text).unwrap();
-        let file = File::options().append(true).open(path).unwrap();
-        file.set_modified(UNIX_EPOCH + Duration::from_secs(1_700_000_000)).unwrap();
-    }
-
-    fn engine(&self) -> Engine {
-        engine().max_concurrency(1).cache_dir(self.0.path().join("cache")).build().unwrap()
-    }
-
-    /// The guest `startup` under another name, by which its log lines are known.
-    fn module(&self, name: &str) -> PathBuf {
-        let module = self.0.path().join(name).with_extension("wasm");
-        fs::copy(guest("startup"), &module).unwrap();
-        module
-    }
-
-    fn builder(&self, name: &str) -> WcgiBuilder {
-        WcgiService::builder()
-            .package(self.module(name))
-            .engine(self.engine())
-            .map_dir("/d", self.0.path().join("d"), Access::ReadOnly)
-            .map_dir("/w", self.writable(), Access::ReadWrite)
-    }
-
-    /// What is in the cache of compiled modules.
-    fn cached(&self) -> Vec<PathBuf> {
-        let below = |dir: PathBuf| fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path());
-        let mut files: Vec<_> = below(self.0.path().join("cache")).flat_map(below).collect();
-        files.sort();
-        files
-    }
-}
-
 /// A module that says whether it was started or resumed, and how often it was initialised before.
 fn counting(more: &str) -> String {
     format!(
@@ -355,15 +298,4 @@ fn counting(more: &str) -> String {
   (func (export "_start") call $say)
   {more})"#
     )
-}
-
-fn warnings_about(module: &Path) -> Vec<log::Line> {
-    let name = module.display().to_string();
-    let mut lines = log::about("");
-    lines.retain(|line| line.level == Level::WARN && line.contains(&name));
-    lines
-}
-
-fn contains(bytes: &[u8], text: &str) -> bool {
-    bytes.windows(text.len()).any(|window| window == text.as_bytes())
 }

@@ -1,0 +1,226 @@
+//! Packages made ahead of time: a package whose module is the snapshot of another's.
+//!
+//! In: a builder with a package, and where the new one goes. Out: a directory with a manifest, the module, all files, and
+//! the compiled code if that is wanted. It is made beside and gets its name when it is whole. Knows no HTTP, wasm or tokio.
+
+mod copy;
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use tempfile::TempDir;
+
+use crate::builder::{Opened, WcgiBuilder};
+use crate::error::{Error, ErrorKind};
+use crate::package::{self, Mount, Written};
+use crate::script::{self, Contents, Script, SnapshotReport, Source};
+
+impl WcgiBuilder {
+    /// Runs the start-up of the package's module, and writes a package into `directory` whose module is the
+    /// [snapshot](crate::_docs::snapshots#packages-made-ahead-of-time): it opens without an initialisation.
+    ///
+    /// The new package has the one command, the variables of this builder, and the package's mounts with all their files. A
+    /// mount of [`map_dir`](Self::map_dir) is seen by the start-up and not copied: whoever opens the new package has to
+    /// give one at the same guest path. `directory` must not be there, or be empty.
+    ///
+    /// ```no_run
+    /// # use tower_wcgi::{Engine, WcgiService};
+    /// # fn main() -> Result<(), tower_wcgi::Error> {
+    /// WcgiService::builder().package("blog/").export_compiled("dist/blog")?;
+    /// // elsewhere, on such a host, in a program that may lack the feature `compiler`
+    /// let engine = Engine::builder().trust_precompiled(true).build()?;
+    /// let blog = WcgiService::builder().engine(engine).package("dist/blog").build()?;
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// Those of [`build`](Self::build), and why there can be no snapshot, where that is but a warning when a package is opened;
+    /// [`ErrorKind::Module`] for a module without a start-up; [`ErrorKind::Host`] when `directory` cannot be written.
+    pub fn export(self, directory: impl AsRef<Path>) -> Result<Exported, Error> {
+        export(&self.open()?, directory.as_ref(), false)
+    }
+
+    /// The same with the module compiled, for this version, this kind of host and the memory limit of this builder's engine.
+    /// It is used where the package is [trusted](crate::EngineBuilder::trust_precompiled). A module without a start-up is
+    /// compiled too.
+    ///
+    /// # Errors
+    ///
+    /// As [`export`](Self::export), but for a module without a start-up.
+    pub fn export_compiled(self, directory: impl AsRef<Path>) -> Result<Exported, Error> {
+        export(&self.open()?, directory.as_ref(), true)
+    }
+
+    /// Runs the start-up of the package's module several times, with other random numbers, another time and another variable in
+    /// its environment, and says where its memory comes out differently.
+    ///
+    /// ```no_run
+    /// # use tower_wcgi::WcgiService;
+    /// # fn main() -> Result<(), tower_wcgi::Error> {
+    /// for captured in WcgiService::builder().package("blog/").check_snapshot()?.captured() {
+    ///     println!("{:?} depends on {}", captured.addresses(), captured.cause().as_str());
+    /// }
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// Those of [`build`](Self::build), and why there can be no snapshot.
+    pub fn check_snapshot(self) -> Result<SnapshotReport, Error> {
+        let opened = self.open()?;
+        let report = script::compare(&opened.engine, &opened.source().wasm()?, &opened.surroundings)?;
+        report.ok_or_else(|| no_start_up(&opened.package.module_label))
+    }
+}
+
+/// What [`WcgiBuilder::export`] has written.
+#[derive(Debug, Clone, Copy)]
+pub struct Exported {
+    is_snapshot: bool,
+    contents: Contents,
+    module_bytes: usize,
+    code_bytes: Option<usize>,
+    files: copy::Copied,
+}
+
+impl Exported {
+    /// Whether the module is a snapshot; otherwise it has no start-up, and is as it was.
+    #[must_use]
+    pub fn is_snapshot(&self) -> bool {
+        self.is_snapshot
+    }
+
+    /// How many bytes the module begins with in its memory, and in how many spans.
+    #[must_use]
+    pub fn data(&self) -> (usize, usize) {
+        (self.contents.bytes, self.contents.spans)
+    }
+
+    /// The size of the module.
+    #[must_use]
+    pub fn module_bytes(&self) -> usize {
+        self.module_bytes
+    }
+
+    /// The size of the compiled code, if it was written.
+    #[must_use]
+    pub fn code_bytes(&self) -> Option<usize> {
+        self.code_bytes
+    }
+
+    /// How many files the mounts have, and their size together.
+    #[must_use]
+    pub fn files(&self) -> (usize, u64) {
+        (self.files.count, self.files.bytes)
+    }
+}
+
+fn export(opened: &Opened, directory: &Path, with_code: bool) -> Result<Exported, Error> {
+    let (package, label) = (&opened.package, &opened.package.module_label);
+    let (parent, staging) = stage(directory)?;
+    let own: Vec<_> = opened.mounts.iter().filter(|mount| package.mounts.contains(mount)).collect();
+    if let Some(around) = own.iter().find(|mount| is_within(&parent, &mount.host)) {
+        let message = format!("{} is in the mount {}, which would hold itself", directory.display(), around.guest);
+        return Err(Error::new(ErrorKind::Package, message));
+    }
+    // First, and the start-up sees the copies: so it has seen what the new package has.
+    let (copies, mut files) = copy::mounts(&own, staging.path())?;
+    let mut surroundings = opened.surroundings.clone();
+    for (mount, copy) in &copies {
+        let seen = surroundings.mounts.iter_mut().find(|seen| seen.guest == mount.guest);
+        seen.into_iter().for_each(|seen| seen.host = staging.path().join(copy));
+    }
+    for (_, name) in package.about.iter().filter(|(key, _)| key == "readme" || key == "license-file") {
+        if let Some(from) =
+            package.directory.as_ref().map(|directory| directory.join(name)).filter(|file| file.is_file())
+            && Path::new(name).components().all(|part| matches!(part, std::path::Component::Normal(_)))
+        {
+            files.add(&from, &staging.path().join(name))?;
+        }
+    }
+
+    let wasm = opened.source().wasm()?;
+    let snapshot = match opened.take_snapshot {
+        true => script::snapshot(&opened.engine, &wasm, &surroundings)?,
+        false => None,
+    };
+    let is_snapshot = snapshot.is_some();
+    if !is_snapshot && !with_code {
+        return Err(no_start_up(label));
+    }
+    let wasm = snapshot.unwrap_or(wasm);
+    let source = format!("{}.wasm", file_name(&package.command));
+    let module = staging.path().join(&source);
+    fs::write(&module, &wasm).map_err(|error| cannot_write(&module, error))?;
+
+    // Sees to it that it can run, and has it in the cache for whoever opens the package here.
+    let max_memory = surroundings.max_memory;
+    let module = package::Module::File(module);
+    let script = Script::load(&opened.engine, &Source { module: &module, label, compiled: None }, max_memory, None)?;
+    let code = with_code.then(|| script.export(&wasm, max_memory, &staging.path().join(COMPILED))).transpose()?;
+
+    let written = Written {
+        about: &package.about,
+        command: &package.command,
+        source: &source,
+        compiled: with_code.then_some(COMPILED),
+        arguments: &surroundings.arguments,
+        env: &package.env,
+        site: package.site.as_ref(),
+        seen: is_snapshot.then(|| surroundings.mounts.iter().map(|mount| mount.guest.clone()).collect()),
+        mounts: &copies.into_iter().map(|(mount, copy)| (mount.guest.clone(), copy, mount.access)).collect::<Vec<_>>(),
+    };
+    let manifest = staging.path().join("wasmer.toml");
+    fs::write(&manifest, written.text()).map_err(|error| cannot_write(&manifest, error))?;
+    // As a package's directory usually is, where a temporary one is for its owner alone.
+    #[cfg(unix)]
+    fs::set_permissions(staging.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755))
+        .map_err(|error| cannot_write(staging.path(), error))?;
+    let staging = staging.keep();
+    fs::rename(&staging, directory).map_err(|error| {
+        // It was made a moment ago, by this.
+        let _ = fs::remove_dir_all(&staging);
+        cannot_write(directory, error)
+    })?;
+    Ok(Exported { is_snapshot, contents: script::contents(&wasm), module_bytes: wasm.len(), code_bytes: code, files })
+}
+
+fn no_start_up(label: &str) -> Error {
+    Error::new(ErrorKind::Module, format!("{label} has no start-up that could be run ahead of time"))
+        .with_hint("it exports no `wizer-initialize`, or its manifest says `enabled = false`; it can only be compiled")
+}
+
+/// The directory in which `directory` is to be, and one beside it that becomes it.
+fn stage(directory: &Path) -> Result<(PathBuf, TempDir), Error> {
+    match fs::read_dir(directory).map(|mut entries| entries.next().is_none()) {
+        Ok(true) => {}
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Ok(false) => {
+            let message = format!("{} is there and not empty", directory.display());
+            return Err(Error::new(ErrorKind::Host, message).with_hint("nothing was changed; choose another directory"));
+        }
+        Err(error) => return Err(cannot_write(directory, error)),
+    }
+    let parent = directory.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let parent = fs::canonicalize(parent).map_err(|error| cannot_write(directory, error))?;
+    let staging = TempDir::with_prefix_in(".wcgi-build-", &parent).map_err(|error| cannot_write(directory, error))?;
+    Ok((parent, staging))
+}
+
+fn is_within(path: &Path, directory: &Path) -> bool {
+    fs::canonicalize(directory).is_ok_and(|directory| path.starts_with(directory))
+}
+
+/// A command's name, which may be anything, as that of a file.
+fn file_name(command: &str) -> String {
+    let plain = |c: char| if c.is_ascii_alphanumeric() || matches!(c, '-' | '_') { c } else { '-' };
+    command.chars().map(plain).collect()
+}
+
+fn cannot_write(path: &Path, error: io::Error) -> Error {
+    Error::new(ErrorKind::Host, format!("cannot write {}", path.display())).with_source(error)
+}
+
+const COMPILED: &str = "compiled";

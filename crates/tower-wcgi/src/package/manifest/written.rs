@@ -1,0 +1,92 @@
+//! A manifest that is written: one command and its module, with all that a package says of them.
+//!
+//! In: plain values. Out: the text of a `wasmer.toml` that opens as the same.
+
+use toml::{Table, Value};
+
+use crate::package::{Access, Site};
+
+/// What a manifest is to say.
+#[derive(Debug)]
+pub(crate) struct Written<'a> {
+    pub(crate) about: &'a [(String, String)],
+    pub(crate) command: &'a str,
+    /// The module's file.
+    pub(crate) source: &'a str,
+    /// A directory of compiled code.
+    pub(crate) compiled: Option<&'a str>,
+    pub(crate) arguments: &'a [String],
+    pub(crate) env: &'a [(String, String)],
+    pub(crate) site: Option<&'a Site>,
+    /// The mounts that the module's start-up has seen, if it is a snapshot.
+    pub(crate) seen: Option<Vec<String>>,
+    /// Guest path, directory and access of the package's own.
+    pub(crate) mounts: &'a [(String, String, Access)],
+}
+
+impl Written<'_> {
+    pub(crate) fn text(&self) -> String {
+        let mut module = table([("name", text(self.command)), ("source", text(self.source))]);
+        if let Some(directory) = self.compiled {
+            module.insert("compiled".to_owned(), text(directory));
+        }
+        let mut wasi = Table::new();
+        if !self.env.is_empty() {
+            let env = self.env.iter().map(|(name, value)| format!("{name}={value}"));
+            wasi.insert("env".to_owned(), list(env));
+        }
+        if let Some((name, rest)) = self.arguments.split_first() {
+            if name != self.command {
+                wasi.insert("exec-name".to_owned(), text(name));
+            }
+            if !rest.is_empty() {
+                wasi.insert("main-args".to_owned(), list(rest));
+            }
+        }
+        let mut wcgi = table([("dialect", text("rfc-3875"))]);
+        if let Some(site) = self.site {
+            wcgi.insert("site".to_owned(), Value::Table(site.to_table()));
+        }
+        // What is a snapshot already has nothing to be initialised.
+        let mut snapshot = table([("enabled", Value::Boolean(false))]);
+        if let Some(seen) = &self.seen {
+            snapshot.insert("mounts".to_owned(), list(seen));
+        }
+        wcgi.insert("snapshot".to_owned(), Value::Table(snapshot));
+        let annotations = table([("wasi", Value::Table(wasi)), ("wcgi", Value::Table(wcgi))]);
+        let command = table([
+            ("name", text(self.command)),
+            ("module", text(self.command)),
+            ("runner", text("wcgi")),
+            ("annotations", Value::Table(annotations)),
+        ]);
+        let mut manifest = table([
+            ("module", Value::Array(vec![Value::Table(module)])),
+            ("command", Value::Array(vec![Value::Table(command)])),
+        ]);
+        if !self.about.is_empty() {
+            let about = self.about.iter().map(|(key, value)| (key.as_str(), text(value)));
+            manifest.insert("package".to_owned(), Value::Table(table(about)));
+        }
+        if !self.mounts.is_empty() {
+            let mounts = self.mounts.iter().map(|(guest, directory, access)| {
+                let mode = if *access == Access::ReadWrite { "rw" } else { "ro" };
+                (guest.as_str(), Value::Table(table([("path", text(directory)), ("mode", text(mode))])))
+            });
+            manifest.insert("fs".to_owned(), Value::Table(table(mounts)));
+        }
+        manifest.to_string()
+    }
+}
+
+fn table<'a>(entries: impl IntoIterator<Item = (&'a str, Value)>) -> Table {
+    entries.into_iter().map(|(key, value)| (key.to_owned(), value)).collect()
+}
+
+fn text(text: &str) -> Value {
+    Value::String(text.to_owned())
+}
+
+fn list(texts: impl IntoIterator<Item = impl AsRef<str>>) -> Value {
+    Value::Array(texts.into_iter().map(|entry| text(entry.as_ref())).collect())
+}
