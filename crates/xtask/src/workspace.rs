@@ -59,6 +59,11 @@ impl Workspace {
         self.root.join("target/toolchains")
     }
 
+    /// Our own build of php-cgi.
+    pub(crate) fn php(&self) -> PathBuf {
+        self.root.join("target/php")
+    }
+
     /// Recipes and sources for those compilers.
     pub(crate) fn wasi(&self) -> PathBuf {
         self.root.join("crates/xtask/wasi")
