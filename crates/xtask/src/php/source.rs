@@ -40,7 +40,7 @@ impl Source {
             From::Debian(_) => program::run(
                 Command::new("tar")
                     .arg("-x")
-                    .arg("--strip-components=1")
+                    .args(["--strip-components=1", "--no-same-owner"])
                     .arg("-C")
                     .arg(&directory)
                     .arg("-f")
