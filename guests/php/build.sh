@@ -64,6 +64,7 @@ quietly $AR rcs libjpeg.a ./*.o
 
 step "libxml2"
 cd "$here/libxml2"
+cp "$here/php/build/config.sub" . # its own knows no WASI
 quietly ./configure --host=wasm32-wasi --disable-shared --without-catalog --without-debug --without-ftp --without-http \
     --with-iconv --without-icu --without-legacy --without-lzma --without-modules --without-python --without-threads --without-zlib
 quietly make -j"$jobs" libxml2.la
