@@ -49,6 +49,18 @@ pub(crate) struct Debian {
     pub(crate) pin: Option<(&'static str, &'static str)>,
 }
 
+/// What a source package of Debian 12 was made from: the archive as its authors published it, without Debian's changes.
+#[derive(Debug)]
+pub(crate) struct DebianSource {
+    pub(crate) name: &'static str,
+    /// None for one whose archive stays the same while Debian's changes to it, and so the versions, come and go.
+    pub(crate) version: Option<&'static str>,
+    /// What the archive is called.
+    pub(crate) file: &'static str,
+    pub(crate) sha256: &'static str,
+    pub(crate) megabytes: u32,
+}
+
 impl Npm {
     /// The archive, a gzipped tar with everything below `package/`.
     pub(crate) fn fetch(&self, workspace: &Workspace) -> Result<PathBuf> {
@@ -136,6 +148,45 @@ impl Debian {
     }
 }
 
+impl DebianSource {
+    /// The archive. Neither the system's list of package sources nor what it knows of them is touched or needed.
+    pub(crate) fn fetch(&self, workspace: &Workspace) -> Result<PathBuf> {
+        download(workspace, self.file, self.sha256, |directory| {
+            println!("fetching {} by apt-get ({} MB, once)", self.file, self.megabytes);
+            let state = workspace.toolchains().join("debian-sources");
+            for needed in ["lists/partial", "cache/archives/partial"] {
+                create(&state.join(needed))?;
+            }
+            let list = state.join("sources.list");
+            fs::write(&list, DEBIAN_SOURCES).with_context(|| format!("cannot write {}", list.display()))?;
+
+            let setting = |name: &str, path: &Path| format!("--option=Dir::{name}={}", path.display());
+            let options = [
+                setting("Etc::SourceList", &list),
+                setting("Etc::SourceParts", Path::new("/dev/null")),
+                setting("State::Lists", &state.join("lists")),
+                setting("Cache", &state.join("cache")),
+                "--option=APT::Sandbox::User=root".to_owned(),
+            ];
+            let call = |arguments: &[&str]| {
+                let mut apt_get = Command::new("apt-get");
+                program::capture(apt_get.current_dir(directory).args(&options).args(arguments))
+            };
+            let package =
+                self.version.map_or_else(|| self.name.to_owned(), |version| format!("{}={version}", self.name));
+            let source = ["source", "--download-only", "--tar-only", &package];
+            call(&source).or_else(|_| call(&["update"]).and_then(|_| call(&source))).map_err(|error| {
+                let why = if program::is_missing(&error) {
+                    "apt-get is needed; Debian has it".to_owned()
+                } else {
+                    format!("apt-get cannot fetch the source of {package}, which is not on every mirror at all times")
+                };
+                error.context(Unavailable(why))
+            })
+        })
+    }
+}
+
 /// The directory into which pip put what `NAME-requirements.txt` of `crates/xtask/wasi` names, once per contents of that
 /// file: every line has a version and the checksums of its archives.
 pub(crate) fn pip(workspace: &Workspace, name: &str, megabytes: u32) -> Result<PathBuf> {
@@ -218,3 +269,8 @@ fn create(directory: &Path) -> Result<()> {
 fn only_file(directory: &Path) -> Option<PathBuf> {
     Some(fs::read_dir(directory).ok()?.next()?.ok()?.path())
 }
+
+const DEBIAN_SOURCES: &str = "\
+deb-src [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] http://deb.debian.org/debian bookworm main
+deb-src [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] http://deb.debian.org/debian-security bookworm-security main
+";

@@ -50,6 +50,13 @@ enum Task {
     },
     /// Put together the WordPress of examples/wordpress, from npm; nothing is done when it is there.
     Wordpress,
+    /// Build php-cgi with its start-up ready for a snapshot, from Debian's source, into target/php/php-cgi.wasm. Nothing is done
+    /// when it is there and neither sources nor patches (guests/php) have changed.
+    Php {
+        /// Copy it there too.
+        #[arg(long, value_name = "FILE")]
+        output: Option<PathBuf>,
+    },
     /// Set up, then run every check a change must pass.
     Test {
         /// Only formatting, lints and tests.
@@ -102,6 +109,7 @@ fn run(task: &Task) -> Result<()> {
             php::fetch(&workspace)?;
             wordpress::assemble(&workspace)
         }
+        Task::Php { output } => php::build(&workspace, output.as_deref()),
         Task::Test { quick, keep_going, modules } => {
             prepare(&workspace, modules)?;
             checks::run(&workspace, *quick, *keep_going)

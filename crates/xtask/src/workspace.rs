@@ -74,6 +74,11 @@ impl Workspace {
         self.root.join("target/componentize")
     }
 
+    /// Our own build of php-cgi.
+    pub(crate) fn php(&self) -> PathBuf {
+        self.root.join("target/php")
+    }
+
     /// Recipes and sources for those compilers.
     pub(crate) fn wasi(&self) -> PathBuf {
         self.root.join("crates/xtask/wasi")

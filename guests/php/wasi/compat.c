@@ -1,0 +1,153 @@
+/* The part of compat.h that has state or is called through a pointer. */
+#include <string.h>
+
+#include "compat.h"
+
+/* Anonymous mappings: blocks that begin at a multiple of 2 MiB, as Zend's allocator wants them, straight from memory.grow
+   (the C library's posix_memalign is misaligned over 64 KiB). A block that was given back is used again for the same size; giving
+   back a part of one does nothing. */
+#define ALIGNMENT (2ul << 20)
+#define PAGE 65536ul
+
+static struct block {
+    void *start;
+    size_t size;
+    int is_free;
+    struct block *next;
+} *blocks;
+
+void *wasi_mmap(void *address, size_t size, int protection, int flags, int fd, long long offset) {
+    struct block *block;
+    if (fd >= 0 || address) {
+        errno = ENOSYS;
+        return MAP_FAILED;
+    }
+    for (block = blocks; block; block = block->next) {
+        if (block->is_free && block->size == size) {
+            block->is_free = 0;
+            memset(block->start, 0, 4096); /* Zend's allocator relies on zeros in the head of a chunk only */
+            return block->start;
+        }
+    }
+
+    if (!(block = malloc(sizeof *block))) {
+        errno = ENOMEM;
+        return MAP_FAILED;
+    }
+    size_t end = __builtin_wasm_memory_size(0) * PAGE;
+    size_t start = (end + ALIGNMENT - 1) & ~(ALIGNMENT - 1);
+    size_t new_end = (start + size + PAGE - 1) & ~(PAGE - 1);
+    if (new_end < start || __builtin_wasm_memory_grow(0, (new_end - end) / PAGE) == (size_t) -1) {
+        free(block);
+        errno = ENOMEM;
+        return MAP_FAILED;
+    }
+    *block = (struct block) { (void *) start, size, 0, blocks };
+    blocks = block;
+    return block->start;
+}
+
+int wasi_munmap(void *start, size_t size) {
+    for (struct block *block = blocks; block; block = block->next) {
+        if (block->start == start && block->size == size) {
+            block->is_free = 1;
+        }
+    }
+    return 0;
+}
+
+/* Before a snapshot: what was given back holds data of requests. */
+void wasi_mmap_clear_free(void) {
+    for (struct block *block = blocks; block; block = block->next) {
+        if (block->is_free) {
+            memset(block->start, 0, block->size);
+        }
+    }
+}
+
+/* tower-wcgi gives a script 2 MiB; a quarter is left for what does not count. */
+#define STACK (3 << 19)
+int wasi_stack_used;
+
+int wasi_stack_enter(int bytes) {
+    if (wasi_stack_used + bytes > STACK) {
+        return 0;
+    }
+    wasi_stack_used += bytes;
+    return 1;
+}
+
+/* An error of PHP that ends in a longjmp sets it to 0 below frames that are still to return. */
+void wasi_stack_leave(int bytes) {
+    wasi_stack_used = wasi_stack_used > bytes ? wasi_stack_used - bytes : 0;
+}
+
+int wasi_is_starting;
+void libc_free(void *) __asm__("free");
+void *libc_realloc(void *, size_t) __asm__("realloc");
+size_t malloc_usable_size(void *);
+
+void free(void *memory) {
+    if (wasi_is_starting && memory) {
+        memset(memory, 0, malloc_usable_size(memory));
+        __asm__ volatile("" : : "r"(memory) : "memory"); /* else it is a store that nothing reads */
+    }
+    libc_free(memory);
+}
+
+void *realloc(void *memory, size_t size) {
+    if (!wasi_is_starting || !memory || !size) {
+        return libc_realloc(memory, size);
+    }
+    size_t old_size = malloc_usable_size(memory);
+    void *copy = malloc(size);
+    if (copy) {
+        memcpy(copy, memory, old_size < size ? old_size : size);
+        free(memory);
+    }
+    return copy;
+}
+
+int libc_close(int) __asm__("close");
+
+int close(int fd) {
+    return fd >= 0 && fd <= 2 ? 0 : libc_close(fd);
+}
+
+/* The C library's makes names of the clock, which a snapshot and a clock that stands still make the same ones of. */
+int mkstemp(char *template) {
+    static const char letters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+    size_t length = strlen(template);
+    if (length < 6 || strcmp(template + length - 6, "XXXXXX") != 0) {
+        errno = EINVAL;
+        return -1;
+    }
+    for (int tries = 0; tries < 100; tries++) {
+        unsigned char random[6];
+        if (getentropy(random, sizeof random) != 0) {
+            return -1;
+        }
+        for (int i = 0; i < 6; i++) {
+            template[length - 6 + i] = letters[random[i] & 63];
+        }
+        int fd = open(template, O_RDWR | O_CREAT | O_EXCL, 0600);
+        if (fd >= 0 || errno != EEXIST) {
+            return fd;
+        }
+    }
+    return -1;
+}
+
+void *getpwnam(const char *name) { return NULL; }
+void *getpwuid(unsigned user) { return NULL; }
+void *getgrnam(const char *name) { return NULL; }
+void openlog(const char *name, int options, int facility) {}
+void closelog(void) {}
+void syslog(int priority, const char *format, int argument) {}
+int madvise(void *start, unsigned long size, int advice) { return 0; }
+int getnameinfo(const void *a, unsigned b, char *c, unsigned d, char *e, unsigned f, int g) { return -4; }
+int gethostbyname_r(const char *name, void *r, char *b, unsigned long l, void **result, int *error) {
+    *result = NULL;
+    *error = 1;
+    return -1;
+}

@@ -1,0 +1,119 @@
+/* Included before every file of PHP: what its sources use and the C library for WASI lacks. Nearly all of it fails or does
+   nothing, as it would on a system without users, processes, signals and sockets. */
+#ifndef WASI_COMPAT_H
+#define WASI_COMPAT_H
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/types.h>
+#include <unistd.h>
+
+#define FAILS(prototype) static inline int prototype { errno = ENOSYS; return -1; }
+
+/* compat.c has these. */
+void *wasi_mmap(void *, size_t, int, int, int, long long);
+int wasi_munmap(void *, size_t);
+void wasi_mmap_clear_free(void);
+#define mmap wasi_mmap
+#define munmap wasi_munmap
+#define mprotect(p, n, f) (0)
+
+/* While a snapshot is being made, memory that is given back is wiped: what a warm-up left in it is nobody's business. */
+extern int wasi_is_starting;
+void free(void *) __asm__("wasi_free");
+void *realloc(void *, size_t) __asm__("wasi_realloc");
+
+/* There is no dup: the three standard streams stand for their own copies, and are never closed. */
+static inline int dup(int fd) { if (fd >= 0 && fd <= 2) return fd; errno = ENOSYS; return -1; }
+int close(int) __asm__("wasi_close");
+FAILS(dup2(int a, int b))
+
+/* Wasm has no way to ask how much of the host's stack is left, and its end is a trap. So what calls itself without a bound counts
+   what that takes, by estimates on the safe side, and ends with an error of PHP. compat.c says how much there is. */
+#define WASI_STACK_OF_CALL 1500
+#define WASI_STACK_OF_JSON 1000
+#define WASI_STACK_OF_SERIALIZE 1000
+extern int wasi_stack_used;
+int wasi_stack_enter(int bytes);
+void wasi_stack_leave(int bytes);
+
+/* Users, processes, signals. */
+static inline uid_t getuid(void) { return 0; }
+static inline uid_t geteuid(void) { return 0; }
+static inline gid_t getgid(void) { return 0; }
+FAILS(getgroups(int n, gid_t *g))
+FAILS(chown(const char *p, uid_t u, gid_t g))
+FAILS(lchown(const char *p, uid_t u, gid_t g))
+static inline mode_t umask(mode_t m) { return 022; }
+static inline FILE *popen(const char *c, const char *m) { errno = ENOSYS; return NULL; }
+FAILS(pclose(FILE *f))
+FAILS(fork(void))
+FAILS(wait(int *s))
+FAILS(kill(int p, int s))
+FAILS(setsid(void))
+FAILS(getpgrp(void))
+struct sigaction { void (*sa_handler)(int); int sa_flags; int sa_mask; };
+static inline int sigaction(int n, const struct sigaction *a, struct sigaction *o) { return 0; }
+#define sigemptyset(s) (0)
+#define sigaddset(s, n) (0)
+
+/* Files. The host sees to it that scripts which write take turns: there are no locks, and whoever asks for one gets it. */
+static inline int flock(int fd, int operation) { return 0; }
+static inline int getdtablesize(void) { return 256; }
+int mkstemp(char *template);
+static inline char *mktemp(char *t) { *t = 0; return t; }
+#define php_sys_readlink(link, target, len) readlink(link, target, len)
+#ifndef F_GETLK
+#define F_GETLK 5
+#define F_SETLK 6
+#define F_SETLKW 7
+#define F_RDLCK 0
+#define F_WRLCK 1
+#define F_UNLCK 2
+#endif
+
+/* Sockets. */
+#define _SYS_UN_H
+struct sockaddr_un { unsigned short sun_family; char sun_path[108]; };
+#undef AF_UNIX
+#undef PF_UNIX
+#define AF_UNIX 99
+#define PF_UNIX 99
+#ifndef SOL_IP
+#define SOL_IP 0
+#endif
+#ifndef IPPROTO_IP
+#define IPPROTO_IP 0
+#endif
+#ifndef SO_ERROR
+#define SO_ERROR 4
+#endif
+#define MSG_OOB 1
+#define POLLPRI 2
+#define setsockopt(...) (errno = ENOSYS, -1)
+#define socket(...) (errno = ENOSYS, -1)
+#define bind(...) (errno = ENOSYS, -1)
+#define listen(...) (errno = ENOSYS, -1)
+#define connect(...) (errno = ENOSYS, -1)
+#define getpeername(...) (errno = ENOSYS, -1)
+#define getsockname(...) (errno = ENOSYS, -1)
+#define sendto(...) (errno = ENOSYS, -1)
+#define recvfrom(...) (errno = ENOSYS, -1)
+
+/* Fibers, which cannot be switched to here. */
+typedef struct wasi_ucontext {
+    struct { void *ss_sp; size_t ss_size; int ss_flags; } uc_stack;
+    struct wasi_ucontext *uc_link;
+} ucontext_t;
+#define _UCONTEXT_H
+FAILS(getcontext(ucontext_t *u))
+#define makecontext(...) abort()
+#define swapcontext(...) (abort(), -1)
+
+#endif

@@ -1,0 +1,142 @@
+/* The two entries of a php-cgi whose start-up is in a memory snapshot. It is included at the end of sapi/cgi/cgi_main.c,
+   whose variables it sets; `php_wasi_snapshot` makes main() begin after the start-up and end without a shutdown. */
+#include <wasi/api.h>
+
+extern void __wasm_call_ctors(void);
+extern int __main_void(void);
+extern void __wasilibc_initialize_environ(void);
+extern void __wasilibc_populate_preopens(void);
+extern void __wasilibc_reset_preopens(void);
+extern void sqlite3_randomness(int, void *);
+extern void wasi_mmap_clear_free(void);
+extern void zend_mm_wasi_clear_free(void);
+extern char __stack_low;
+
+/* Output of a warm-up request goes nowhere, or to stderr if PHP_WARMUP_VERBOSE is set. */
+static size_t warm_up_write(const char *bytes, size_t size)
+{
+	if (getenv("PHP_WARMUP_VERBOSE")) {
+		fwrite(bytes, 1, size, stderr);
+	}
+	return size;
+}
+
+static void warm_up_flush(void *context)
+{
+}
+
+static void warm_up_request(void)
+{
+	char *arguments[] = { (char *) "php-cgi", NULL };
+	extern int main(int, char **);
+
+	cgi_sapi_module.ub_write = sapi_module.ub_write = warm_up_write;
+	cgi_sapi_module.flush = sapi_module.flush = warm_up_flush;
+	if (main(1, arguments) != 0) {
+		const char *script = getenv("SCRIPT_FILENAME");
+		fprintf(stderr, "the warm-up request of %s failed\n", script ? script : "no script");
+	}
+	EG(exit_status) = 0;
+	cgi_sapi_module.ub_write = sapi_module.ub_write = sapi_cgi_ub_write;
+	cgi_sapi_module.flush = sapi_module.flush = sapi_cgi_flush;
+}
+
+/* The requests in the file PHP_WARMUP names: one on a line, as NAME=value separated by tabs. What is read is the environment of
+   the requests, in one buffer that is wiped, and not in the C library's. */
+static void warm_up(const char *path)
+{
+	enum { VARIABLES = 64, BYTES = 65536 };
+	static char text[BYTES + 1];
+	static char *variables[VARIABLES + 1];
+	char **environment = environ;
+	ssize_t size;
+	int file = open(path, O_RDONLY);
+
+	if (file < 0 || (size = read(file, text, BYTES)) < 0 || size == BYTES) {
+		fprintf(stderr, "cannot read the warm-up requests in %s, or they are 64 KiB and more\n", path);
+		__builtin_trap();
+	}
+	close(file);
+
+	for (char *line = text, *next_line; line; line = next_line) {
+		int count = 0;
+		if ((next_line = strchr(line, '\n'))) {
+			*next_line++ = 0;
+		}
+		for (char *next; line && *line; line = next) {
+			if ((next = strchr(line, '\t'))) {
+				*next++ = 0;
+			}
+			if (count < VARIABLES && strchr(line, '=')) {
+				variables[count++] = line;
+			}
+		}
+		if (count == 0) {
+			continue;
+		}
+		for (char **constant = environment; *constant && count < VARIABLES; constant++) {
+			variables[count++] = *constant;
+		}
+		variables[count] = NULL;
+		environ = variables;
+		warm_up_request();
+		environ = environment;
+	}
+	memset(text, 0, sizeof text);
+}
+
+/* Run once, when the snapshot is made: constructors, sapi and modules, php.ini, warm-up requests. */
+__attribute__((export_name("wizer-initialize"))) void php_wasi_initialize(void)
+{
+	struct php_ini_builder ini;
+	const char *requests;
+	char here;
+
+	wasi_is_starting = 1;
+	__wasm_call_ctors();
+	zend_signal_startup();
+	php_cgi_globals_ctor(&php_cgi_globals);
+	sapi_startup(&cgi_sapi_module);
+	fcgi_is_fastcgi();
+	cgi_sapi_module.php_ini_path_override = NULL;
+	php_ini_builder_init(&ini);
+	cgi_sapi_module.ini_entries = php_ini_builder_finish(&ini);
+	cgi_sapi_module.executable_location = "php-cgi";
+	if (cgi_sapi_module.startup(&cgi_sapi_module) == FAILURE) {
+		__builtin_trap();
+	}
+	php_php_import_environment_variables = php_import_environment_variables;
+	php_import_environment_variables = cgi_php_import_environment_variables;
+	php_wasi_snapshot = 1;
+
+	if ((requests = getenv("PHP_WARMUP"))) {
+		warm_up(requests);
+		/* Handles, the cache of .user.ini, states of generators */
+		zend_hash_graceful_reverse_destroy(&EG(persistent_list));
+		zend_hash_init(&EG(persistent_list), 8, NULL, plist_entry_destructor, 1);
+		zend_hash_clean(&CGIG(user_config_cache));
+		sqlite3_randomness(0, NULL);
+	}
+
+	fflush(NULL);
+	wasi_is_starting = 0;
+	__wasilibc_reset_preopens();
+	/* What is free is zero, so that the image is small and has no data of the warm-up. */
+	zend_mm_wasi_clear_free();
+	wasi_mmap_clear_free();
+	memset(&__stack_low, 0, (size_t) (&here - 4096 - &__stack_low));
+}
+
+/* What `_start` becomes in the snapshot: one request, with the environment and the directories of its own. */
+__attribute__((export_name("wizer.resume"))) void php_wasi_resume(void)
+{
+	int status;
+
+	__wasilibc_initialize_environ();
+	__wasilibc_populate_preopens();
+	status = __main_void();
+	fflush(NULL);
+	if (status) {
+		__wasi_proc_exit(status & 255);
+	}
+}
