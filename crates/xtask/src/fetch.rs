@@ -49,6 +49,17 @@ pub(crate) struct Debian {
     pub(crate) pin: Option<(&'static str, &'static str)>,
 }
 
+/// The source of a program as Debian has it, without Debian's changes.
+#[derive(Debug)]
+pub(crate) struct DebianSource {
+    pub(crate) package: &'static str,
+    /// The release that has it: any, whichever this machine has.
+    pub(crate) suite: &'static str,
+    pub(crate) file: &'static str,
+    pub(crate) sha256: &'static str,
+    pub(crate) megabytes: u32,
+}
+
 impl Npm {
     /// The archive, a gzipped tar with everything below `package/`.
     pub(crate) fn fetch(&self, workspace: &Workspace) -> Result<PathBuf> {
@@ -132,6 +143,39 @@ impl Debian {
         let file = format!("{}_{version}_all.deb", self.name);
         download(workspace, &file, sha256, |directory| {
             apt_get(directory, &["download", &format!("{}={version}", self.name)])
+        })
+    }
+}
+
+impl DebianSource {
+    /// The archive. apt gets a configuration and lists of its own (20 MB, removed afterwards), as few machines list sources.
+    pub(crate) fn fetch(&self, workspace: &Workspace) -> Result<PathBuf> {
+        let Self { package, suite, file, sha256, megabytes } = self;
+        download(workspace, file, sha256, |directory| {
+            println!("fetching {file} by apt-get ({megabytes} MB and lists, once)");
+            let apt = directory.join(format!("{package}.apt"));
+            create(&apt.join("lists/partial"))?;
+            create(&apt.join("cache/archives/partial"))?;
+            let keys = "/usr/share/keyrings/debian-archive-keyring.gpg";
+            let sources = apt.join("sources.list");
+            fs::write(&sources, format!("deb-src [signed-by={keys}] http://deb.debian.org/debian {suite} main\n"))?;
+            let configuration = apt.join("apt.conf");
+            let (list, state, cache) = (sources.display(), apt.join("lists"), apt.join("cache"));
+            let text = format!(
+                "Dir::Etc::sourcelist \"{list}\";\nDir::Etc::sourceparts \"-\";\nDir::State::lists \"{}\";\nDir::Cache \"{}\";\n",
+                state.display(),
+                cache.display()
+            );
+            fs::write(&configuration, text)?;
+            let call = |arguments: &[&str]| {
+                let mut command = Command::new("apt-get");
+                program::capture(command.current_dir(directory).env("APT_CONFIG", &configuration).args(arguments))
+            };
+            call(&["update"])
+                .and_then(|_| call(&["source", "--download-only", "--tar-only", package]))
+                .context(Unavailable(format!("apt-get cannot fetch the source of {package}; Debian has it")))?;
+            fs::remove_dir_all(&apt).with_context(|| format!("cannot remove {}", apt.display()))?;
+            Ok(String::new())
         })
     }
 }

@@ -60,7 +60,7 @@ pub(super) fn build(workspace: &Workspace, guests: &[Guest]) -> Result<usize> {
 
 /// A C compiler for WASI and the words every call of it begins with.
 #[derive(Debug)]
-pub(super) struct Compiler {
+pub(crate) struct Compiler {
     words: Vec<String>,
     cache: PathBuf,
 }
@@ -75,7 +75,7 @@ impl Compiler {
     }
 
     /// Zig's, whatever `WCGI_WASM_CC` says: what only it can build, or what has to be the same everywhere.
-    pub(super) fn zig(workspace: &Workspace) -> Result<Self> {
+    pub(crate) fn zig(workspace: &Workspace) -> Result<Self> {
         let zig = zig(workspace)?.to_str().context("the path of the repository is not UTF-8")?.to_owned();
         let words = [&zig, "cc", "-target", "wasm32-wasi"].map(str::to_owned).to_vec();
         Ok(Self { words, cache: workspace.toolchains().join("zig-cache") })
@@ -91,7 +91,7 @@ impl Compiler {
     }
 
     /// As a command line for a shell script, with the environment it needs.
-    pub(super) fn export_to(&self, command: &mut Command) {
+    pub(crate) fn export_to(&self, command: &mut Command) {
         command.env("WCGI_CC", self.words.join(" "));
         self.set_cache(command);
     }

@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail};
 
+pub(crate) use self::c::Compiler;
 pub(crate) use self::languages::{LANGUAGES, Language};
 use crate::stamp::{self, Stamp};
 use crate::workspace::Workspace;
