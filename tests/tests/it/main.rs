@@ -18,6 +18,8 @@ mod log;
 mod mounts;
 mod packages;
 mod php;
+#[cfg(python)]
+mod python;
 mod routing;
 mod sendfile;
 mod site;
