@@ -52,4 +52,7 @@ pub mod _docs {
 
     #[doc = include_str!("../docs/languages.md")]
     pub mod languages {}
+
+    #[doc = include_str!("../docs/python.md")]
+    pub mod python {}
 }
