@@ -33,6 +33,12 @@ fn main() {
              `cargo xtask setup --snapshot-php FILE` puts it there"
         );
     }
+    // It takes minutes to build.
+    println!("cargo::rustc-check-cfg=cfg(python)");
+    println!("cargo::rerun-if-changed=../examples/flask");
+    if Path::new("../examples/flask/site-packages").exists() {
+        println!("cargo::rustc-cfg=python");
+    }
     let out = env::var_os("OUT_DIR").expect("cargo sets it");
     fs::write(Path::new(&out).join("guests.rs"), code).expect("the output folder can be written");
 }

@@ -65,4 +65,7 @@ pub mod _docs {
 
     #[doc = include_str!("../docs/components.md")]
     pub mod components {}
+
+    #[doc = include_str!("../docs/python.md")]
+    pub mod python {}
 }

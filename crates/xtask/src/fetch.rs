@@ -49,10 +49,12 @@ pub(crate) struct Debian {
     pub(crate) pin: Option<(&'static str, &'static str)>,
 }
 
-/// What a source package of Debian 12 was made from: the archive as its authors published it, without Debian's changes.
+/// What a source package of Debian was made from: the archive as its authors published it, without Debian's changes.
 #[derive(Debug)]
 pub(crate) struct DebianSource {
     pub(crate) name: &'static str,
+    /// The release that has it: any, whichever this machine has.
+    pub(crate) suite: &'static str,
     /// None for one whose archive stays the same while Debian's changes to it, and so the versions, come and go.
     pub(crate) version: Option<&'static str>,
     /// What the archive is called.
@@ -149,16 +151,17 @@ impl Debian {
 }
 
 impl DebianSource {
-    /// The archive. Neither the system's list of package sources nor what it knows of them is touched or needed.
+    /// The archive. Of the system's settings of apt only the addresses of its mirrors are used: it need not list sources.
     pub(crate) fn fetch(&self, workspace: &Workspace) -> Result<PathBuf> {
         download(workspace, self.file, self.sha256, |directory| {
-            println!("fetching {} by apt-get ({} MB, once)", self.file, self.megabytes);
-            let state = workspace.toolchains().join("debian-sources");
+            println!("fetching {} by apt-get ({} MB, and lists of sources once)", self.file, self.megabytes);
+            let state = workspace.toolchains().join("debian-sources").join(self.suite);
             for needed in ["lists/partial", "cache/archives/partial"] {
                 create(&state.join(needed))?;
             }
             let list = state.join("sources.list");
-            fs::write(&list, DEBIAN_SOURCES).with_context(|| format!("cannot write {}", list.display()))?;
+            let sources = self.sources_list()?;
+            fs::write(&list, sources).with_context(|| format!("cannot write {}", list.display()))?;
 
             let setting = |name: &str, path: &Path| format!("--option=Dir::{name}={}", path.display());
             let options = [
@@ -176,14 +179,38 @@ impl DebianSource {
                 self.version.map_or_else(|| self.name.to_owned(), |version| format!("{}={version}", self.name));
             let source = ["source", "--download-only", "--tar-only", &package];
             call(&source).or_else(|_| call(&["update"]).and_then(|_| call(&source))).map_err(|error| {
-                let why = if program::is_missing(&error) {
-                    "apt-get is needed; Debian has it".to_owned()
-                } else {
-                    format!("apt-get cannot fetch the source of {package}, which is not on every mirror at all times")
-                };
+                let why =
+                    format!("apt-get cannot fetch the source of {package}, which is not on every mirror at all times");
                 error.context(Unavailable(why))
             })
         })
+    }
+
+    /// Where sources of the release are, for apt: on the mirrors that this system has its packages from.
+    fn sources_list(&self) -> Result<String> {
+        let list = ["indextargets", "--format", "$(LABEL) $(REPO_URI)", "Created-By: Packages", "Origin: Debian"];
+        let mirrors = match apt_get(Path::new("."), &list) {
+            Ok(mirrors) if mirrors.is_empty() => {
+                apt_get(Path::new("."), &["update"]).and_then(|_| apt_get(Path::new("."), &list))
+            }
+            mirrors => mirrors,
+        };
+        let mirrors = mirrors.context(Unavailable("apt-get does not say where Debian's packages are".to_owned()))?;
+        let mut lines: Vec<String> = mirrors
+            .lines()
+            .filter_map(|mirror| {
+                let (label, uri) = mirror.split_once(' ')?;
+                let suite =
+                    if label == "Debian-Security" { format!("{}-security", self.suite) } else { self.suite.to_owned() };
+                Some(format!("deb-src [signed-by={DEBIAN_KEYS}] {uri} {suite} main\n"))
+            })
+            .collect();
+        lines.sort();
+        lines.dedup();
+        if lines.is_empty() {
+            bail!(Unavailable("sources of Debian are only to be had on Debian".to_owned()));
+        }
+        Ok(lines.concat())
     }
 }
 
@@ -270,7 +297,4 @@ fn only_file(directory: &Path) -> Option<PathBuf> {
     Some(fs::read_dir(directory).ok()?.next()?.ok()?.path())
 }
 
-const DEBIAN_SOURCES: &str = "\
-deb-src [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] http://deb.debian.org/debian bookworm main
-deb-src [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] http://deb.debian.org/debian-security bookworm-security main
-";
+const DEBIAN_KEYS: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";

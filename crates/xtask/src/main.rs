@@ -10,6 +10,7 @@ mod guests;
 mod php;
 mod program;
 mod programs;
+mod python;
 mod stamp;
 mod templates;
 mod tools;
@@ -48,6 +49,8 @@ enum Task {
         /// Of which languages: all when none is named.
         languages: Vec<String>,
     },
+    /// Build CPython with its start-up in a snapshot, from source, and complete examples/flask; nothing is done when it is there.
+    Python,
     /// Put together the WordPress of examples/wordpress, from npm; nothing is done when it is there.
     Wordpress,
     /// Build php-cgi with its start-up ready for a snapshot, from Debian's source, into target/php/php-cgi.wasm. Nothing is done
@@ -105,6 +108,7 @@ fn run(task: &Task) -> Result<()> {
         }
         Task::Guests { names, allow_missing } => guests::build(&workspace, names, *allow_missing),
         Task::Templates { languages } => templates::test(&workspace, languages),
+        Task::Python => python::build(&workspace),
         Task::Wordpress => {
             php::fetch(&workspace)?;
             wordpress::assemble(&workspace)

@@ -19,6 +19,8 @@ mod log;
 mod mounts;
 mod packages;
 mod php;
+#[cfg(python)]
+mod python;
 mod routing;
 mod sendfile;
 mod site;

@@ -65,6 +65,7 @@ pub(super) const SOURCES: [Source; 6] = [
         directory: "php",
         from: From::Debian(DebianSource {
             name: "php8.2",
+            suite: "bookworm",
             version: Some("8.2.32-1~deb12u1"),
             file: "php8.2_8.2.32.orig.tar.xz",
             sha256: "e02aa173c236c12791696254d607da680e6d5516f8f5c2339642de7c4f944bd2",
@@ -86,6 +87,7 @@ pub(super) const SOURCES: [Source; 6] = [
         directory: "zlib",
         from: From::Debian(DebianSource {
             name: "zlib",
+            suite: "bookworm",
             version: None,
             file: "zlib_1.2.13.dfsg.orig.tar.bz2",
             sha256: "71feb7947e3c00ef125f83b79a4e529bde31171e5babe48b391f06758d1ab0a1",
@@ -96,6 +98,7 @@ pub(super) const SOURCES: [Source; 6] = [
         directory: "libpng",
         from: From::Debian(DebianSource {
             name: "libpng1.6",
+            suite: "bookworm",
             version: None,
             file: "libpng1.6_1.6.39.orig.tar.gz",
             sha256: "a00e9d2f2f664186e4202db9299397f851aea71b36a35e74910b8820e380d441",
@@ -106,6 +109,7 @@ pub(super) const SOURCES: [Source; 6] = [
         directory: "libjpeg",
         from: From::Debian(DebianSource {
             name: "libjpeg-turbo",
+            suite: "bookworm",
             version: None,
             file: "libjpeg-turbo_2.1.5.orig.tar.gz",
             sha256: "254f3642b04e309fee775123133c6464181addc150499561020312ec61c1bf7c",
@@ -116,6 +120,7 @@ pub(super) const SOURCES: [Source; 6] = [
         directory: "libxml2",
         from: From::Debian(DebianSource {
             name: "libxml2",
+            suite: "bookworm",
             version: None,
             file: "libxml2_2.9.14+dfsg.orig.tar.xz",
             sha256: "4fe913dec8b1ab89d13b489b419a8203176ea39e931eaa0d25b17eafb9c279e9",

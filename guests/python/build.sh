@@ -1,0 +1,71 @@
+#!/usr/bin/env bash
+# Builds CPython for WASI with the main program beside this file. Called by `cargo xtask python`, with
+#   WCGI_CC        the C compiler for WASI: a zig, `cc` and its target, so that `ar` is to be had in the same place
+#   SOURCE         the archive of CPython's source
+#   ZLIB, SQLITE   directories with the sources of zlib and the amalgamation of SQLite
+#   BUILD_PYTHON   a Python of the same minor version; empty: one is built from the same source first
+#   WORK           a directory to build in, made anew
+# Leaves WORK/python.wasm and WORK/python313.zip.
+set -euo pipefail
+
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+jobs=$(nproc)
+rm -rf "$WORK"
+mkdir -p "$WORK/source" "$WORK/libraries" "$WORK/build"
+tar -x -J --strip-components=1 -C "$WORK/source" -f "$SOURCE"
+
+quietly() { # what it says is of interest only when it fails
+  "$@" >"$WORK/log" 2>&1 || { tail -n 40 "$WORK/log" >&2; return 1; }
+}
+
+if [ -z "$BUILD_PYTHON" ]; then
+  echo "python: building a native one, which the other is built with"
+  mkdir "$WORK/native"
+  cd "$WORK/native"
+  quietly ../source/configure --without-ensurepip --disable-test-modules
+  quietly make -j"$jobs" python
+  quietly make -j"$jobs" sharedmods
+  BUILD_PYTHON=$WORK/native/python
+fi
+
+echo "python: building zlib and SQLite"
+cd "$WORK/libraries"
+flags=(-O3 -fno-sanitize=all -w -D_WASI_EMULATED_MMAN -D_WASI_EMULATED_GETPID -D_WASI_EMULATED_SIGNAL
+  -D_WASI_EMULATED_PROCESS_CLOCKS)
+for file in adler32 compress crc32 deflate infback inffast inflate inftrees trees uncompr zutil; do
+  $WCGI_CC "${flags[@]}" -c "$ZLIB/$file.c" -o "z_$file.o"
+done
+$WCGI_CC "${flags[@]}" -DSQLITE_THREADSAFE=0 -DSQLITE_OMIT_LOAD_EXTENSION -DSQLITE_ENABLE_FTS5 -DSQLITE_ENABLE_MATH_FUNCTIONS \
+  -DSQLITE_ENABLE_COLUMN_METADATA -DSQLITE_DQS=0 -DSQLITE_DEFAULT_MEMSTATUS=0 -c "$SQLITE/sqlite3.c" -o sqlite3.o
+$WCGI_CC "${flags[@]}" -c "$here/wasi.c" -o wasi.o
+archive="${WCGI_CC%% *} ar"
+$archive rcs libz.a z_*.o
+$archive rcs libsqlite3.a sqlite3.o
+cp "$ZLIB/zlib.h" "$ZLIB/zconf.h" "$SQLITE/sqlite3.h" .
+
+echo "python: configuring"
+cp "$here/python.c" "$WORK/source/Programs/python.c"
+cd "$WORK/build"
+export CC="$WCGI_CC" AR="$archive" RANLIB=true OPT="-DNDEBUG -O3" CFLAGS="-fno-sanitize=all -w -D_WASI_EMULATED_MMAN"
+# The libc's headers lack SOCK_RAW, which a fallback for getaddrinfo names.
+export CPPFLAGS="-I$WORK/libraries -DWCGI_SQLITE -DSOCK_RAW=3" LDFLAGS="-s -Wl,-z,stack-size=8388608"
+export ZLIB_CFLAGS="-I$WORK/libraries" ZLIB_LIBS="-L$WORK/libraries -lz"
+export LIBSQLITE3_CFLAGS="-I$WORK/libraries" LIBSQLITE3_LIBS="-L$WORK/libraries -lsqlite3"
+# Nothing of the machine it is built on, and none of what zig's libc declares and does not have. mmap is malloc there.
+export PKG_CONFIG_LIBDIR=/nonexistent CONFIG_SITE="$WORK/source/Tools/wasm/config.site-wasm32-wasi"
+for function in mmap dlopen epoll_create epoll_create1 setgroups memfd_create timerfd_create; do
+  export "ac_cv_func_$function=no"
+done
+export ac_cv_header_libintl_h=no ac_cv_lib_dl_dlopen=no
+for module in _bz2 _lzma _ctypes readline _curses _curses_panel _uuid _tkinter _ssl _hashlib _gdbm _dbm; do
+  export "py_cv_module_$module=n/a"
+done
+quietly ../source/configure --host=wasm32-wasip1 --build="$(../source/config.guess)" --with-build-python="$BUILD_PYTHON" \
+  --with-pymalloc --without-ensurepip --disable-test-modules --disable-ipv6
+
+echo "python: compiling"
+# In place of options for the linker that zig's does not know.
+link="-Wl,--initial-memory=20971520 $WORK/libraries/wasi.o"
+quietly make -j"$jobs" python.wasm CONFIGURE_LDFLAGS_NODIST="$link"
+"$BUILD_PYTHON" "$here/library.py" "$WORK/source/Lib" "$WORK/python313.zip" "$here/wcgi_main.py"
+cp python.wasm "$WORK/python.wasm"
