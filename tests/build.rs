@@ -22,15 +22,14 @@ fn main() {
     let code = format!(
         "/// Calls a macro with the name of every guest.\n#[macro_export]\nmacro_rules! foreach_guest {{ ($check:ident) => {{ {calls} }} }}\n"
     );
-    // It is nowhere to be fetched from, so that not everyone has it.
+    // What set-up fetches for everybody has no start-up that could be in a snapshot.
     println!("cargo::rustc-check-cfg=cfg(snapshot_php)");
     println!("cargo::rerun-if-changed=../target/guests");
     if Path::new("../target/guests/snapshot-php.wasm").exists() {
         println!("cargo::rustc-cfg=snapshot_php");
     } else {
         println!(
-            "cargo::warning=no PHP that can be snapshotted, its tests are left out; \
-             `cargo xtask setup --snapshot-php FILE` puts it there"
+            "cargo::warning=tests of PHP in a snapshot are left out; `cargo xtask php` builds one, `cargo xtask setup --php FILE` takes one"
         );
     }
     // It takes minutes to build.

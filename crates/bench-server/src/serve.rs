@@ -30,6 +30,9 @@ pub(crate) struct Options {
     /// Reset instances as on a kernel without `PAGEMAP_SCAN`
     #[arg(long)]
     no_pagemap_scan: bool,
+    /// Run the start-up in each request
+    #[arg(long)]
+    no_snapshot: bool,
     /// Where to mount which package, as `/php=examples/php`.
     #[arg(value_name = "PREFIX=PACKAGE", value_parser = mount)]
     mounts: Vec<(String, PathBuf)>,
@@ -52,6 +55,9 @@ pub(crate) async fn run(mut engine: EngineBuilder, options: Options) -> anyhow::
     );
     for (prefix, package) in &options.mounts {
         let mut service = WcgiService::builder().engine(engine.clone()).package(package);
+        if options.no_snapshot {
+            service = service.snapshot(false);
+        }
         if let Some(bytes) = options.max_body {
             service = service.max_body(bytes);
         }

@@ -27,7 +27,7 @@ fn main() {
             php.env("REDIRECT_STATUS", "200").env("SCRIPT_FILENAME", "/app/index.php")
         });
     } else {
-        eprintln!("php is left out: `cargo xtask setup --snapshot-php FILE` takes a module that can be snapshotted");
+        eprintln!("php is left out: `cargo xtask php` builds one whose start-up can be in a snapshot");
     }
     criterion.final_summary();
 }

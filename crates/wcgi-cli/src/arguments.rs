@@ -138,6 +138,10 @@ pub(crate) struct Run {
     #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:8000")]
     pub(crate) addr: String,
 
+    /// Run the program's start-up in each request, even if it could be run once
+    #[arg(long)]
+    pub(crate) no_snapshot: bool,
+
     /// Load the compiled code that the package brings: it can do whatever this program can
     #[arg(long)]
     pub(crate) trust_precompiled: bool,

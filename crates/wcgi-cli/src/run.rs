@@ -92,7 +92,11 @@ fn open(arguments: Run, address: SocketAddr) -> anyhow::Result<WcgiService> {
         .queue(arguments.queue)
         .queue_wait(arguments.queue_wait)
         .trust_precompiled(arguments.trust_precompiled);
-    let service = package(arguments.package, engine)?
+    let mut service = package(arguments.package, engine)?;
+    if arguments.no_snapshot {
+        service = service.snapshot(false);
+    }
+    let service = service
         .mount(arguments.mount)
         .deadline(Some(arguments.deadline).filter(|deadline| !deadline.is_zero()))
         .max_body(arguments.max_body)

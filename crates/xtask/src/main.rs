@@ -17,7 +17,6 @@ mod tools;
 mod wordpress;
 mod workspace;
 
-use std::env;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -53,10 +52,10 @@ enum Task {
     Python,
     /// Put together the WordPress of examples/wordpress, from npm; nothing is done when it is there.
     Wordpress,
-    /// Build php-cgi with its start-up ready for a snapshot, from Debian's source, into target/php/php-cgi.wasm. Nothing is done
-    /// when it is there and neither sources nor patches (guests/php) have changed.
+    /// Build php-cgi with its start-up ready for a snapshot, from Debian's source, for the examples. Nothing is built when neither
+    /// sources nor patches (guests/php) have changed since.
     Php {
-        /// Copy it there too.
+        /// Copy it there, and not into the examples.
         #[arg(long, value_name = "FILE")]
         output: Option<PathBuf>,
     },
@@ -75,18 +74,13 @@ enum Task {
     Bench(bench::Options),
 }
 
-/// Ready modules that cannot be fetched. What needs one that is not given is left out, and says so.
+/// Ready modules, in place of what would be built or fetched.
 #[derive(Debug, Args)]
 struct Modules {
-    /// A php-cgi that exports `wizer-initialize`, for the tests of snapshots. Default: what `$WCGI_SNAPSHOT_PHP` names.
+    /// A php-cgi whose start-up can be in a snapshot, such as releases have. Default: what `$WCGI_PHP` names, else what `cargo xtask
+    /// php` has built. Without it the examples run on a stock one.
     #[arg(long, value_name = "FILE")]
-    snapshot_php: Option<PathBuf>,
-}
-
-impl Modules {
-    fn snapshot_php(&self) -> Option<PathBuf> {
-        self.snapshot_php.clone().or_else(|| env::var_os("WCGI_SNAPSHOT_PHP").map(PathBuf::from))
-    }
+    php: Option<PathBuf>,
 }
 
 fn main() -> ExitCode {
@@ -110,7 +104,7 @@ fn run(task: &Task) -> Result<()> {
         Task::Templates { languages } => templates::test(&workspace, languages),
         Task::Python => python::build(&workspace),
         Task::Wordpress => {
-            php::fetch(&workspace)?;
+            php::provide(&workspace, None)?;
             wordpress::assemble(&workspace)
         }
         Task::Php { output } => php::build(&workspace, output.as_deref()),
@@ -125,8 +119,7 @@ fn run(task: &Task) -> Result<()> {
 /// What the tests and the examples need.
 fn prepare(workspace: &Workspace, modules: &Modules) -> Result<()> {
     guests::build(workspace, &[], false)?;
-    guests::install_ready(workspace, "snapshot-php", modules.snapshot_php())?;
-    php::fetch(workspace)?;
+    php::provide(workspace, modules.php.as_deref())?;
     wordpress::assemble(workspace)?;
     debian::assemble(workspace);
     programs::ensure();

@@ -7,6 +7,10 @@
  * data base. The code is read-only and cannot reach the network.
  */
 
+// The requests of the manifest's `warmup` are answered ahead of all others, so that what they run is compiled. The mounts are not
+// there then: the first of them makes a site in /tmp, which is gone afterwards, and the others are answered from that.
+$wcgi_warms_up = false !== getenv( 'WCGI_WARMUP' );
+
 if ( ! is_dir( '/db' ) ) {
 	http_response_code( 500 );
 	exit( 'No directory for the data base is mounted at /db; start with: wcgi run examples/wordpress --mapdir /db:./db' );
@@ -19,9 +23,12 @@ define( 'DB_PASSWORD', '' );
 define( 'DB_HOST', '' );
 define( 'DB_CHARSET', 'utf8mb4' );
 define( 'DB_COLLATE', '' );
-define( 'DB_DIR', '/db/' );
+define( 'DB_DIR', $wcgi_warms_up ? '/tmp/' : '/db/' );
 define( 'DB_FILE', 'wordpress.sqlite' );
 $table_prefix = 'wp_';
+if ( $wcgi_warms_up && ! file_exists( DB_DIR . DB_FILE ) ) {
+	define( 'WP_INSTALLING', true );
+}
 
 // The stock php-cgi finalizes no PDO statement, and SQLite keeps its lock as long as one has not been read to its end.
 class WCGI_Statement extends PDOStatement {
@@ -69,3 +76,9 @@ if ( ! defined( 'ABSPATH' ) ) {
 	define( 'ABSPATH', '/app/' );
 }
 require_once ABSPATH . 'wp-settings.php';
+
+if ( $wcgi_warms_up && wp_installing() ) {
+	require_once ABSPATH . 'wp-admin/includes/upgrade.php';
+	wp_install( 'Warm-up', 'warm-up', 'warm-up@example.org', false, '', bin2hex( random_bytes( 16 ) ) );
+	exit;
+}

@@ -17,6 +17,7 @@ fn php(page: &str, app: &Path, data: &Path) -> WcgiService {
     fs::write(app.join("index.php"), page).unwrap();
     WcgiService::builder()
         .package(root().join("examples/php"))
+        .snapshot(false)
         .engine(engine().max_concurrency(32).queue(1000).build().unwrap())
         .map_dir("/app", app, Access::ReadOnly)
         .map_dir("/data", data, Access::ReadWrite)

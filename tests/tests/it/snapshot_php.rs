@@ -1,6 +1,6 @@
 //! PHP with its start-up, its opcache and a first request in a snapshot: it answers as PHP does without one.
 //!
-//! The module is not to be fetched anywhere, so this is left out where `cargo xtask setup` was not given one.
+//! Left out where there is no such module: `cargo xtask php` builds one, `cargo xtask setup --php FILE` takes one.
 
 use std::fs::{self, File};
 use std::path::Path;

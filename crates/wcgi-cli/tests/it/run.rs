@@ -192,6 +192,18 @@ fn a_short_address_space_costs_the_pool_and_nothing_else() {
     let line = serving.line("WARN");
     assert!(line.contains("pool") && line.contains("reason="), "{line}");
     for _ in 0..3 {
-        assert!(serving.get("/").contains("PHP 8.2.0"));
+        assert!(serving.get("/").contains("PHP 8.2."));
     }
+}
+
+#[test]
+fn the_start_up_is_run_once_unless_that_is_not_wanted() {
+    let module = guest("table");
+    let loops_of = |options: &[&str]| {
+        let answer = Serving::start(&module, options).get("/");
+        let line = answer.lines().find_map(|line| line.strip_prefix("loops=")).expect("it says so");
+        line.parse::<u64>().unwrap()
+    };
+    assert_eq!(loops_of(&[]), 0);
+    assert!(loops_of(&["--no-snapshot"]) > 0);
 }

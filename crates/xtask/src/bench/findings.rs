@@ -67,14 +67,21 @@ impl Findings {
 
     /// Median requests a second.
     pub(crate) fn rate(&self, contender: &str, connections: usize) -> Option<f64> {
-        let row = self.http.iter().find(|row| row.contender == contender && row.connections == connections)?;
-        Some(row.rate.median()).filter(|rate| *rate > 0.0)
+        Some(self.row(contender, connections)?.rate.median()).filter(|rate| *rate > 0.0)
+    }
+
+    /// Most bytes that the server had, what is mapped several times counted once.
+    pub(crate) fn proportional(&self, contender: &str, connections: usize) -> Option<f64> {
+        self.row(contender, connections).map(|row| row.proportional.max())
     }
 
     /// How many loads are in a row.
     pub(crate) fn rounds(&self, contender: &str, connections: usize) -> usize {
-        let row = self.http.iter().find(|row| row.contender == contender && row.connections == connections);
-        row.map_or(0, |row| row.rate.len())
+        self.row(contender, connections).map_or(0, |row| row.rate.len())
+    }
+
+    fn row(&self, contender: &str, connections: usize) -> Option<&Row> {
+        self.http.iter().find(|row| row.contender == contender && row.connections == connections)
     }
 
     /// Median nanoseconds of one run in the process.

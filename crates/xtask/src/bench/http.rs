@@ -10,7 +10,7 @@ use super::figures::Series;
 use super::findings::Findings;
 use super::load::Load;
 use super::peers;
-use super::process::Server;
+use super::process::{Memory, Server};
 use super::setting::Setting;
 
 /// One line of the table: a contender at a number of connections.
@@ -26,8 +26,10 @@ pub(crate) struct Row {
     pub(crate) max: Series,
     /// Processor seconds of the server and its children for 1000 requests.
     pub(crate) processor: Series,
-    /// Bytes.
+    /// Bytes; what is mapped several times counts each time.
     pub(crate) resident: Series,
+    /// Bytes; it counts once.
+    pub(crate) proportional: Series,
 }
 
 /// How long one request after the other waits for the first and the last byte of its response, on one connection.
@@ -103,26 +105,31 @@ pub(crate) fn wasmer(setting: &Setting<'_>, findings: &mut Findings) -> Result<(
     Ok(())
 }
 
-/// The page of `examples/php` against native PHP, started for each request and kept between them.
+/// The page of `examples/php`, its start-up in each request and in a snapshot, against native PHP, started for each request and
+/// kept between them.
 pub(crate) fn php(setting: &Setting<'_>, findings: &mut Findings) -> Result<()> {
     let Some(package) = setting.php() else {
         findings.note(PHP, "left out: `cargo xtask setup` fetches php-cgi");
         return Ok(());
     };
     let pages = package.join("app");
-    let ours = setting.serve("bench-server (PHP)", &[], &[("/php", &package)])?;
-    let fallback = setting.serve("bench-server (PHP without PAGEMAP_SCAN)", NO_SCAN, &[("/php", &package)])?;
+    let plain = ["--no-snapshot"];
+    let ours = setting.serve("bench-server (PHP)", &plain, &[("/php", &package)])?;
+    let options = [&plain, NO_SCAN].concat();
+    let fallback = setting.serve("bench-server (PHP without PAGEMAP_SCAN)", &options, &[("/php", &package)])?;
+    let snapshot = findings.keep(
+        PHP_SNAPSHOT,
+        setting
+            .on_snapshot_php("php")
+            .and_then(|package| setting.serve("bench-server (PHP in a snapshot)", &[], &[("/php", &package)])),
+    );
     let lighttpd = findings.keep(LIGHTTPD_PHP, peers::lighttpd(setting, "lighttpd-php", &pages));
     let nginx = findings.keep(NGINX_PHP, peers::nginx(setting, "nginx-php", &pages));
-    let of = |name, server| Contender { name, server, path: "/php", says: PHP_SAYS, connections: ALL };
-    let mut contenders = vec![of(PHP, &ours), of(PHP_FALLBACK, &fallback)];
-    if let Some(server) = &lighttpd {
-        let path = "/index.php";
-        contenders.push(Contender { name: LIGHTTPD_PHP, server, path, says: PHP_SAYS, connections: ALL });
-    }
-    if let Some(server) = &nginx {
-        contenders.push(Contender { name: NGINX_PHP, server, path: "/index.php", says: PHP_SAYS, connections: ALL });
-    }
+    let of = |name, server, path| Contender { name, server, path, says: PHP_SAYS, connections: ALL };
+    let mut contenders = vec![of(PHP, &ours, "/php"), of(PHP_FALLBACK, &fallback, "/php")];
+    contenders.extend(snapshot.as_ref().map(|server| of(PHP_SNAPSHOT, server, "/php")));
+    contenders.extend(lighttpd.as_ref().map(|server| of(LIGHTTPD_PHP, server, "/index.php")));
+    contenders.extend(nginx.as_ref().map(|server| of(NGINX_PHP, server, "/index.php")));
     measure(setting, findings, &contenders, setting.duration)
 }
 
@@ -178,18 +185,18 @@ fn loads(
 struct Sample {
     load: Load,
     processor: f64,
-    resident: u64,
+    memory: Memory,
 }
 
 fn sample(setting: &Setting<'_>, contender: &Contender<'_>, connections: usize, duration: Duration) -> Result<Sample> {
     let before = contender.server.usage()?;
     let watch = contender.server.watch();
     let load = setting.wrk.run(contender.url(), connections, duration);
-    let resident = watch.peak();
+    let memory = watch.peak();
     let processor = contender.server.usage()?.processor.saturating_sub(before.processor);
     // What it still does for clients that are gone must not be laid at the next one's door. Some never come to rest.
     let _ = contender.server.wait_until_quiet(Duration::from_secs(5));
-    Ok(Sample { load: load?, processor: processor.as_secs_f64(), resident })
+    Ok(Sample { load: load?, processor: processor.as_secs_f64(), memory })
 }
 
 impl Row {
@@ -199,7 +206,8 @@ impl Row {
         self.p99.push(sample.load.p99.as_secs_f64());
         self.max.push(sample.load.max.as_secs_f64());
         self.processor.push(sample.processor * 1000.0 / sample.load.requests.max(1.0));
-        self.resident.push(sample.resident as f64);
+        self.resident.push(sample.memory.resident as f64);
+        self.proportional.push(sample.memory.proportional as f64);
     }
 }
 
@@ -229,9 +237,10 @@ const HELLO_C_FALLBACK: &str = "hello in C, without PAGEMAP_SCAN";
 const HELLO_RUST: &str = "hello in Rust";
 const LIGHTTPD_C: &str = "lighttpd, native hello in C";
 pub(crate) const PHP: &str = "PHP hello";
+pub(crate) const PHP_SNAPSHOT: &str = "PHP hello, in a snapshot";
 const PHP_FALLBACK: &str = "PHP hello, without PAGEMAP_SCAN";
 pub(crate) const LIGHTTPD_PHP: &str = "lighttpd, native php-cgi";
-const NGINX_PHP: &str = "nginx, php-fpm";
+pub(crate) const NGINX_PHP: &str = "nginx, php-fpm";
 pub(crate) const PAGE: &str = "examples/hello";
 pub(crate) const WASMER: &str = "Wasmer, examples/hello";
 const NO_SCAN: &[&str] = &["--no-pagemap-scan"];

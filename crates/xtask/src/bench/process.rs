@@ -95,13 +95,18 @@ impl Server {
     /// Watches its memory until the watch is ended.
     pub(crate) fn watch(&self) -> Watch {
         let (ids, (end, ended)) = (self.ids(), mpsc::channel());
-        let sample = move || usage(&ids).map_or(0, |usage| usage.resident);
         let thread = thread::spawn(move || {
-            let mut peak = sample();
-            while let Err(RecvTimeoutError::Timeout) = ended.recv_timeout(SAMPLING) {
-                peak = peak.max(sample());
+            let mut peak = Memory::default();
+            let mut samples = 0;
+            loop {
+                peak.resident = peak.resident.max(usage(&ids).map_or(0, |usage| usage.resident));
+                // To ask for it costs the process some milliseconds.
+                if samples % 10 == 0 {
+                    peak.proportional = peak.proportional.max(proportional(&ids).unwrap_or_default());
+                }
+                samples += 1;
+                let Err(RecvTimeoutError::Timeout) = ended.recv_timeout(SAMPLING) else { break peak };
             }
-            peak
         });
         Watch { end, thread }
     }
@@ -156,15 +161,24 @@ pub(crate) enum Output {
 #[derive(Debug)]
 pub(crate) struct Watch {
     end: Sender<()>,
-    thread: JoinHandle<u64>,
+    thread: JoinHandle<Memory>,
 }
 
 impl Watch {
-    /// Ends it and gives the peak, in bytes.
-    pub(crate) fn peak(self) -> u64 {
+    /// Ends it and gives the peaks.
+    pub(crate) fn peak(self) -> Memory {
         let _ = self.end.send(());
         self.thread.join().unwrap_or_default()
     }
+}
+
+/// Memory in bytes.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Memory {
+    /// What is mapped several times, or by several processes, counts each time.
+    pub(crate) resident: u64,
+    /// It counts once.
+    pub(crate) proportional: u64,
 }
 
 /// What processes use.
@@ -181,6 +195,26 @@ pub(crate) struct Usage {
 /// The sum over these processes and all below them. A process may end while it is looked at: then its time is in its
 /// parent's account the next time.
 fn usage(roots: &[u32]) -> Result<Usage> {
+    let mut sum = Usage::default();
+    for (id, stat) in family(roots)? {
+        sum.processor += Duration::from_millis(stat.ticks * 1000 / TICKS_PER_SECOND);
+        sum.threads += stat.threads;
+        sum.resident += kilobytes(id, "status", "VmRSS:").unwrap_or_default();
+        sum.files += fs::read_dir(format!("/proc/{id}/fd")).map_or(0, |entries| entries.count() as u64);
+    }
+    if sum == Usage::default() {
+        bail!("no such process");
+    }
+    Ok(sum)
+}
+
+/// [`Memory::proportional`] of these processes and all below them.
+fn proportional(roots: &[u32]) -> Result<u64> {
+    Ok(family(roots)?.keys().filter_map(|id| kilobytes(*id, "smaps_rollup", "Pss:")).sum())
+}
+
+/// These processes and all below them.
+fn family(roots: &[u32]) -> Result<BTreeMap<u32, Stat>> {
     let mut processes = BTreeMap::new();
     for entry in fs::read_dir("/proc").context("there is no /proc")? {
         let Some(id) = entry?.file_name().to_str().and_then(|name| name.parse::<u32>().ok()) else { continue };
@@ -200,18 +234,8 @@ fn usage(roots: &[u32]) -> Result<Usage> {
         }
         wanted.extend(children);
     }
-
-    let mut sum = Usage::default();
-    for (id, stat) in processes.iter().filter(|(id, _)| wanted.contains(id)) {
-        sum.processor += Duration::from_millis(stat.ticks * 1000 / TICKS_PER_SECOND);
-        sum.threads += stat.threads;
-        sum.resident += resident(*id).unwrap_or_default();
-        sum.files += fs::read_dir(format!("/proc/{id}/fd")).map_or(0, |entries| entries.count() as u64);
-    }
-    if sum == Usage::default() {
-        bail!("no such process");
-    }
-    Ok(sum)
+    processes.retain(|id, _| wanted.contains(id));
+    Ok(processes)
 }
 
 /// What `/proc/PID/stat` says: `proc_pid_stat(5)`.
@@ -232,9 +256,10 @@ impl Stat {
     }
 }
 
-fn resident(id: u32) -> Option<u64> {
-    let text = fs::read_to_string(format!("/proc/{id}/status")).ok()?;
-    let line = text.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+/// The figure of a line of a file of `/proc/ID`, in bytes.
+fn kilobytes(id: u32, file: &str, name: &str) -> Option<u64> {
+    let text = fs::read_to_string(format!("/proc/{id}/{file}")).ok()?;
+    let line = text.lines().find_map(|line| line.strip_prefix(name))?;
     Some(line.trim().strip_suffix(" kB")?.parse::<u64>().ok()? * 1024)
 }
 

@@ -72,14 +72,14 @@ fn http(text: &mut String, findings: &Findings) -> Result<()> {
     if !findings.http.is_empty() {
         text.push_str(
             "\n## Over HTTP, by wrk\n\n\
-             | | connections | requests/s | ± | p50 ms | p99 ms | max ms | CPU s per 1000 | peak resident MiB |\n\
-             |---|---|---|---|---|---|---|---|---|\n",
+             | | connections | requests/s | ± | p50 ms | p99 ms | max ms | CPU s per 1000 | peak resident MiB | proportional |\n\
+             |---|---|---|---|---|---|---|---|---|---|\n",
         );
     }
     for row in &findings.http {
         writeln!(
             text,
-            "| {} | {} | {:.0} | {:.0} % | {:.2} | {:.2} | {:.1} | {:.3} | {:.0} |",
+            "| {} | {} | {:.0} | {:.0} % | {:.2} | {:.2} | {:.1} | {:.3} | {:.0} | {:.0} |",
             row.contender,
             row.connections,
             row.rate.median(),
@@ -89,6 +89,7 @@ fn http(text: &mut String, findings: &Findings) -> Result<()> {
             row.max.max() * 1000.0,
             row.processor.median(),
             row.resident.max() / MIB,
+            row.proportional.max() / MIB,
         )?;
     }
     if !findings.bytes.is_empty() {

@@ -1,11 +1,12 @@
 //! What a run needs besides what it measures: how long and how often, the built programs, directories, a place for notes.
 
+use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 use std::{fs, thread};
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 
 use super::load::Wrk;
 use super::process::{Output, Server};
@@ -85,6 +86,27 @@ impl<'a> Setting<'a> {
     /// The PHP example, if php-cgi was fetched.
     pub(crate) fn php(&self) -> Option<PathBuf> {
         Some(self.workspace.examples().join("php")).filter(|package| package.join("php-cgi.wasm").exists())
+    }
+
+    /// A package of the examples with its module replaced by the php-cgi whose start-up can be in a snapshot.
+    pub(crate) fn on_snapshot_php(&self, example: &str) -> Result<PathBuf> {
+        let module = self.guest("snapshot-php");
+        ensure!(module.exists(), "left out: `cargo xtask php` builds it");
+        let original = self.workspace.examples().join(example);
+        let package = self.directory.join("packages").join(example);
+        let _ = fs::remove_dir_all(&package);
+        fs::create_dir_all(&package).with_context(|| format!("cannot create {}", package.display()))?;
+        for entry in fs::read_dir(&original)? {
+            let entry = entry?;
+            symlink(entry.path(), package.join(entry.file_name()))?;
+        }
+        let manifest = package.join("wasmer.toml");
+        let text = fs::read_to_string(&manifest)?;
+        let source = text.lines().find(|line| line.starts_with("source = ")).context("the manifest names no module")?;
+        let text = text.replace(source, &format!("source = {:?}", module.display().to_string()));
+        fs::remove_file(&manifest)?;
+        fs::write(&manifest, text).with_context(|| format!("cannot write {}", manifest.display()))?;
+        Ok(package)
     }
 
     /// Compiled modules of these measurements.

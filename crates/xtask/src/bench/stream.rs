@@ -43,7 +43,7 @@ pub(crate) fn run(setting: &Setting<'_>, findings: &mut Findings) -> Result<()> 
             let watch = server.watch();
             let mut client = Client::connect(server.address)?;
             let reply = if *upload { client.post_bytes(path, bytes)? } else { client.get(path)? };
-            let peak = watch.peak();
+            let peak = watch.peak().resident;
             let whole = if *upload {
                 String::from_utf8_lossy(&reply.body).contains(&format!("bytes={bytes}\n"))
             } else {

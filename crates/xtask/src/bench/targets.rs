@@ -1,11 +1,12 @@
 //! What is aimed at, and whether a run got there.
 
 use super::findings::Findings;
-use super::http::{HELLO_C, LIGHTTPD_PHP, NATIVE, PAGE, PHP, WASMER};
+use super::http::{HELLO_C, LIGHTTPD_PHP, NATIVE, NGINX_PHP, PAGE, PHP, PHP_SNAPSHOT, WASMER};
 use super::memory::{BLOCKED, PACKAGES_EACH, PACKAGES_WARM};
 use super::spin::BESIDE;
-use super::start::SECOND;
+use super::start::{BUILT, SECOND};
 use super::stream::{NATIVE_IN, NATIVE_OUT, SCRIPT_IN, SCRIPT_OUT};
+use super::wordpress::{LIGHTTPD_WORDPRESS, NGINX_WORDPRESS, WORDPRESS_SNAPSHOT};
 
 /// One line of the table.
 pub(crate) struct Target {
@@ -39,7 +40,7 @@ impl Target {
     }
 }
 
-pub(crate) const TARGETS: [Target; 15] = [
+pub(crate) const TARGETS: [Target; 21] = [
     Target {
         what: "in-process hello (C), `call` to the last byte, against the floor",
         bound: Bound::AtMost(1.4),
@@ -129,6 +130,42 @@ pub(crate) const TARGETS: [Target; 15] = [
         bound: Bound::AtMost(5.0),
         unit: " ms",
         measured: |found, _| found.value(BESIDE),
+    },
+    Target {
+        what: "PHP hello in a snapshot, 8 connections, against nginx with php-fpm",
+        bound: Bound::AtLeast(0.6),
+        unit: "×",
+        measured: |found, _| Some(found.rate(PHP_SNAPSHOT, 8)? / found.rate(NGINX_PHP, 8)?),
+    },
+    Target {
+        what: "the same against lighttpd with native php-cgi",
+        bound: Bound::AtLeast(60.0),
+        unit: "×",
+        measured: |found, _| Some(found.rate(PHP_SNAPSHOT, 8)? / found.rate(LIGHTTPD_PHP, 8)?),
+    },
+    Target {
+        what: "WordPress front page in a snapshot, 8 connections, against nginx with php-fpm",
+        bound: Bound::AtLeast(0.4),
+        unit: "×",
+        measured: |found, _| Some(found.rate(WORDPRESS_SNAPSHOT, 8)? / found.rate(NGINX_WORDPRESS, 8)?),
+    },
+    Target {
+        what: "the same against lighttpd with native php-cgi",
+        bound: Bound::AtLeast(1.5),
+        unit: "×",
+        measured: |found, _| Some(found.rate(WORDPRESS_SNAPSHOT, 8)? / found.rate(LIGHTTPD_WORDPRESS, 8)?),
+    },
+    Target {
+        what: "a freshly started server with a built package, process start to first byte",
+        bound: Bound::AtMost(100.0),
+        unit: " ms",
+        measured: |found, _| found.value(BUILT),
+    },
+    Target {
+        what: "memory of the server with WordPress in a snapshot at 8 connections, what is mapped several times counted once",
+        bound: Bound::AtMost(150.0),
+        unit: " MiB",
+        measured: |found, _| Some(found.proportional(WORDPRESS_SNAPSHOT, 8)? / MIB),
     },
 ];
 

@@ -1,4 +1,4 @@
-//! WordPress's front page, here and by nginx with php-fpm, each with a site of its own that was installed the same way.
+//! WordPress's front page, here, by nginx with php-fpm and by lighttpd with php-cgi; each site was installed the same way.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -20,12 +20,23 @@ pub(crate) fn run(setting: &Setting<'_>, findings: &mut Findings) -> Result<()> 
         findings.note(WORDPRESS, "left out: examples/wordpress is not assembled");
         return Ok(());
     };
-    let ours = findings.keep(WORDPRESS, ours(setting, &package));
-    let native = findings.keep(NATIVE, native(setting, &tree));
+    let ours = findings.keep(WORDPRESS, ours(setting, &package, "wordpress-db", &["--no-snapshot"]));
+    let snapshot = findings.keep(
+        WORDPRESS_SNAPSHOT,
+        setting.on_snapshot_php("wordpress").and_then(|package| started_twice(setting, &package)),
+    );
+    let site = native_site(setting, &tree)?;
+    let cgi = findings.keep(LIGHTTPD_WORDPRESS, peers::lighttpd(setting, "lighttpd-wordpress", &site));
+    let fpm = findings.keep(NGINX_WORDPRESS, peers::nginx(setting, "nginx-wordpress", &site));
+    if let Some(server) = &fpm {
+        install(server)?;
+    }
     let of = |name, server| Contender { name, server, path: "/", says: SAYS, connections: ALL };
     let mut contenders = Vec::new();
     contenders.extend(ours.as_ref().map(|server| of(WORDPRESS, server)));
-    contenders.extend(native.as_ref().map(|server| of(NATIVE, server)));
+    contenders.extend(snapshot.as_ref().map(|server| of(WORDPRESS_SNAPSHOT, server)));
+    contenders.extend(cgi.as_ref().map(|server| of(LIGHTTPD_WORDPRESS, server)));
+    contenders.extend(fpm.as_ref().map(|server| of(NGINX_WORDPRESS, server)));
     // A page takes hundreds of milliseconds, and 64 connections want one each.
     measure(setting, findings, &contenders, setting.duration * 4)
 }
@@ -36,27 +47,31 @@ fn tree(package: &Path) -> Option<PathBuf> {
     [package.to_owned()].into_iter().chain(below).find(|directory| directory.join("wp-load.php").is_file())
 }
 
-fn ours(setting: &Setting<'_>, package: &Path) -> Result<Server> {
-    let database = fresh(setting, "wordpress-db")?;
+fn ours(setting: &Setting<'_>, package: &Path, database: &str, options: &[&str]) -> Result<Server> {
+    let database = fresh(setting, database)?;
     let mut wcgi = setting.wcgi();
-    wcgi.args(["run", "--quiet", "--addr", "127.0.0.1:0", "--cache-dir"]).arg(setting.cache());
+    wcgi.args(["run", "--quiet", "--addr", "127.0.0.1:0", "--cache-dir"]).arg(setting.cache()).args(options);
     wcgi.arg("--mapdir").arg(format!("/db:{}", database.display())).arg(package);
     let server = Server::start("wcgi (WordPress)", &mut wcgi, Output::Stderr)?;
     install(&server)?;
     Ok(server)
 }
 
+/// What compiling it once left in memory is not measured.
+fn started_twice(setting: &Setting<'_>, package: &Path) -> Result<Server> {
+    drop(ours(setting, package, "wordpress-snapshot-db", &[])?);
+    ours(setting, package, "wordpress-snapshot-db", &[])
+}
+
 /// The same files, copied, as a site writes to its own, and with a configuration that has its database there too.
-fn native(setting: &Setting<'_>, tree: &Path) -> Result<Server> {
+fn native_site(setting: &Setting<'_>, tree: &Path) -> Result<PathBuf> {
     let root = fresh(setting, "wordpress-native")?;
     program::run(Command::new("cp").arg("-a").arg(tree.join(".")).arg(&root))?;
     let database = root.join("wp-content/database");
     fs::create_dir_all(&database)?;
     let config = CONFIG.replace("DATABASE", &database.display().to_string());
     fs::write(root.join("wp-config.php"), config).context("cannot write wp-config.php")?;
-    let server = peers::nginx(setting, "nginx-wordpress", &root)?;
-    install(&server)?;
-    Ok(server)
+    Ok(root)
 }
 
 /// What the installer's form sends.
@@ -82,7 +97,9 @@ fn fresh(setting: &Setting<'_>, name: &str) -> Result<PathBuf> {
 }
 
 const WORDPRESS: &str = "WordPress front page";
-const NATIVE: &str = "nginx, php-fpm, WordPress";
+pub(crate) const WORDPRESS_SNAPSHOT: &str = "WordPress front page, in a snapshot";
+pub(crate) const LIGHTTPD_WORDPRESS: &str = "lighttpd, native php-cgi, WordPress";
+pub(crate) const NGINX_WORDPRESS: &str = "nginx, php-fpm, WordPress";
 /// The site's title.
 const SAYS: &str = "Benchmarked";
 /// Nobody logs in, and the site is thrown away.

@@ -68,20 +68,6 @@ pub(crate) fn make(workspace: &Workspace, language: &str, directory: &Path) -> R
         .make(workspace, directory)
 }
 
-/// Puts the ready module `from` among the guests as `name`, if one is given and it is not there.
-pub(crate) fn install_ready(workspace: &Workspace, name: &str, from: Option<PathBuf>) -> Result<()> {
-    let Some(from) = from else { return Ok(()) };
-    let output = workspace.guests().join(name).with_extension("wasm");
-    let stamp = Stamp::default().file(&from)?.finish();
-    if !stamp::is_current(&output, &stamp) {
-        let unfinished = output.with_extension("wasm.unfinished");
-        fs::copy(&from, &unfinished).with_context(|| format!("cannot write {}", unfinished.display()))?;
-        install(&unfinished, &output, &stamp)?;
-    }
-    println!("guests: {} is {}", workspace.relative(&output), from.display());
-    Ok(())
-}
-
 /// One program.
 struct Guest {
     name: String,

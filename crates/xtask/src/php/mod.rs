@@ -1,27 +1,70 @@
-//! The PHP interpreters: a stock php-cgi, which the examples are served by, and our own build of it (`cargo xtask php`), whose
-//! start-up can be taken in a snapshot. What that is made of and how lies in `guests/php`; this fetches the sources, unpacks
-//! them and calls `guests/php/build.sh`.
+//! The PHP interpreters. Our own build of php-cgi (`cargo xtask php`), or a ready one that set-up is given, has its start-up in
+//! a snapshot; a stock one is fetched for the examples where neither is there. What our own is made of and how lies in
+//! `guests/php`; this fetches the sources, unpacks them and calls `guests/php/build.sh`.
 
 mod source;
 mod stock;
 
+use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Instant;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 
 use self::source::SOURCES;
-pub(crate) use self::stock::{MODULE, PACKAGE, fetch};
+pub(crate) use self::stock::{MODULE, PACKAGE};
 use crate::guests::Compiler;
 use crate::program;
 use crate::stamp::{self, Stamp};
 use crate::workspace::Workspace;
 
-/// Builds php-cgi, unless the one that is there is of these sources, and copies it to `output` if that is given.
+/// Puts `examples/php/php-cgi.wasm` there, and the guest `snapshot-php`: `ready` or what `$WCGI_PHP` names, else what [`build`] has
+/// made. Where neither is there, or it lacks extensions, the examples get the stock one.
+pub(crate) fn provide(workspace: &Workspace, ready: Option<&Path>) -> Result<()> {
+    let example = workspace.examples().join("php/php-cgi.wasm");
+    let ready = ready.map(Path::to_owned).or_else(|| env::var_os("WCGI_PHP").map(PathBuf::from));
+    let Some(from) = ready.or_else(|| Some(built(workspace)).filter(|own| own.exists())) else {
+        return stock::fetch(workspace, &example);
+    };
+    let module = fs::read(&from).with_context(|| format!("cannot read {}", from.display()))?;
+    let has = |text: &str| memmem(&module, text.as_bytes());
+    if !has("wizer-initialize") {
+        bail!("{} has no start-up that could be in a snapshot", from.display());
+    }
+    place(workspace, &from, &workspace.guests().join("snapshot-php.wasm"))?;
+    match EXTENSIONS.iter().find(|(_, function)| !has(function)) {
+        None => place(workspace, &from, &example),
+        Some((extension, _)) => {
+            println!("php: {} is not for the examples: it lacks {extension}", from.display());
+            stock::fetch(workspace, &example)
+        }
+    }
+}
+
+fn place(workspace: &Workspace, from: &Path, to: &Path) -> Result<()> {
+    if !(to.exists() && stamp::sha256(to)? == stamp::sha256(from)?) {
+        install(from, to)?;
+    }
+    println!("php: {} is {}", workspace.relative(to), workspace.relative(from));
+    Ok(())
+}
+
+fn memmem(bytes: &[u8], wanted: &[u8]) -> bool {
+    bytes.windows(wanted.len()).any(|window| window == wanted)
+}
+
+/// Copies it beside its place first: `target` may be on another file system, where a rename is none.
+fn install(from: &Path, to: &Path) -> Result<()> {
+    let unfinished = to.with_extension("wasm.unfinished");
+    fs::copy(from, &unfinished).with_context(|| format!("cannot copy {}", from.display()))?;
+    fs::rename(&unfinished, to).with_context(|| format!("cannot write {}", to.display()))
+}
+
+/// Builds php-cgi, unless the one that is there is of these sources, and copies it to `output`, else into the examples.
 pub(crate) fn build(workspace: &Workspace, output: Option<&Path>) -> Result<()> {
-    let module = workspace.php().join("php-cgi.wasm");
+    let module = built(workspace);
     let stamp = recipe(workspace)?;
     if stamp::is_current(&module, &stamp) {
         println!("php: {} is up to date", workspace.relative(&module));
@@ -30,11 +73,10 @@ pub(crate) fn build(workspace: &Workspace, output: Option<&Path>) -> Result<()> 
         stamp::write(&module, &stamp)?;
         println!("php: {} is ready", workspace.relative(&module));
     }
-    if let Some(output) = output {
-        fs::copy(&module, output).with_context(|| format!("cannot write {}", output.display()))?;
-        println!("php: {} is a copy", output.display());
+    match output {
+        Some(output) => install(&module, output),
+        None => provide(workspace, None),
     }
-    Ok(())
 }
 
 /// From nothing: what an earlier build left would have to be told apart from what a changed recipe makes.
@@ -77,6 +119,14 @@ fn recipe(workspace: &Workspace) -> Result<String> {
     Ok(files.iter().try_fold(stamp, |stamp, file| stamp.file(file))?.finish())
 }
 
+fn built(workspace: &Workspace) -> PathBuf {
+    workspace.php().join("php-cgi.wasm")
+}
+
 fn sources_of_ours(workspace: &Workspace) -> PathBuf {
     workspace.root().join("guests/php")
 }
+
+/// What the examples need, and a function of each.
+const EXTENSIONS: [(&str, &str); 3] =
+    [("gd", "imagecreatetruecolor"), ("dom", "domdocument"), ("zlib", "gzuncompress")];

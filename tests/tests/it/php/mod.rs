@@ -39,6 +39,10 @@ impl Package {
             [command.annotations.wasi]
             env = ["DOCUMENT_ROOT=/app", "SCRIPT_FILENAME=/app/index.php", "PHPRC=/etc/php"]
 
+            # Each test has pages of its own, and would have the whole interpreter compiled with them.
+            [command.annotations.wcgi.snapshot]
+            enabled = false
+
             [fs]
             "/app" = "app"
             "/etc/php" = "etc"

@@ -12,6 +12,7 @@ fn php(dir: &std::path::Path) -> WcgiBuilder {
     let interpreter = root().join("examples/php/php-cgi.wasm");
     WcgiService::builder()
         .package(interpreter)
+        .snapshot(false)
         .engine(engine().build().unwrap())
         .map_dir("/app", dir, Access::ReadOnly)
         .site(Site::new("/app").scripts([".php"]).fallback("/index.php"))

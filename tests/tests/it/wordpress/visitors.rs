@@ -128,6 +128,7 @@ foreach ($pdo->query('SELECT comment_content FROM wp_comments') as [$text]) echo
     fs::write(app.path().join("index.php"), page).unwrap();
     let reader = WcgiService::builder()
         .package(root().join("examples/php"))
+        .snapshot(false)
         .map_dir("/app", app.path(), Access::ReadOnly)
         .map_dir("/db", wordpress.db(), Access::ReadWrite)
         .engine(engine().build().unwrap())

@@ -1,5 +1,5 @@
-//! PHP: nothing is compiled. The interpreter is the php-cgi that all PHP examples share (`crate::php`), out of an npm package
-//! (48 MB, once). A package with a `package.json` of its own gets it where `npm install` would put it.
+//! PHP: nothing is compiled. The interpreter is the php-cgi that all PHP examples share (`crate::php`), by default out of an
+//! npm package (48 MB, once). A package with a `package.json` of its own gets it where `npm install` would put it.
 
 use super::Language;
 use crate::php::{self, MODULE, PACKAGE};
@@ -12,6 +12,6 @@ pub(super) const PHP: Language = Language {
     recipe: |_| Ok(PACKAGE.sha256.to_owned()),
     make: |workspace, directory| match directory.join("package.json").exists() {
         true => PACKAGE.install(workspace, directory, MODULE).map(drop),
-        false => php::fetch(workspace),
+        false => php::provide(workspace, None),
     },
 };
