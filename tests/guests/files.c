@@ -11,7 +11,8 @@
  *   op=settimes&path=P&time=T     access and modification time := T seconds (1000000000)
  *   op=truncate&path=P&size=N     (0)
  *   op=list&path=P                "ok N" and then the N names in order, a line each, with "/" after a directory's
- *   op=stat|lstat&path=P          "ok file|dir|symlink|other SIZE MTIME" */
+ *   op=stat|lstat&path=P          "ok file|dir|symlink|other SIZE MTIME"
+ *   op=same&path=P                "ok" when stat says the same as fstat of what is opened, else "ok but FIELD" */
 #include <dirent.h>
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -85,6 +86,22 @@ static int status(const struct operation *o, int (*stat_function)(const char *, 
     return 0;
 }
 
+static int same(const struct operation *o) {
+    struct stat a, b;
+    int fd = open(o->path, O_RDONLY);
+    if (fd < 0 || fstat(fd, &a) < 0 || stat(o->path, &b) < 0) return -1;
+#define COMPARE(field) if (memcmp(&a.field, &b.field, sizeof a.field)) strcat(note, " but " #field)
+    COMPARE(st_dev);
+    COMPARE(st_ino);
+    COMPARE(st_mode);
+    COMPARE(st_nlink);
+    COMPARE(st_size);
+    COMPARE(st_atim);
+    COMPARE(st_mtim);
+    COMPARE(st_ctim);
+    return close(fd);
+}
+
 static int set_size(const struct operation *o) {
     int fd = open(o->path, O_WRONLY);
     if (fd < 0) return -1;
@@ -120,6 +137,7 @@ static int perform(const struct operation *o) {
     if (strcmp(o->op, "truncate") == 0) return set_size(o);
     if (strcmp(o->op, "list") == 0) return list(o);
     if (strcmp(o->op, "stat") == 0) return status(o, stat);
+    if (strcmp(o->op, "same") == 0) return same(o);
     if (strcmp(o->op, "lstat") == 0) return status(o, lstat);
     errno = EINVAL;
     return -1;

@@ -168,3 +168,34 @@ async fn a_script_cannot_take_all_descriptors_of_the_process() {
     let most = if are_components() { "ok 123\n" } else { "ok 256\n" };
     assert!(text.ends_with(most), "{text}");
 }
+
+#[tokio::test]
+async fn a_path_and_the_open_file_are_told_alike() {
+    let dir = tempfile::tempdir().unwrap();
+    fs::create_dir(dir.path().join("sub")).unwrap();
+    fs::write(dir.path().join("sub/a"), "four").unwrap();
+    fs::hard_link(dir.path().join("sub/a"), dir.path().join("b")).unwrap();
+    std::os::unix::fs::symlink("sub/a", dir.path().join("inner")).unwrap();
+    std::os::unix::fs::symlink(dir.path(), dir.path().join("outer")).unwrap();
+    let service = builder("files").map_dir("/d", dir.path(), Access::ReadOnly).build().unwrap();
+    for path in ["/d", "/d/", "/d/sub", "/d/sub/a", "/d/sub/../b", "/d/./b", "/d/inner", "/tmp"] {
+        let text = get(&service, &format!("/?op=same&path={path}")).await.text();
+        assert_eq!(text, format!("same {path}: ok\n"));
+    }
+    let modified = fs::metadata(dir.path().join("b")).unwrap().modified().unwrap();
+    let seconds = modified.duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
+    for (path, expected) in [
+        ("stat&path=/d/inner", format!("ok file 4 {seconds}")),
+        ("lstat&path=/d/inner", "ok symlink 5 ".to_owned()),
+        ("stat&path=/d/outer/b", "EPERM".to_owned()),
+        ("stat&path=/d/missing", "ENOENT".to_owned()),
+        ("stat&path=/d/missing/x", "ENOENT".to_owned()),
+        ("stat&path=/d/b/x", "ENOTDIR".to_owned()),
+        ("stat&path=/d/b/", "ENOTDIR".to_owned()),
+        ("stat&path=/d/../etc/passwd", "EPERM".to_owned()),
+    ] {
+        let text = get(&service, &format!("/?op={path}")).await.text();
+        let (_, said) = text.split_once(": ").unwrap();
+        assert!(said.starts_with(&expected), "{text}");
+    }
+}

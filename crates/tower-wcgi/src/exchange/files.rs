@@ -15,6 +15,7 @@ use wasmtime_wasi::filesystem::WasiFilesystemCtx;
 use wasmtime_wasi::p1::WasiP1Ctx;
 use wasmtime_wasi::{FsPerms, WasiCtx, WasiView};
 
+use super::look::{Kind, Look, look};
 use crate::error::{Error, ErrorKind};
 use crate::package::{Access, Mount};
 
@@ -67,11 +68,23 @@ impl CheckedOut {
         self.view.as_ref().is_some_and(|view| view.tmp.is_some() && self.mount_of(dir) == Some(view.opened.len()))
     }
 
-    /// Whether `path` below the descriptor `dir` leads to what is neither a file nor a directory. Nothing if `dir` is not a
-    /// mount, or it takes more than a look to tell.
-    pub(crate) fn is_special(&self, dir: u32, path: &[u8]) -> Option<bool> {
+    /// What `path` below the descriptor `dir` leads to. Nothing if `dir` is not a mount, or it takes more than a look to tell.
+    pub(crate) fn look(&self, dir: u32, path: &[u8], follow: bool) -> Option<Look> {
         let view = self.view.as_ref()?;
-        self.mount_of(dir).and_then(|mount| view.opened.get(mount))?.is_special(path)
+        let mount = self.mount_of(dir)?;
+        let directory = match view.opened.get(mount) {
+            Some(opened) => opened.handle()?,
+            None => &view.tmp.as_ref().filter(|_| mount == view.opened.len())?.handle,
+        };
+        look(directory, path, follow)
+    }
+
+    /// Whether it leads to what is neither a file nor a directory. Nothing as [`look`](Self::look).
+    pub(crate) fn is_special(&self, dir: u32, path: &[u8]) -> Option<bool> {
+        Some(match self.look(dir, path, true)? {
+            Look::Found(found) => !matches!(found.kind, Kind::File | Kind::Directory),
+            Look::NotThere => false,
+        })
     }
 
     /// Says that the descriptor `fd` is no longer what it was at the start.
@@ -159,7 +172,6 @@ struct Opened {
     path: std::path::PathBuf,
     identity: Identity,
     /// To look at what is in it.
-    #[cfg_attr(not(target_os = "linux"), expect(dead_code, reason = "only Linux looks through it"))]
     #[cfg(unix)]
     handle: File,
 }
@@ -176,24 +188,13 @@ impl Opened {
         Ok(Self { path: path.into(), identity: identity(&fs::metadata(path)?) })
     }
 
-    /// One look, below the directory: a link that leads out of it is for the opening to refuse.
-    #[cfg(target_os = "linux")]
-    fn is_special(&self, path: &[u8]) -> Option<bool> {
-        use rustix::fs::{FileType, Mode, OFlags, ResolveFlags, fstat, openat2};
-        use rustix::io::Errno;
-        let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS;
-        match openat2(&self.handle, path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty(), resolve) {
-            Ok(found) => {
-                let kind = FileType::from_raw_mode(fstat(found).ok()?.st_mode);
-                Some(!matches!(kind, FileType::RegularFile | FileType::Directory))
-            }
-            Err(Errno::NOSYS | Errno::PERM | Errno::AGAIN) => None,
-            Err(_not_there) => Some(false),
-        }
+    #[cfg(unix)]
+    fn handle(&self) -> Option<&File> {
+        Some(&self.handle)
     }
 
-    #[cfg(not(target_os = "linux"))]
-    fn is_special(&self, _path: &[u8]) -> Option<bool> {
+    #[cfg(not(unix))]
+    fn handle(&self) -> Option<&File> {
         None
     }
 

@@ -9,6 +9,7 @@ pub(crate) mod initialisation;
 mod linger;
 mod listings;
 mod locks;
+mod look;
 mod outcome;
 mod relay;
 mod turns;
@@ -32,6 +33,7 @@ pub(crate) use files::{CheckedOut, Files};
 pub(crate) use linger::Lingering;
 pub(crate) use listings::{Listing, Listings};
 pub(crate) use locks::{Kind, Locks, NoLock};
+pub(crate) use look::{Found, Kind as FileKind, Look};
 pub(crate) use outcome::log;
 pub(crate) use turns::{By, Deadlock, FileId, Turns};
 

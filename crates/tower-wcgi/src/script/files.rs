@@ -14,12 +14,15 @@ use wasmtime_wasi::p1::{WasiP1Ctx, types};
 use wiggle::{GuestMemory, GuestPtr};
 
 use super::link::{ERRNO_FAULT, ERRNO_SUCCESS, Errno, IntoErrno, WASI, call, memory, slice, write};
-use crate::exchange::{By, Deadlock, FileId, Listing, Listings, State};
+use crate::exchange::{By, Deadlock, FileId, FileKind, Found, Listing, Listings, Look, State};
 
 type Call<'a> = Caller<'a, State>;
 
 pub(super) fn define(linker: &mut Linker<State>) -> wasmtime::Result<()> {
     linker.func_wrap_async(WASI, "path_open", |caller, arguments| Box::new(path_open(caller, arguments)))?;
+    linker.func_wrap_async(WASI, "path_filestat_get", |caller, (dir, follow, path, len, result)| {
+        Box::new(path_filestat_get(caller, At { dir, path, len }, follow, result))
+    })?;
     linker.func_wrap_async(WASI, "fd_close", |caller, (fd,)| Box::new(fd_close(caller, fd)))?;
     linker.func_wrap_async(WASI, "fd_renumber", |caller, (from, to)| Box::new(fd_renumber(caller, from, to)))?;
     linker.func_wrap_async(WASI, "fd_readdir", |caller, arguments| Box::new(fd_readdir(caller, arguments)))?;
@@ -43,6 +46,39 @@ struct At {
     dir: u32,
     path: u32,
     len: u32,
+}
+
+async fn path_filestat_get(mut caller: Call<'_>, at: At, follow: u32, result: u32) -> wasmtime::Result<Errno> {
+    let memory = memory(&mut caller)?;
+    let (bytes, state) = memory.data_and_store_mut(&mut caller);
+    let path = slice(bytes, at.path, at.len).filter(|path| path.len() < MAX_PATH && std::str::from_utf8(path).is_ok());
+    let follows = follow & SYMLINK_FOLLOW != 0;
+    match path.zip(state.view.as_ref()).and_then(|(path, view)| view.look(at.dir, path, follows)) {
+        Some(Look::NotThere) => Ok(ERRNO_NOENT),
+        Some(Look::Found(found)) if found.kind != FileKind::Special => {
+            Ok(write(bytes, result, &filestat(&found)).into_errno())
+        }
+        _ => {
+            let [dir, follow, path, len, result] = [at.dir, follow, at.path, at.len, result].map(u32::cast_signed);
+            Ok(call!(caller, path_filestat_get(dir, follow, path, len, result)))
+        }
+    }
+}
+
+/// WASI's structure of that name: device, inode, kind, links, size, three times.
+fn filestat(found: &Found) -> [u8; 64] {
+    let kind = match found.kind {
+        FileKind::Directory => 3,
+        FileKind::File => 4,
+        FileKind::Link => 7,
+        FileKind::Special => 0,
+    };
+    let fields = [1, found.id.0, kind, found.links, found.size, found.accessed, found.modified, found.created];
+    let mut bytes = [0; 64];
+    for (field, value) in bytes.chunks_exact_mut(8).zip(fields) {
+        field.copy_from_slice(&value.to_le_bytes());
+    }
+    bytes
 }
 
 /// `path_open`'s arguments: the directory, how links are followed, the path and its length, what to do with the file, the
@@ -339,6 +375,9 @@ const AGAIN: usize = 50;
 const MAX_SUBSCRIPTIONS: u32 = 1024;
 pub(super) const LOCK: &str = ".lock";
 const LOCK_LEN: u32 = 5;
+/// Longer ones the kernel refuses.
+const MAX_PATH: usize = 4096;
+const SYMLINK_FOLLOW: u32 = 1 << 0;
 const OFLAGS_TRUNC: u32 = 1 << 3;
 const RIGHTS_FD_WRITE: u64 = 1 << 6;
 const FDFLAGS_APPEND: u32 = 1 << 0;
