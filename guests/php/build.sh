@@ -30,24 +30,34 @@ quietly() {
     fi
 }
 
+# compile FLAG... SOURCE.c...: an object of each source here, which zig makes of the first only when it is given several.
+compile() {
+    options=""
+    while case $1 in -*) true ;; *) false ;; esac; do
+        options="$options $1"
+        shift
+    done
+    printf '%s\n' "$@" | xargs -P "$jobs" -n 1 $CC $flags $options -c
+}
+
 step "SQLite"
 cd "$here/sqlite"
 sqlite_options="-DSQLITE_THREADSAFE=0 -DSQLITE_OMIT_LOAD_EXTENSION -DSQLITE_ENABLE_COLUMN_METADATA
-    -DSQLITE_EXTRA_INIT=wasi_sqlite_extra_init"
+    -DSQLITE_EXTRA_INIT=wasi_sqlite_extra_init -DSQLITE_DEFAULT_UNIX_VFS=\"unix\""
 quietly $CC $CFLAGS $sqlite_options -c sqlite3.c
-quietly $CC $flags -I. -c "$here/wasi/sqlite-random.c"
-quietly $AR rcs libsqlite3.a sqlite3.o sqlite-random.o
+quietly $CC $CFLAGS -I. -c "$here/wasi/sqlite-host.c"
+quietly $AR rcs libsqlite3.a sqlite3.o sqlite-host.o
 
 step "zlib"
 cd "$here/zlib"
-quietly $CC $flags -DHAVE_UNISTD_H -c adler32.c compress.c crc32.c deflate.c gzclose.c gzlib.c gzread.c gzwrite.c infback.c \
+quietly compile -DHAVE_UNISTD_H adler32.c compress.c crc32.c deflate.c gzclose.c gzlib.c gzread.c gzwrite.c infback.c \
     inffast.c inflate.c inftrees.c trees.c uncompr.c zutil.c
 quietly $AR rcs libz.a ./*.o
 
 step "libpng"
 cd "$here/libpng"
 cp scripts/pnglibconf.h.prebuilt pnglibconf.h
-quietly $CC $flags -I"$here/zlib" -c png.c pngerror.c pngget.c pngmem.c pngpread.c pngread.c pngrio.c pngrtran.c pngrutil.c \
+quietly compile -I"$here/zlib" png.c pngerror.c pngget.c pngmem.c pngpread.c pngread.c pngrio.c pngrtran.c pngrutil.c \
     pngset.c pngtrans.c pngwio.c pngwrite.c pngwtran.c pngwutil.c
 quietly $AR rcs libpng.a ./*.o
 
@@ -55,7 +65,7 @@ step "libjpeg-turbo"
 cd "$here/libjpeg"
 cp "$here/wasi/jconfig.h" "$here/wasi/jconfigint.h" .
 sed 's/@COPYRIGHT_YEAR@/2023/' jversion.h.in >jversion.h
-quietly $CC $flags -c jaricom.c jcapimin.c jcapistd.c jcarith.c jccoefct.c jccolor.c jcdctmgr.c jchuff.c jcicc.c jcinit.c \
+quietly compile jaricom.c jcapimin.c jcapistd.c jcarith.c jccoefct.c jccolor.c jcdctmgr.c jchuff.c jcicc.c jcinit.c \
     jcmainct.c jcmarker.c jcmaster.c jcomapi.c jcparam.c jcphuff.c jcprepct.c jcsample.c jctrans.c jdapimin.c jdapistd.c \
     jdarith.c jdatadst.c jdatasrc.c jdcoefct.c jdcolor.c jddctmgr.c jdhuff.c jdicc.c jdinput.c jdmainct.c jdmarker.c \
     jdmaster.c jdmerge.c jdphuff.c jdpostct.c jdsample.c jdtrans.c jerror.c jfdctflt.c jfdctfst.c jfdctint.c jidctflt.c \

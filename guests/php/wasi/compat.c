@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "compat.h"
+#include "host-locks.h"
 
 /* Anonymous mappings: blocks that begin at a multiple of 2 MiB, as Zend's allocator wants them, straight from memory.grow
    (the C library's posix_memalign is misaligned over 64 KiB). A block that was given back is used again for the same size; giving
@@ -65,23 +66,6 @@ void wasi_mmap_clear_free(void) {
     }
 }
 
-/* tower-wcgi gives a script 2 MiB; a quarter is left for what does not count. */
-#define STACK (3 << 19)
-int wasi_stack_used;
-
-int wasi_stack_enter(int bytes) {
-    if (wasi_stack_used + bytes > STACK) {
-        return 0;
-    }
-    wasi_stack_used += bytes;
-    return 1;
-}
-
-/* An error of PHP that ends in a longjmp sets it to 0 below frames that are still to return. */
-void wasi_stack_leave(int bytes) {
-    wasi_stack_used = wasi_stack_used > bytes ? wasi_stack_used - bytes : 0;
-}
-
 int wasi_is_starting;
 void libc_free(void *) __asm__("free");
 void *libc_realloc(void *, size_t) __asm__("realloc");
@@ -114,6 +98,21 @@ int close(int fd) {
     return fd >= 0 && fd <= 2 ? 0 : libc_close(fd);
 }
 
+/* With the host's locks, which never wait. They are those of fcntl: an exchange's, not a descriptor's. */
+int flock(int fd, int operation) {
+    enum { SHARED = 1, NO_WAIT = 4, UNLOCK = 8 };
+    int kind = operation & UNLOCK ? WCGI_UNLOCK : operation & SHARED ? WCGI_SHARED : WCGI_EXCLUSIVE;
+    int error;
+    while ((error = wcgi_fd_lock(fd, kind, 0, 0)) == EAGAIN && !(operation & NO_WAIT)) {
+        usleep(2000);
+    }
+    if (error == 0 || error == EINVAL) { /* no regular file: nobody else has it */
+        return 0;
+    }
+    errno = error;
+    return -1;
+}
+
 /* The C library's makes names of the clock, which a snapshot and a clock that stands still make the same ones of. */
 int mkstemp(char *template) {
     static const char letters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
@@ -136,6 +135,17 @@ int mkstemp(char *template) {
         }
     }
     return -1;
+}
+
+/* The C library has none. */
+FILE *tmpfile(void) {
+    char name[] = "/tmp/fileXXXXXX";
+    int fd = mkstemp(name);
+    if (fd < 0) {
+        return NULL;
+    }
+    unlink(name);
+    return fdopen(fd, "w+");
 }
 
 void *getpwnam(const char *name) { return NULL; }
