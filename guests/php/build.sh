@@ -7,15 +7,14 @@ zig=${WCGI_CC%% *}
 export CC="$WCGI_CC" AR="$zig ar" RANLIB="$zig ranlib"
 ours=$(cd "$(dirname "$0")" && pwd)
 here=$(pwd)
-# In the build's own directory, so that an edit meanwhile does no harm.
-rm -rf wasi && cp -R "$ours/wasi" wasi
+wasi="$ours/wasi"
 jobs=$(nproc 2>/dev/null || echo 2)
 
 # Real longjmp by wasm exceptions; what the C library emulates.
 longjmp="-mexception-handling -mllvm -wasm-enable-sjlj -mllvm -wasm-use-legacy-eh=false"
 emulated="-D_WASI_EMULATED_MMAN -D_WASI_EMULATED_GETPID -D_WASI_EMULATED_SIGNAL -D_WASI_EMULATED_PROCESS_CLOCKS"
 flags="-Os -fno-sanitize=all -w -D_GNU_SOURCE $emulated $longjmp"
-export CFLAGS="$flags -include $here/wasi/compat.h"
+export CFLAGS="$flags -include $wasi/compat.h"
 export LDFLAGS="-lwasi-emulated-getpid -lwasi-emulated-signal -lwasi-emulated-process-clocks -Wl,-z,stack-size=8388608"
 
 step() {
@@ -45,7 +44,7 @@ cd "$here/sqlite"
 sqlite_options="-DSQLITE_THREADSAFE=0 -DSQLITE_OMIT_LOAD_EXTENSION -DSQLITE_ENABLE_COLUMN_METADATA
     -DSQLITE_EXTRA_INIT=wasi_sqlite_extra_init -DSQLITE_DEFAULT_UNIX_VFS=\"unix\""
 quietly $CC $CFLAGS $sqlite_options -c sqlite3.c
-quietly $CC $CFLAGS -I. -c "$here/wasi/sqlite-host.c"
+quietly $CC $CFLAGS -I. -c "$wasi/sqlite-host.c"
 quietly $AR rcs libsqlite3.a sqlite3.o sqlite-host.o
 
 step "zlib"
@@ -63,7 +62,7 @@ quietly $AR rcs libpng.a ./*.o
 
 step "libjpeg-turbo"
 cd "$here/libjpeg"
-cp "$here/wasi/jconfig.h" "$here/wasi/jconfigint.h" .
+cp "$wasi/jconfig.h" "$wasi/jconfigint.h" .
 sed 's/@COPYRIGHT_YEAR@/2023/' jversion.h.in >jversion.h
 quietly compile jaricom.c jcapimin.c jcapistd.c jcarith.c jccoefct.c jccolor.c jcdctmgr.c jchuff.c jcicc.c jcinit.c \
     jcmainct.c jcmarker.c jcmaster.c jcomapi.c jcparam.c jcphuff.c jcprepct.c jcsample.c jctrans.c jdapimin.c jdapistd.c \
@@ -105,18 +104,18 @@ quietly ./configure --host=wasm32-wasi \
     --without-pcre-jit --disable-zend-signals --disable-fiber-asm --without-valgrind \
     --enable-bcmath --enable-calendar --enable-ctype --enable-dom --enable-exif --enable-fileinfo --enable-filter \
     --enable-gd --enable-mbstring --disable-mbregex --enable-pdo --enable-session --enable-simplexml --enable-tokenizer \
-    --enable-xml --enable-xmlreader --enable-xmlwriter --with-jpeg --with-libxml --with-pdo-sqlite --with-sqlite3 --with-zlib
+    --enable-xml --enable-xmlreader --enable-xmlwriter --with-iconv --with-jpeg --with-libxml --with-pdo-sqlite --with-sqlite3 --with-zlib
 
 step "opcache and what the C library lacks"
 mkdir objects
 for source in compat opcache-memory; do
-    quietly $CC $CFLAGS -I. -IZend -Imain -ITSRM -Iext/opcache -c "$here/wasi/$source.c" -o objects/$source.o
+    quietly $CC $CFLAGS -I. -IZend -Imain -ITSRM -Iext/opcache -c "$wasi/$source.c" -o objects/$source.o
 done
-quietly $CC -c "$here/wasi/longjmp-tag.s" -o objects/longjmp-tag.o
+quietly $CC -c "$wasi/longjmp-tag.s" -o objects/longjmp-tag.o
 # Its own configuration makes a shared library of it, or nothing.
 for source in ZendAccelerator zend_accelerator_blacklist zend_accelerator_debug zend_accelerator_hash \
     zend_accelerator_module zend_accelerator_util_funcs zend_file_cache zend_persist zend_persist_calc zend_shared_alloc; do
-    quietly $CC $CFLAGS -include "$here/wasi/opcache.h" -DZEND_ENABLE_STATIC_TSRMLS_CACHE=1 -I. -IZend -Imain -ITSRM \
+    quietly $CC $CFLAGS -include "$wasi/opcache.h" -DZEND_ENABLE_STATIC_TSRMLS_CACHE=1 -I. -IZend -Imain -ITSRM \
         -Iext/opcache -c ext/opcache/$source.c -o objects/$source.o
 done
 
@@ -124,5 +123,5 @@ step "compiling PHP"
 # Faster code where the time goes, small code elsewhere.
 hot='Zend/[^/]*|main/.*|ext/(json|pcre|standard)/.*'
 sed -E -i -e "s#-c (/[^ ]*/php/($hot)\.c) #-O2 -c \1 #" -e 's/-export-dynamic//g' -e "s#^EXTRA_LIBS =#EXTRA_LIBS = $(echo objects/*.o)#" Makefile
-quietly make -j"$jobs" cgi EXTRA_CFLAGS="-DPHP_WASI_OPCACHE -I$here/wasi"
+quietly make -j"$jobs" cgi EXTRA_CFLAGS="-DPHP_WASI_OPCACHE -I$wasi"
 cp sapi/cgi/php-cgi "$here/php-cgi.wasm"

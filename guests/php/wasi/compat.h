@@ -19,6 +19,7 @@
 /* compat.c has these. */
 void *wasi_mmap(void *, size_t, int, int, int, long long);
 int wasi_munmap(void *, size_t);
+int wasi_mmap_extend(void *, size_t);
 void wasi_mmap_clear_free(void);
 #define mmap wasi_mmap
 #define munmap wasi_munmap
