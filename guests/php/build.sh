@@ -74,13 +74,14 @@ quietly $AR rcs libjpeg.a ./*.o
 step "libxml2"
 cd "$here/libxml2"
 cp "$here/php/build/config.sub" . # its own knows no WASI
+quietly patch -p1 --input "$ours/patches/libxml2-stack-limit.patch"
 quietly ./configure --host=wasm32-wasi --disable-shared --without-catalog --without-debug --without-ftp --without-http \
     --with-iconv --without-icu --without-legacy --without-lzma --without-modules --without-python --without-threads --without-zlib
 quietly make -j"$jobs" libxml2.la
 
 step "patching PHP"
 cd "$here/php"
-for patch in "$ours"/patches/*.patch; do
+for patch in "$ours"/patches/0*.patch; do
     quietly patch -p1 --input "$patch"
 done
 

@@ -69,6 +69,115 @@ class Mourned extends Node
     }
 }
 
+// Calls back by way of what calls back: `$kind` says what.
+function through(string $kind, int $depth): int
+{
+    if ($depth === 0) {
+        return 0;
+    }
+    $next = fn () => through($kind, $depth - 1);
+    switch ($kind) {
+        case 'preg':
+            return 1 + (int) preg_replace_callback('/x/', $next, 'x');
+        case 'walk':
+            $list = [0];
+            array_walk($list, function (&$value) use ($next) { $value = $next(); });
+            return 1 + $list[0];
+        case 'usort':
+            $list = [1, 2];
+            $value = 0;
+            usort($list, function () use ($next, &$value) { $value = $next(); return 0; });
+            return 1 + $value;
+        case 'array':
+            return 1 + (new class ($next) extends ArrayObject {
+                public function __construct(private Closure $next)
+                {
+                }
+
+                public function offsetGet(mixed $key): mixed
+                {
+                    return ($this->next)();
+                }
+            })['x'];
+        case 'count':
+            return 1 + count(new class ($next) implements Countable {
+                public function __construct(private Closure $next)
+                {
+                }
+
+                public function count(): int
+                {
+                    return ($this->next)();
+                }
+            });
+        case 'iterator':
+            $value = 0;
+            foreach (new IteratorIterator((function () use ($next) { yield $next(); })()) as $value);
+            return 1 + $value;
+        case 'method':
+            return 1 + (new ReflectionFunction($next))->invoke();
+        case 'static':
+            return 1 + forward_static_call_array($next, []);
+        case 'buffer':
+            ob_start(fn ($text) => (string) $next());
+            echo 'x';
+            ob_end_flush();
+            return 1;
+        case 'sqlite':
+            $database = new SQLite3(':memory:');
+            $database->createFunction('f', $next);
+            return 1 + $database->querySingle('SELECT f()');
+        case 'xml':
+            $value = 0;
+            $parser = xml_parser_create();
+            xml_set_element_handler($parser, function () use ($next, &$value) { $value = $next(); }, null);
+            xml_parse($parser, '<a/>', true);
+            return 1 + $value;
+        case 'xpath':
+            $document = new DOMDocument();
+            $document->loadXML('<a/>');
+            $path = new DOMXPath($document);
+            $path->registerNamespace('php', 'http://php.net/xpath');
+            $path->registerPhpFunctions();
+            $GLOBALS['next'] = $next;
+            return 1 + (int) $path->evaluate('php:function("call_next")');
+        case 'autoload':
+            spl_autoload_register(function ($class) use ($next) { static $begun = false; $begun || ($begun = true) && $next(); });
+            class_exists("NoSuchClass$depth");
+            return 1;
+        case 'unserialize':
+            return 1 + unserialize(serialize(new Woken($kind, $depth)))->depth;
+        case 'include':
+            $GLOBALS['next'] = $next;
+            return 1 + included('return ($GLOBALS["next"])();');
+        case 'errors':
+            $value = 0;
+            set_error_handler(function () use ($next, &$value) { $value = $next(); return true; });
+            trigger_error('x');
+            restore_error_handler();
+            return 1 + $value;
+        case 'filter':
+            return 1 + count(array_filter([1], fn () => $next() >= 0)) - 1;
+    }
+}
+
+function call_next(): int
+{
+    return ($GLOBALS['next'])();
+}
+
+class Woken
+{
+    public function __construct(public string $kind, public int $depth)
+    {
+    }
+
+    public function __wakeup(): void
+    {
+        $this->depth = through($this->kind, $this->depth - 1);
+    }
+}
+
 function nodes(int $depth, string $class = Node::class): Node
 {
     for ($node = new $class(); $depth > 1; $depth--) {
@@ -93,6 +202,15 @@ function delegating(int $depth): Generator
     if ($depth > 1) {
         yield from delegating($depth - 1);
     }
+}
+
+function tree(int $depth): DOMDocument
+{
+    $document = new DOMDocument();
+    for ($node = $document, $i = 0; $i < $depth; $i++) {
+        $node = $node->appendChild($document->createElement('a'));
+    }
+    return $document;
 }
 
 // What a file with this text returns: unlike eval()'s, its code is optimized.
@@ -159,6 +277,7 @@ $result = match ($what) {
     'included_concatenation' => strlen(included('$what = "x"; return ' . str_repeat('$what . ', $depth) . '"";')),
     'included_arrays' => is_array(included('return ' . $json() . ';')),
     'included_constant' => included('class D { const A = 1; const B = ' . str_repeat('self::A + ', $depth) . '1; } return D::B;'),
+    'through' => through($_GET['kind'], $depth),
     'usort' => (function () use ($depth) { $list = range(0, $depth); usort($list, fn ($a, $b) => $b <=> $a); return count($list); })(),
     'xml' => (function () use ($depth) {
         libxml_use_internal_errors(true);
@@ -166,14 +285,26 @@ $result = match ($what) {
         $loaded = $document->loadXML(str_repeat('<a>', $depth) . str_repeat('</a>', $depth), LIBXML_PARSEHUGE);
         return $loaded ? strlen($document->saveXML()) : libxml_get_last_error()->message;
     })(),
-    'dom' => (function () use ($depth) {
-        $document = new DOMDocument();
-        for ($node = $document, $i = 0; $i < $depth; $i++) {
-            $node = $node->appendChild($document->createElement('a'));
-        }
+    'dom_copy' => (function () use ($depth) {
+        $document = tree($depth);
         $copy = $document->cloneNode(true);
-        return strlen($copy->saveXML()) . ' ' . strlen($copy->C14N()) . ' ' . strlen($copy->textContent)
-            . ' ' . (new DOMXPath($copy))->evaluate('count(//a)');
+        return $copy && $copy->documentElement ? strlen($copy->saveXML()) : 'refused';
+    })(),
+    'xpath' => (function () use ($depth) {
+        $document = tree(1);
+        return @(new DOMXPath($document))->evaluate(str_repeat('(', $depth) . '1' . str_repeat(')', $depth)) ?: 'refused';
+    })(),
+    'xpath_steps' => (function () use ($depth) {
+        return @(new DOMXPath(tree($depth)))->evaluate('count(' . str_repeat('/a', $depth) . ')') ?: 'refused';
+    })(),
+    'schema' => (function () use ($depth) {
+        $document = new DOMDocument();
+        return @$document->loadXML('<!DOCTYPE a [<!ELEMENT a ' . str_repeat('(', $depth) . 'b' . str_repeat(')', $depth) . '>]><a/>') ? 'loaded' : 'refused';
+    })(),
+    'dom' => (function () use ($depth) {
+        $document = tree($depth);
+        return strlen($document->saveXML()) . ' ' . strlen($document->C14N()) . ' ' . strlen($document->textContent)
+            . ' ' . (new DOMXPath($document))->evaluate('count(//a)');
     })(),
     'html' => (function () use ($depth) {
         $document = new DOMDocument();

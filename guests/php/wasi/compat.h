@@ -40,22 +40,28 @@ FAILS(dup2(int a, int b))
    then tells how much of the other one is used at most; and ends with an error of PHP. tower-wcgi gives a script 2 MiB of stack; a
    quarter is left for what does not count. Freeing does not fail: what is deeper than its share waits (zend_variables.c). */
 #define WASI_STACK (3 << 19)
-#define WASI_STACK_TO_FREE (1 << 20)
-#define WASI_STACK_OF_CALL 1500
-#define WASI_STACK_OF_JSON 1000
-#define WASI_STACK_OF_SERIALIZE 1000
-#define WASI_STACK_OF_DUMP 800
-#define WASI_STACK_OF_ARRAY 800
-#define WASI_STACK_OF_COMPARE 500
-#define WASI_STACK_OF_COMPILE 1000
-#define WASI_STACK_OF_FREE 300
+#define WASI_STACK_TO_FREE (1 << 18)
+#define WASI_STACK_OF_CALL 1100
+#define WASI_STACK_OF_JSON 560
+#define WASI_STACK_OF_SERIALIZE 700
+#define WASI_STACK_OF_UNSERIALIZE 350
+#define WASI_STACK_OF_DUMP 580
+#define WASI_STACK_OF_ARRAY 580
+#define WASI_STACK_OF_COMPARE 450
+#define WASI_STACK_OF_COMPILE 260
+#define WASI_STACK_OF_CONSTANT 400
+#define WASI_STACK_OF_COPY 450
+#define WASI_STACK_OF_FREE 340
+/* The optimizer goes from block to block of a function by recursion; a longer one is left as it is. */
+#define WASI_OPCODES_TO_OPTIMIZE 10000
 extern char __stack_high;
-#define WASI_STACK_IS_BELOW(bytes, share) \
-    ({ char here[bytes]; __asm__ volatile("" : : "r"(here) : "memory"); (size_t) here < (size_t) &__stack_high - (share); })
-#define WASI_STACK_IS_LOW(bytes) __builtin_expect(WASI_STACK_IS_BELOW(bytes, WASI_STACK), 0)
-#define WASI_STACK_IS_LOW_TO_FREE() __builtin_expect(WASI_STACK_IS_BELOW(WASI_STACK_OF_FREE, WASI_STACK_TO_FREE), 0)
+#define WASI_STACK_IS_LOW(bytes) \
+    ({ char here[bytes]; __asm__ volatile("" : : "r"(here) : "memory"); \
+        __builtin_expect((size_t) here < (size_t) &__stack_high - WASI_STACK, 0); })
 #define WASI_STACK_OR_DIE(bytes) do { if (WASI_STACK_IS_LOW(bytes)) wasi_stack_is_low(); } while (0)
 _Noreturn void wasi_stack_is_low(void);
+/* What has more of the host's stack between two calls than WASI_STACK_OF_CALL. */
+#define WASI_STACK_TAKE(bytes) char more_stack[bytes]; __asm__ volatile("" : : "r"(more_stack) : "memory")
 
 /* Users, processes, signals. */
 static inline uid_t getuid(void) { return 0; }
