@@ -1,6 +1,7 @@
 /* The two entries of a php-cgi whose start-up is in a memory snapshot. It is included at the end of sapi/cgi/cgi_main.c,
    whose variables it sets; `php_wasi_snapshot` makes main() begin after the start-up and end without a shutdown. */
 #include <wasi/api.h>
+#include "ext/pcre/php_pcre.h"
 
 extern void __wasm_call_ctors(void);
 extern int __main_void(void);
@@ -99,6 +100,18 @@ static void warm_up(const char *path)
 	free(text);
 }
 
+/* Patterns that a warm-up made up. Those that stand in a page are opcache's strings, and stay. */
+static void forget_patterns(void)
+{
+	zend_string *pattern;
+
+	ZEND_HASH_FOREACH_STR_KEY(&PCRE_G(pcre_cache), pattern) {
+		if (!ZSTR_IS_INTERNED(pattern)) {
+			zend_hash_del(&PCRE_G(pcre_cache), pattern);
+		}
+	} ZEND_HASH_FOREACH_END();
+}
+
 /* The start-up's own variables are read again by the request; what the package gave the start-up alone ends with it. */
 static void forget_environment(void)
 {
@@ -138,6 +151,7 @@ __attribute__((export_name("wizer-initialize"))) void php_wasi_initialize(void)
 		zend_hash_graceful_reverse_destroy(&EG(persistent_list));
 		zend_hash_init(&EG(persistent_list), 8, NULL, plist_entry_destructor, 1);
 		zend_hash_clean(&CGIG(user_config_cache));
+		forget_patterns();
 		sqlite3_randomness(0, NULL);
 	}
 
