@@ -84,6 +84,8 @@ cd "$here/php"
 for patch in "$ours"/patches/0*.patch; do
     quietly patch -p1 --input "$patch"
 done
+awk -f "$ours/patches/tail-calls.awk" Zend/zend_vm_execute.h >tail-calls.h
+mv tail-calls.h Zend/zend_vm_execute.h
 
 step "configuring PHP"
 # Functions that are found, or found to work, where they are not.
@@ -113,6 +115,7 @@ for source in compat opcache-memory; do
     quietly $CC $CFLAGS -I. -IZend -Imain -ITSRM -Iext/opcache -c "$wasi/$source.c" -o objects/$source.o
 done
 quietly $CC -c "$wasi/longjmp-tag.s" -o objects/longjmp-tag.o
+quietly $CC $flags -O2 -fno-builtin -msimd128 -c "$wasi/memory.c" -o objects/memory.o
 # Its own configuration makes a shared library of it, or nothing.
 for source in ZendAccelerator zend_accelerator_blacklist zend_accelerator_debug zend_accelerator_hash \
     zend_accelerator_module zend_accelerator_util_funcs zend_file_cache zend_persist zend_persist_calc zend_shared_alloc; do
@@ -123,6 +126,6 @@ done
 step "compiling PHP"
 # Faster code where the time goes, small code elsewhere.
 hot='Zend/[^/]*|main/.*|ext/(json|pcre|standard)/.*'
-sed -E -i -e "s#-c (/[^ ]*/php/($hot)\.c) #-O2 -c \1 #" -e 's/-export-dynamic//g' -e "s#^EXTRA_LIBS =#EXTRA_LIBS = $(echo objects/*.o)#" Makefile
+sed -E -i -e "s#-c (/[^ ]*/php/($hot)\.c) #-O2 -c \1 #" -e "s#-c /[^ ]*/Zend/zend_execute\.c #-mtail-call &#" -e 's/-export-dynamic//g' -e "s#^EXTRA_LIBS =#EXTRA_LIBS = $(echo objects/*.o)#" Makefile
 quietly make -j"$jobs" cgi EXTRA_CFLAGS="-DPHP_WASI_OPCACHE -I$wasi"
 cp sapi/cgi/php-cgi "$here/php-cgi.wasm"
