@@ -186,9 +186,11 @@ impl DebianSource {
         })
     }
 
-    /// Where sources of the release are, for apt: on the mirrors that this system has its packages from.
+    /// Where sources of the release are, for apt: on the mirrors that this system has its packages from. Not on those of
+    /// security updates, which list archives that they do not have; the release has the same ones.
     fn sources_list(&self) -> Result<String> {
-        let list = ["indextargets", "--format", "$(LABEL) $(REPO_URI)", "Created-By: Packages", "Origin: Debian"];
+        let list =
+            ["indextargets", "--format", "$(REPO_URI)", "Created-By: Packages", "Origin: Debian", "Label: Debian"];
         let mirrors = match apt_get(Path::new("."), &list) {
             Ok(mirrors) if mirrors.is_empty() => {
                 apt_get(Path::new("."), &["update"]).and_then(|_| apt_get(Path::new("."), &list))
@@ -198,12 +200,7 @@ impl DebianSource {
         let mirrors = mirrors.context(Unavailable("apt-get does not say where Debian's packages are".to_owned()))?;
         let mut lines: Vec<String> = mirrors
             .lines()
-            .filter_map(|mirror| {
-                let (label, uri) = mirror.split_once(' ')?;
-                let suite =
-                    if label == "Debian-Security" { format!("{}-security", self.suite) } else { self.suite.to_owned() };
-                Some(format!("deb-src [signed-by={DEBIAN_KEYS}] {uri} {suite} main\n"))
-            })
+            .map(|mirror| format!("deb-src [signed-by={DEBIAN_KEYS}] {mirror} {} main\n", self.suite))
             .collect();
         lines.sort();
         lines.dedup();

@@ -2,56 +2,130 @@
 #include <string.h>
 
 #include "compat.h"
+#include "host-locks.h"
 
-/* Anonymous mappings: blocks that begin at a multiple of 2 MiB, as Zend's allocator wants them, straight from memory.grow
-   (the C library's posix_memalign is misaligned over 64 KiB). A block that was given back is used again for the same size; giving
-   back a part of one does nothing. */
-#define ALIGNMENT (2ul << 20)
+/* Anonymous mappings: blocks of so many times 2 MiB, each at a multiple of that, as Zend's allocator wants them, straight from
+   memory.grow (the C library's posix_memalign is misaligned over 64 KiB). What was given back is used again, in part or together
+   with its neighbours. */
+#define UNIT (2ul << 20)
 #define PAGE 65536ul
 
 static struct block {
-    void *start;
+    char *start;
     size_t size;
     int is_free;
-    struct block *next;
+    struct block *next; /* at a higher address */
 } *blocks;
 
+static size_t whole_units(size_t size) {
+    return (size + UNIT - 1) & ~(UNIT - 1);
+}
+
+/* A free block, of memory that is new. */
+static struct block *grow(size_t size) {
+    struct block **last = &blocks, *block = malloc(sizeof *block);
+    if (!block) {
+        return NULL;
+    }
+    size_t end = __builtin_wasm_memory_size(0) * PAGE;
+    size_t start = whole_units(end);
+    if (start + size < start || __builtin_wasm_memory_grow(0, (start + size - end) / PAGE) == (size_t) -1) {
+        free(block);
+        return NULL;
+    }
+    while (*last) {
+        last = &(*last)->next;
+    }
+    *block = (struct block) { (char *) start, size, 1, NULL };
+    return *last = block;
+}
+
+/* Makes free neighbours one. */
+static void unite(void) {
+    for (struct block *block = blocks; block && block->next;) {
+        struct block *next = block->next;
+        if (block->is_free && next->is_free && block->start + block->size == next->start) {
+            block->size += next->size;
+            block->next = next->next;
+            free(next);
+        } else {
+            block = next;
+        }
+    }
+}
+
+/* Makes a block that long, what is too much of it a free one. */
+static void cut(struct block *block, size_t size) {
+    struct block *rest;
+    if (block->size > size && (rest = malloc(sizeof *rest))) {
+        *rest = (struct block) { block->start + size, block->size - size, 1, block->next };
+        block->next = rest;
+        block->size = size;
+    }
+}
+
 void *wasi_mmap(void *address, size_t size, int protection, int flags, int fd, long long offset) {
-    struct block *block;
+    struct block *block, *best = NULL;
     if (fd >= 0 || address) {
         errno = ENOSYS;
         return MAP_FAILED;
     }
+    size = whole_units(size);
     for (block = blocks; block; block = block->next) {
-        if (block->is_free && block->size == size) {
-            block->is_free = 0;
-            memset(block->start, 0, 4096); /* Zend's allocator relies on zeros in the head of a chunk only */
-            return block->start;
+        if (block->is_free && block->size >= size && (!best || block->size < best->size)) {
+            best = block;
         }
     }
-
-    if (!(block = malloc(sizeof *block))) {
+    if (best) {
+        memset(best->start, 0, 4096); /* Zend's allocator relies on zeros in the head of a chunk only */
+    } else if (!(best = grow(size))) {
         errno = ENOMEM;
         return MAP_FAILED;
     }
-    size_t end = __builtin_wasm_memory_size(0) * PAGE;
-    size_t start = (end + ALIGNMENT - 1) & ~(ALIGNMENT - 1);
-    size_t new_end = (start + size + PAGE - 1) & ~(PAGE - 1);
-    if (new_end < start || __builtin_wasm_memory_grow(0, (new_end - end) / PAGE) == (size_t) -1) {
-        free(block);
-        errno = ENOMEM;
-        return MAP_FAILED;
-    }
-    *block = (struct block) { (void *) start, size, 0, blocks };
-    blocks = block;
-    return block->start;
+    cut(best, size);
+    best->is_free = 0;
+    return best->start;
 }
 
 int wasi_munmap(void *start, size_t size) {
     for (struct block *block = blocks; block; block = block->next) {
-        if (block->start == start && block->size == size) {
-            block->is_free = 1;
+        size_t kept = (char *) start - block->start; /* what is before a tail that is given back */
+        if (!block->is_free && kept < block->size) {
+            if (kept == 0) {
+                block->is_free = 1;
+            } else {
+                cut(block, whole_units(kept));
+            }
+            unite();
+            break;
         }
+    }
+    return 0;
+}
+
+/* Makes the mapping that ends at `end` longer where it is, if there is room. */
+int wasi_mmap_extend(void *end, size_t more) {
+    for (struct block *block = blocks; block; block = block->next) {
+        size_t size = (char *) end - block->start, missing;
+        if (block->is_free || size == 0 || size > block->size) {
+            continue;
+        }
+        if (size + more <= block->size) {
+            return 1;
+        }
+        missing = whole_units(size + more) - block->size;
+        if (!block->next && (size_t) block->start + block->size == __builtin_wasm_memory_size(0) * PAGE) {
+            grow(missing);
+        }
+        struct block *next = block->next;
+        if (!next || !next->is_free || next->start != block->start + block->size || next->size < missing) {
+            return 0;
+        }
+        cut(next, missing);
+        block->size += next->size;
+        block->next = next->next;
+        free(next);
+        return 1;
     }
     return 0;
 }
@@ -63,23 +137,6 @@ void wasi_mmap_clear_free(void) {
             memset(block->start, 0, block->size);
         }
     }
-}
-
-/* tower-wcgi gives a script 2 MiB; a quarter is left for what does not count. */
-#define STACK (3 << 19)
-int wasi_stack_used;
-
-int wasi_stack_enter(int bytes) {
-    if (wasi_stack_used + bytes > STACK) {
-        return 0;
-    }
-    wasi_stack_used += bytes;
-    return 1;
-}
-
-/* An error of PHP that ends in a longjmp sets it to 0 below frames that are still to return. */
-void wasi_stack_leave(int bytes) {
-    wasi_stack_used = wasi_stack_used > bytes ? wasi_stack_used - bytes : 0;
 }
 
 int wasi_is_starting;
@@ -114,6 +171,21 @@ int close(int fd) {
     return fd >= 0 && fd <= 2 ? 0 : libc_close(fd);
 }
 
+/* With the host's locks, which never wait. They are those of fcntl: an exchange's, not a descriptor's. */
+int flock(int fd, int operation) {
+    enum { SHARED = 1, NO_WAIT = 4, UNLOCK = 8 };
+    int kind = operation & UNLOCK ? WCGI_UNLOCK : operation & SHARED ? WCGI_SHARED : WCGI_EXCLUSIVE;
+    int error;
+    while ((error = wcgi_fd_lock(fd, kind, 0, 0)) == EAGAIN && !(operation & NO_WAIT)) {
+        usleep(2000);
+    }
+    if (error == 0 || error == EINVAL) { /* no regular file: nobody else has it */
+        return 0;
+    }
+    errno = error;
+    return -1;
+}
+
 /* The C library's makes names of the clock, which a snapshot and a clock that stands still make the same ones of. */
 int mkstemp(char *template) {
     static const char letters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
@@ -136,6 +208,17 @@ int mkstemp(char *template) {
         }
     }
     return -1;
+}
+
+/* The C library has none. */
+FILE *tmpfile(void) {
+    char name[] = "/tmp/fileXXXXXX";
+    int fd = mkstemp(name);
+    if (fd < 0) {
+        return NULL;
+    }
+    unlink(name);
+    return fdopen(fd, "w+");
 }
 
 void *getpwnam(const char *name) { return NULL; }

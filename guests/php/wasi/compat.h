@@ -19,6 +19,7 @@
 /* compat.c has these. */
 void *wasi_mmap(void *, size_t, int, int, int, long long);
 int wasi_munmap(void *, size_t);
+int wasi_mmap_extend(void *, size_t);
 void wasi_mmap_clear_free(void);
 #define mmap wasi_mmap
 #define munmap wasi_munmap
@@ -34,14 +35,33 @@ static inline int dup(int fd) { if (fd >= 0 && fd <= 2) return fd; errno = ENOSY
 int close(int) __asm__("wasi_close");
 FAILS(dup2(int a, int b))
 
-/* Wasm has no way to ask how much of the host's stack is left, and its end is a trap. So what calls itself without a bound counts
-   what that takes, by estimates on the safe side, and ends with an error of PHP. compat.c says how much there is. */
-#define WASI_STACK_OF_CALL 1500
-#define WASI_STACK_OF_JSON 1000
-#define WASI_STACK_OF_SERIALIZE 1000
-extern int wasi_stack_used;
-int wasi_stack_enter(int bytes);
-void wasi_stack_leave(int bytes);
+/* Wasm has no way to ask how much of the host's stack is left, and its end is a trap. So whatever calls itself as often as a script
+   likes puts what that takes of the host's stack, by an estimate on the safe side, on the stack that C has in memory, whose pointer
+   then tells how much of the other one is used at most; and ends with an error of PHP. tower-wcgi gives a script 2 MiB of stack; a
+   quarter is left for what does not count. Freeing does not fail: what is deeper than its share waits (zend_variables.c). */
+#define WASI_STACK (3 << 19)
+#define WASI_STACK_TO_FREE (1 << 18)
+#define WASI_STACK_OF_CALL 1100
+#define WASI_STACK_OF_JSON 560
+#define WASI_STACK_OF_SERIALIZE 700
+#define WASI_STACK_OF_UNSERIALIZE 350
+#define WASI_STACK_OF_DUMP 580
+#define WASI_STACK_OF_ARRAY 580
+#define WASI_STACK_OF_COMPARE 450
+#define WASI_STACK_OF_COMPILE 260
+#define WASI_STACK_OF_CONSTANT 400
+#define WASI_STACK_OF_COPY 450
+#define WASI_STACK_OF_FREE 340
+/* The optimizer goes from block to block of a function by recursion; a longer one is left as it is. */
+#define WASI_OPCODES_TO_OPTIMIZE 10000
+extern char __stack_high;
+#define WASI_STACK_IS_LOW(bytes) \
+    ({ char here[bytes]; __asm__ volatile("" : : "r"(here) : "memory"); \
+        __builtin_expect((size_t) here < (size_t) &__stack_high - WASI_STACK, 0); })
+#define WASI_STACK_OR_DIE(bytes) do { if (WASI_STACK_IS_LOW(bytes)) wasi_stack_is_low(); } while (0)
+_Noreturn void wasi_stack_is_low(void);
+/* What has more of the host's stack between two calls than WASI_STACK_OF_CALL. */
+#define WASI_STACK_TAKE(bytes) char more_stack[bytes]; __asm__ volatile("" : : "r"(more_stack) : "memory")
 
 /* Users, processes, signals. */
 static inline uid_t getuid(void) { return 0; }
@@ -63,8 +83,8 @@ static inline int sigaction(int n, const struct sigaction *a, struct sigaction *
 #define sigemptyset(s) (0)
 #define sigaddset(s, n) (0)
 
-/* Files. The host sees to it that scripts which write take turns: there are no locks, and whoever asks for one gets it. */
-static inline int flock(int fd, int operation) { return 0; }
+/* Files. */
+int flock(int fd, int operation);
 static inline int getdtablesize(void) { return 256; }
 int mkstemp(char *template);
 static inline char *mktemp(char *t) { *t = 0; return t; }

@@ -1,6 +1,7 @@
 /* The two entries of a php-cgi whose start-up is in a memory snapshot. It is included at the end of sapi/cgi/cgi_main.c,
    whose variables it sets; `php_wasi_snapshot` makes main() begin after the start-up and end without a shutdown. */
 #include <wasi/api.h>
+#include "ext/pcre/php_pcre.h"
 
 extern void __wasm_call_ctors(void);
 extern int __main_void(void);
@@ -41,22 +42,35 @@ static void warm_up_request(void)
 	cgi_sapi_module.flush = sapi_module.flush = sapi_cgi_flush;
 }
 
-/* The requests in the file PHP_WARMUP names: one on a line, as NAME=value separated by tabs. What is read is the environment of
-   the requests, in one buffer that is wiped, and not in the C library's. */
-static void warm_up(const char *path)
+/* All of a file, with a 0 at its end, in memory that free() wipes, and not by way of a buffer of the C library's. */
+static char *read_file(const char *path)
 {
-	enum { VARIABLES = 64, BYTES = 65536 };
-	static char text[BYTES + 1];
-	static char *variables[VARIABLES + 1];
-	char **environment = environ;
-	ssize_t size;
+	struct stat status;
+	char *text = NULL;
+	ssize_t size = 0, count;
 	int file = open(path, O_RDONLY);
 
-	if (file < 0 || (size = read(file, text, BYTES)) < 0 || size == BYTES) {
-		fprintf(stderr, "cannot read the warm-up requests in %s, or they are 64 KiB and more\n", path);
+	if (file >= 0 && fstat(file, &status) == 0 && (text = malloc(status.st_size + 1))) {
+		while (size < status.st_size && (count = read(file, text + size, status.st_size - size)) > 0) {
+			size += count;
+		}
+		text[size] = 0;
+	}
+	if (file < 0 || close(file) < 0 || !text) {
+		fprintf(stderr, "cannot read the warm-up requests in %s\n", path);
 		__builtin_trap();
 	}
-	close(file);
+	return text;
+}
+
+/* The requests in the file PHP_WARMUP names: one on a line, as NAME=value separated by tabs. They are the environment as they lie
+   in the file's text: setenv() would make copies. */
+static void warm_up(const char *path)
+{
+	enum { VARIABLES = 256 };
+	static char *variables[VARIABLES + 1];
+	char **environment = environ;
+	char *text = read_file(path);
 
 	for (char *line = text, *next_line; line; line = next_line) {
 		int count = 0;
@@ -82,7 +96,29 @@ static void warm_up(const char *path)
 		warm_up_request();
 		environ = environment;
 	}
-	memset(text, 0, sizeof text);
+	memset(variables, 0, sizeof variables);
+	free(text);
+}
+
+/* Patterns that a warm-up made up. Those that stand in a page are opcache's strings, and stay. */
+static void forget_patterns(void)
+{
+	zend_string *pattern;
+
+	ZEND_HASH_FOREACH_STR_KEY(&PCRE_G(pcre_cache), pattern) {
+		if (!ZSTR_IS_INTERNED(pattern)) {
+			zend_hash_del(&PCRE_G(pcre_cache), pattern);
+		}
+	} ZEND_HASH_FOREACH_END();
+}
+
+/* The start-up's own variables are read again by the request; what the package gave the start-up alone ends with it. */
+static void forget_environment(void)
+{
+	for (char **variable = environ; *variable; variable++) {
+		memset(*variable, 0, strlen(*variable));
+	}
+	environ[0] = NULL;
 }
 
 /* Run once, when the snapshot is made: constructors, sapi and modules, php.ini, warm-up requests. */
@@ -115,10 +151,12 @@ __attribute__((export_name("wizer-initialize"))) void php_wasi_initialize(void)
 		zend_hash_graceful_reverse_destroy(&EG(persistent_list));
 		zend_hash_init(&EG(persistent_list), 8, NULL, plist_entry_destructor, 1);
 		zend_hash_clean(&CGIG(user_config_cache));
+		forget_patterns();
 		sqlite3_randomness(0, NULL);
 	}
 
 	fflush(NULL);
+	forget_environment();
 	wasi_is_starting = 0;
 	__wasilibc_reset_preopens();
 	/* What is free is zero, so that the image is small and has no data of the warm-up. */

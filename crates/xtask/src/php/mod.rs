@@ -93,9 +93,13 @@ fn make(workspace: &Workspace, module: &Path) -> Result<()> {
         source.unpack(archive, &directory)?;
     }
 
+    // A copy of the recipe, as a shell reads a script while it runs it.
+    let recipe = directory.join("recipe");
+    program::run(Command::new("cp").arg("-R").arg(sources_of_ours(workspace)).arg(&recipe))?;
+
     let begin = Instant::now();
     let mut build = Command::new("sh");
-    build.arg(sources_of_ours(workspace).join("build.sh")).current_dir(&directory);
+    build.arg(recipe.join("build.sh")).current_dir(&directory);
     compiler.export_to(&mut build);
     program::run(&mut build)?;
     println!("php: built in {} s", begin.elapsed().as_secs());
