@@ -25,8 +25,13 @@ fn main() {
     // What set-up fetches for everybody has no start-up that could be in a snapshot.
     println!("cargo::rustc-check-cfg=cfg(snapshot_php)");
     println!("cargo::rerun-if-changed=../target/guests");
-    if Path::new("../target/guests/snapshot-php.wasm").exists() {
+    println!("cargo::rustc-check-cfg=cfg(own_php)");
+    if let Ok(php) = fs::read("../target/guests/snapshot-php.wasm") {
         println!("cargo::rustc-cfg=snapshot_php");
+        // Only our own build asks the host for locks.
+        if php.windows(LOCK.len()).any(|bytes| bytes == LOCK) {
+            println!("cargo::rustc-cfg=own_php");
+        }
     } else {
         println!(
             "cargo::warning=tests of PHP in a snapshot are left out; `cargo xtask php` builds one, `cargo xtask setup --php FILE` takes one"
@@ -41,3 +46,5 @@ fn main() {
     let out = env::var_os("OUT_DIR").expect("cargo sets it");
     fs::write(Path::new(&out).join("guests.rs"), code).expect("the output folder can be written");
 }
+
+const LOCK: &[u8] = b"fd_lock_test";

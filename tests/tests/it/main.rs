@@ -17,6 +17,8 @@ mod lifecycle;
 mod locks;
 mod log;
 mod mounts;
+#[cfg(own_php)]
+mod own_php;
 mod packages;
 mod php;
 #[cfg(python)]
