@@ -93,6 +93,27 @@ static void take_block(size_t size)
     if (block) memset(block, 0, size);
 }
 
+/* Digits of numbers that were written or read as decimals. Only the powers of five stay. */
+static void forget_numbers(struct _dtoa_state *state)
+{
+    for (int k = 0; k <= Bigint_Kmax; k++) {
+        for (struct Bigint *number = state->freelist[k], *next; number; number = next) {
+            next = number->next;
+            memset(number, 0, offsetof(struct Bigint, x) + number->maxwds * sizeof *number->x);
+        }
+        state->freelist[k] = NULL;
+    }
+    double *end = state->preallocated + Bigint_PREALLOC_SIZE, *unused = state->preallocated;
+    for (int i = 0; i < Bigint_Pow5size; i++) {
+        struct Bigint *power = state->p5s[i];
+        if (!power || (double *)power < unused || (double *)power >= end) continue;
+        size_t size = offsetof(struct Bigint, x) + power->maxwds * sizeof *power->x;
+        unused = (double *)power + (size + sizeof *unused - 1) / sizeof *unused;
+    }
+    memset(unused, 0, (char *)end - (char *)unused);
+    state->preallocated_next = unused;
+}
+
 /* What is free between objects is taken and never used, so that those of a request lie together, in pages that are all theirs.
  * It is wiped as well: what the start-up has freed, such as the variables of its warm-up requests, is not in the snapshot. */
 static void take_what_is_free(PyInterpreterState *interpreter)
@@ -120,14 +141,7 @@ static void take_what_is_free(PyInterpreterState *interpreter)
     }
     free(end);
 
-    /* Numbers that were written or read as decimals. */
-    for (int k = 0; k <= Bigint_Kmax; k++) {
-        for (struct Bigint *number = interpreter->dtoa.freelist[k], *next; number; number = next) {
-            next = number->next;
-            memset(number, 0, offsetof(struct Bigint, x) + number->maxwds * sizeof *number->x);
-        }
-        interpreter->dtoa.freelist[k] = NULL;
-    }
+    forget_numbers(&interpreter->dtoa);
 
     PyThreadState *thread = _PyThreadState_GET();
     if (thread->datastack_top)

@@ -70,9 +70,9 @@ def environment():
 def left():
     """What the request before has left, and something for the next to find."""
     found = [*answered, *(name for name in ("LEFT",) if name in os.environ), *os.listdir("/tmp")]
-    found += [name for name in ("left",) if name in globals() or hasattr(os, name)]
+    found += [name for name in ("kept",) if name in globals() or hasattr(os, name)]
     answered.append("answered")
-    os.environ["LEFT"] = os.left = globals()["left"] = "left"
+    os.environ["LEFT"] = os.kept = globals()["kept"] = "left"
     with open("/tmp/left", "w") as file:
         file.write("left")
     return {"found": found, "twice": hash("a string " + "of no snapshot")}
