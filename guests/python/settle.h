@@ -38,11 +38,34 @@ static void stop_counters(PyCodeObject *code)
     }
 }
 
+/* What is in an object's block and not of the object: whatever was there before. */
+static void wipe_rest(PyObject *object, size_t size)
+{
+    memset((char *)object + size, 0, _Py_SIZE_ROUND_UP(size, ALIGNMENT) - size);
+}
+
+static void wipe_unused(PyObject *object)
+{
+    if (PyUnicode_CheckExact(object)) {
+        uint32_t *state = (uint32_t *)&((PyASCIIObject *)object)->state;
+        *state &= 0xff;
+        size_t head = PyUnicode_IS_ASCII(object) ? sizeof(PyASCIIObject) : sizeof(PyCompactUnicodeObject);
+        if (PyUnicode_IS_COMPACT(object))
+            wipe_rest(object, head + (PyUnicode_GET_LENGTH(object) + 1) * PyUnicode_KIND(object));
+    } else if (PyBytes_CheckExact(object)) {
+        wipe_rest(object, offsetof(PyBytesObject, ob_sval) + PyBytes_GET_SIZE(object) + 1);
+    } else if (PyList_CheckExact(object)) {
+        PyListObject *list = (PyListObject *)object;
+        for (Py_ssize_t i = Py_SIZE(list); i < list->allocated; i++) list->ob_item[i] = NULL;
+    }
+}
+
 /* Immortal objects, as CPython calls them, do not count their references. None of these would be freed before the instance is. */
 static int make_immortal(PyObject *object, void *unused)
 {
     if (_Py_IsImmortal(object)) return 0;
     object->ob_refcnt = _Py_IMMORTAL_REFCNT;
+    wipe_unused(object);
     if (PyUnicode_CheckExact(object)) {
         PyObject_Hash(object); /* which it keeps */
     } else if (PyCode_Check(object)) {
