@@ -40,7 +40,11 @@ fn main() {
     // It takes minutes to build.
     println!("cargo::rustc-check-cfg=cfg(python)");
     println!("cargo::rerun-if-changed=../examples/flask");
-    if Path::new("../examples/flask/site-packages").exists() {
+    let flask = Path::new("../examples/flask");
+    if ["python.wasm", "python/python313.zip", "site-packages/flask/app.py"]
+        .iter()
+        .all(|file| flask.join(file).exists())
+    {
         println!("cargo::rustc-cfg=python");
     }
     let out = env::var_os("OUT_DIR").expect("cargo sets it");

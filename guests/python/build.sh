@@ -44,7 +44,10 @@ $archive rcs libsqlite3.a sqlite3.o
 cp "$ZLIB/zlib.h" "$ZLIB/zconf.h" "$SQLITE/sqlite3.h" .
 
 echo "python: configuring"
-cp "$here/python.c" "$WORK/source/Programs/python.c"
+cp "$here/python.c" "$here/settle.h" "$WORK/source/Programs"
+for patch in "$here"/patches/*.patch; do
+  patch --quiet -d "$WORK/source" -p1 --input "$patch"
+done
 cd "$WORK/build"
 export CC="$WCGI_CC" AR="$archive" RANLIB=true OPT="-DNDEBUG -O3" CFLAGS="-fno-sanitize=all -w -D_WASI_EMULATED_MMAN"
 # The libc's headers lack SOCK_RAW, which a fallback for getaddrinfo names.

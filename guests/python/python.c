@@ -4,11 +4,12 @@
 #include <Python.h>
 
 #include <wasi/api.h>
-#include <wasi/libc-environ.h>
 
 #ifdef WCGI_SQLITE
 #include <sqlite3.h>
 #endif
+
+#include "settle.h"
 
 void __wasm_call_ctors(void);
 int __main_void(void);
@@ -18,23 +19,22 @@ static enum { PLAIN, STARTING, STARTED } phase = PLAIN;
 static PyObject *wcgi_main;
 
 static void start_interpreter(int argc, char **argv);
-static int run(int argc, char **argv);
+static void read_environment(void);
+static int run(void);
 static void start_sqlite(void);
-static void make_immortal(void);
+static void settle_sqlite(void);
 static void wipe_stack(void);
 
 int main(int argc, char **argv)
 {
-    if (phase != STARTED) {
-        start_interpreter(argc, argv);
-        PyObject *done = PyObject_CallMethod(wcgi_main, "start", NULL);
-        if (!done) {
-            PyErr_Print();
-            return 1;
-        }
-        Py_DECREF(done);
+    start_interpreter(argc, argv);
+    PyObject *done = PyObject_CallMethod(wcgi_main, "start", "O", phase == STARTING ? Py_True : Py_False);
+    if (!done) {
+        PyErr_Print();
+        return 1;
     }
-    return phase == STARTING ? 0 : run(argc, argv);
+    Py_DECREF(done);
+    return phase == STARTING ? 0 : run();
 }
 
 /* Runs once, ahead of all requests. Nobody has run the constructors before. */
@@ -49,17 +49,19 @@ __attribute__((export_name("wizer-initialize"))) void initialize(void)
         __wasi_proc_exit(1);
     }
     Py_DECREF(done);
-    make_immortal();
+    settle_sqlite();
+    settle_memory();
     fflush(NULL);
     wipe_stack();
     phase = STARTED;
 }
 
-/* Takes the place of _start in the snapshot. The environment and the arguments are now those of a request. */
+/* Takes the place of _start in the snapshot. The environment is now a request's; the arguments are the same. */
 __attribute__((export_name("wizer.resume"))) void resume(void)
 {
-    __wasilibc_initialize_environ();
-    int status = __main_void();
+    join_pages();
+    read_environment();
+    int status = run();
     fflush(NULL);
     if (status != 0) __wasi_proc_exit(status);
 }
@@ -124,15 +126,26 @@ static void start_interpreter(int argc, char **argv)
     }
 }
 
-/* Has wcgi_main answer the request. */
-static int run(int argc, char **argv)
+/* As libc would, but for the memory: it takes two blocks of different sizes, which lie in pages of their own. */
+static void read_environment(void)
 {
-    PyObject *arguments = PyList_New(0), *variables = PyDict_New(), *status = NULL;
-    for (int i = 0; arguments && i < argc; i++) {
-        PyObject *argument = PyUnicode_DecodeFSDefault(argv[i]);
-        if (!argument || PyList_Append(arguments, argument) < 0) goto done;
-        Py_DECREF(argument);
-    }
+    static union {
+        uint8_t *pointers[1];
+        uint8_t bytes[8192];
+    } usual;
+    size_t count, size;
+    if (__wasi_environ_sizes_get(&count, &size) != 0 || count > SIZE_MAX / 16) abort();
+    size_t first = (count + 1) * sizeof(uint8_t *);
+    uint8_t **pointers = first + size <= sizeof usual ? usual.pointers : malloc(first + size);
+    if (!pointers || __wasi_environ_get(pointers, (uint8_t *)pointers + first) != 0) abort();
+    pointers[count] = NULL;
+    environ = (char **)pointers;
+}
+
+/* Has wcgi_main answer the request. */
+static int run(void)
+{
+    PyObject *variables = PyDict_New(), *status = NULL;
     for (char **variable = environ; variables && variable && *variable; variable++) {
         const char *equals = strchr(*variable, '=');
         if (!equals) continue;
@@ -142,9 +155,7 @@ static int run(int argc, char **argv)
         Py_DECREF(name);
         Py_DECREF(value);
     }
-    if (arguments && variables)
-        status = PyObject_CallMethod(wcgi_main, "run", "OOO", arguments, variables,
-                                     phase == STARTED ? Py_True : Py_False);
+    if (variables) status = PyObject_CallMethod(wcgi_main, "run", "OO", variables, phase == STARTED ? Py_True : Py_False);
 done:
     if (!status) {
         PyErr_Print();
@@ -173,40 +184,29 @@ static void start_sqlite(void)
     sqlite3_vfs *vfs = sqlite3_vfs_find(NULL);
     if (vfs) vfs->xRandomness = host_randomness;
 }
+static int no_randomness(sqlite3_vfs *vfs, int size, char *bytes)
+{
+    (void)vfs;
+    memset(bytes, 0, size);
+    return size;
+}
+
+/* Has it seed anew in each request, and leave nothing of the numbers that it has drawn. */
+static void settle_sqlite(void)
+{
+    sqlite3_vfs *vfs = sqlite3_vfs_find(NULL);
+    if (!vfs) return;
+    char byte;
+    vfs->xRandomness = no_randomness;
+    sqlite3_randomness(0, NULL);
+    sqlite3_randomness(1, &byte);
+    sqlite3_randomness(0, NULL);
+    vfs->xRandomness = host_randomness;
+}
 #else
 static void start_sqlite(void) {}
+static void settle_sqlite(void) {}
 #endif
-
-/* Counting references to what the start-up has made would write to its pages, and each page that a request writes to is copied
- * for it first. Immortal objects are not counted. None of them would be freed before the instance is. */
-static int make_one_immortal(PyObject *object, void *unused)
-{
-    if (_Py_IsImmortal(object)) return 0;
-    object->ob_refcnt = _Py_IMMORTAL_REFCNT;
-    if (PyCode_Check(object)) {
-        PyCodeObject *code = (PyCodeObject *)object;
-        PyObject *parts[] = {code->co_consts, code->co_names, code->co_exceptiontable, code->co_localsplusnames,
-                             code->co_localspluskinds, code->co_filename, code->co_name, code->co_qualname,
-                             code->co_linetable};
-        for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
-            if (parts[i]) make_one_immortal(parts[i], unused);
-    } else if (PyObject_IS_GC(object) && !PyObject_GC_IsTracked(object) && Py_TYPE(object)->tp_traverse) {
-        Py_TYPE(object)->tp_traverse(object, make_one_immortal, unused);
-    }
-    return 0;
-}
-
-static int make_with_referents_immortal(PyObject *object, void *unused)
-{
-    make_one_immortal(object, unused);
-    if (Py_TYPE(object)->tp_traverse) Py_TYPE(object)->tp_traverse(object, make_one_immortal, unused);
-    return 1;
-}
-
-static void make_immortal(void)
-{
-    PyUnstable_GC_VisitObjects(make_with_referents_immortal, NULL);
-}
 
 /* What returned functions have left: random numbers that were asked for, and no use. */
 __attribute__((noinline)) static void wipe_stack(void)

@@ -11,6 +11,7 @@ mod php;
 mod program;
 mod programs;
 mod python;
+mod sources;
 mod stamp;
 mod templates;
 mod tools;

@@ -9,9 +9,10 @@ use std::process::Command;
 
 use anyhow::{Context as _, Result};
 
-use crate::fetch::{self, Crate, DebianSource};
+use crate::fetch::{self, DebianSource};
 use crate::guests::Compiler;
 use crate::program;
+use crate::sources::{SQLITE, ZLIB};
 use crate::stamp::{self, Stamp};
 use crate::workspace::Workspace;
 
@@ -27,7 +28,7 @@ pub(crate) fn build(workspace: &Workspace) -> Result<()> {
         .text(ZLIB.sha256)
         .text(SQLITE.sha256)
         .file(&fetch::pip_requirements(workspace, "zig"))?;
-    for file in ["build.sh", "library.py", "python.c", "wasi.c", "wcgi_main.py"] {
+    for file in RECIPE {
         stamp = stamp.file(&recipe.join(file))?;
     }
     let stamp = stamp.finish();
@@ -93,6 +94,10 @@ fn native() -> Option<PathBuf> {
     })
 }
 
+/// What the module is made by, in `guests/python`.
+const RECIPE: [&str; 7] =
+    ["build.sh", "library.py", "patches/0001-inline-caches.patch", "python.c", "settle.h", "wasi.c", "wcgi_main.py"];
+
 /// The Python of Debian 13. 3.13 gets security updates until October 2029.
 const SOURCE: DebianSource = DebianSource {
     name: "python3.13",
@@ -101,16 +106,4 @@ const SOURCE: DebianSource = DebianSource {
     file: "python3.13_3.13.5.orig.tar.xz",
     sha256: "93e583f243454e6e9e4588ca2c2662206ad961659863277afcdb96801647d640",
     megabytes: 23,
-};
-
-const ZLIB: Crate = Crate {
-    name: "libz-sys",
-    version: "1.1.31",
-    sha256: "ff20308ecabd635a2dc1dd5834a86c462cca20efba1d5d3ddab1f8aea3455cb2",
-};
-
-const SQLITE: Crate = Crate {
-    name: "libsqlite3-sys",
-    version: "0.40.0",
-    sha256: "b06e69070b7e12262b0cd90832f0a7396f142a2b330181255562decf9f0c6215",
 };
