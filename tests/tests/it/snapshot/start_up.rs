@@ -3,7 +3,7 @@
 use std::fs;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use wcgi_tests::{builder, get, guest, service};
+use wcgi_tests::{builder, engine, get, guest, service};
 use webc::metadata::annotations::{FileSystemMapping, FileSystemMappings, WCGI_RUNNER_URI, Wasi};
 use webc::metadata::{Annotation, Command, Manifest};
 use webc::v2;
@@ -299,3 +299,28 @@ fn counting(more: &str) -> String {
   {more})"#
     )
 }
+
+/// Nobody else is there then.
+#[tokio::test]
+async fn a_start_up_gets_every_lock_it_asks_for() {
+    let dir = tempfile::tempdir().unwrap();
+    let module = dir.path().join("locking.wat");
+    fs::write(&module, LOCKING).unwrap();
+    let service = WcgiService::builder().package(&module).engine(engine().build().unwrap()).build().unwrap();
+    assert_eq!(get(&service, "/").await.text(), "locked");
+}
+
+/// Answers what is in its memory, which its start-up changes when it gets the lock.
+const LOCKING: &str = r#"(module
+    (import "wcgi" "fd_lock" (func $lock (param i32 i32 i64 i64) (result i32)))
+    (import "wcgi" "fd_lock_test" (func $test (param i32 i32 i64 i64) (result i32)))
+    (import "wasi_snapshot_preview1" "fd_write" (func $write (param i32 i32 i32 i32) (result i32)))
+    (memory (export "memory") 1)
+    (data (i32.const 0) "\08\00\00\00\20\00\00\00content-type: text/plain\0a\0afailed")
+    (data (i32.const 64) "locked")
+    (func (export "wizer-initialize")
+        (br_if 0 (call $lock (i32.const 9) (i32.const 2) (i64.const 0) (i64.const 0)))
+        (br_if 0 (call $test (i32.const 9) (i32.const 1) (i64.const 5) (i64.const 1)))
+        (memory.copy (i32.const 34) (i32.const 64) (i32.const 6)))
+    (func (export "_start")
+        (drop (call $write (i32.const 1) (i32.const 0) (i32.const 1) (i32.const 128)))))"#;
