@@ -43,20 +43,20 @@ step "SQLite"
 cd "$here/sqlite"
 sqlite_options="-DSQLITE_THREADSAFE=0 -DSQLITE_OMIT_LOAD_EXTENSION -DSQLITE_ENABLE_COLUMN_METADATA
     -DSQLITE_EXTRA_INIT=wasi_sqlite_extra_init -DSQLITE_DEFAULT_UNIX_VFS=\"unix\""
-quietly $CC $CFLAGS $sqlite_options -c sqlite3.c
+quietly $CC $CFLAGS -O2 $sqlite_options -c sqlite3.c
 quietly $CC $CFLAGS -I. -c "$wasi/sqlite-host.c"
 quietly $AR rcs libsqlite3.a sqlite3.o sqlite-host.o
 
 step "zlib"
 cd "$here/zlib"
-quietly compile -DHAVE_UNISTD_H adler32.c compress.c crc32.c deflate.c gzclose.c gzlib.c gzread.c gzwrite.c infback.c \
+quietly compile -O2 -DHAVE_UNISTD_H adler32.c compress.c crc32.c deflate.c gzclose.c gzlib.c gzread.c gzwrite.c infback.c \
     inffast.c inflate.c inftrees.c trees.c uncompr.c zutil.c
 quietly $AR rcs libz.a ./*.o
 
 step "libpng"
 cd "$here/libpng"
 cp scripts/pnglibconf.h.prebuilt pnglibconf.h
-quietly compile -I"$here/zlib" png.c pngerror.c pngget.c pngmem.c pngpread.c pngread.c pngrio.c pngrtran.c pngrutil.c \
+quietly compile -O2 -I"$here/zlib" png.c pngerror.c pngget.c pngmem.c pngpread.c pngread.c pngrio.c pngrtran.c pngrutil.c \
     pngset.c pngtrans.c pngwio.c pngwrite.c pngwtran.c pngwutil.c
 quietly $AR rcs libpng.a ./*.o
 
@@ -64,7 +64,7 @@ step "libjpeg-turbo"
 cd "$here/libjpeg"
 cp "$wasi/jconfig.h" "$wasi/jconfigint.h" .
 sed 's/@COPYRIGHT_YEAR@/2023/' jversion.h.in >jversion.h
-quietly compile jaricom.c jcapimin.c jcapistd.c jcarith.c jccoefct.c jccolor.c jcdctmgr.c jchuff.c jcicc.c jcinit.c \
+quietly compile -O2 jaricom.c jcapimin.c jcapistd.c jcarith.c jccoefct.c jccolor.c jcdctmgr.c jchuff.c jcicc.c jcinit.c \
     jcmainct.c jcmarker.c jcmaster.c jcomapi.c jcparam.c jcphuff.c jcprepct.c jcsample.c jctrans.c jdapimin.c jdapistd.c \
     jdarith.c jdatadst.c jdatasrc.c jdcoefct.c jdcolor.c jddctmgr.c jdhuff.c jdicc.c jdinput.c jdmainct.c jdmarker.c \
     jdmaster.c jdmerge.c jdphuff.c jdpostct.c jdsample.c jdtrans.c jerror.c jfdctflt.c jfdctfst.c jfdctint.c jidctflt.c \
@@ -119,13 +119,13 @@ quietly $CC $flags -O2 -fno-builtin -msimd128 -c "$wasi/memory.c" -o objects/mem
 # Its own configuration makes a shared library of it, or nothing.
 for source in ZendAccelerator zend_accelerator_blacklist zend_accelerator_debug zend_accelerator_hash \
     zend_accelerator_module zend_accelerator_util_funcs zend_file_cache zend_persist zend_persist_calc zend_shared_alloc; do
-    quietly $CC $CFLAGS -include "$wasi/opcache.h" -DZEND_ENABLE_STATIC_TSRMLS_CACHE=1 -I. -IZend -Imain -ITSRM \
+    quietly $CC $CFLAGS -O2 -include "$wasi/opcache.h" -DZEND_ENABLE_STATIC_TSRMLS_CACHE=1 -I. -IZend -Imain -ITSRM \
         -Iext/opcache -c ext/opcache/$source.c -o objects/$source.o
 done
 
 step "compiling PHP"
 # Faster code where the time goes, small code elsewhere.
-hot='Zend/[^/]*|main/.*|ext/(json|pcre|standard)/.*'
+hot='Zend/[^/]*|main/.*|ext/(json|pcre|pdo|pdo_sqlite|spl|standard)/.*'
 sed -E -i -e "s#-c (/[^ ]*/php/($hot)\.c) #-O2 -c \1 #" -e "s#-c /[^ ]*/Zend/zend_execute\.c #-mtail-call &#" -e 's/-export-dynamic//g' -e "s#^EXTRA_LIBS =#EXTRA_LIBS = $(echo objects/*.o)#" Makefile
 quietly make -j"$jobs" cgi EXTRA_CFLAGS="-DPHP_WASI_OPCACHE -I$wasi"
 cp sapi/cgi/php-cgi "$here/php-cgi.wasm"

@@ -121,14 +121,11 @@ static void forget_environment(void)
 	environ[0] = NULL;
 }
 
-/* Run once, when the snapshot is made: constructors, sapi and modules, php.ini, warm-up requests. */
-__attribute__((export_name("wizer-initialize"))) void php_wasi_initialize(void)
+static zend_never_inline void start_up(void)
 {
 	struct php_ini_builder ini;
 	const char *requests;
-	char here;
 
-	wasi_is_starting = 1;
 	__wasm_call_ctors();
 	zend_signal_startup();
 	php_cgi_globals_ctor(&php_cgi_globals);
@@ -147,22 +144,30 @@ __attribute__((export_name("wizer-initialize"))) void php_wasi_initialize(void)
 
 	if ((requests = getenv("PHP_WARMUP"))) {
 		warm_up(requests);
-		/* Handles, the cache of .user.ini, states of generators */
+		/* Handles, the cache of .user.ini, patterns, states of generators */
 		zend_hash_graceful_reverse_destroy(&EG(persistent_list));
 		zend_hash_init(&EG(persistent_list), 8, NULL, plist_entry_destructor, 1);
 		zend_hash_clean(&CGIG(user_config_cache));
 		forget_patterns();
 		sqlite3_randomness(0, NULL);
 	}
-
 	fflush(NULL);
 	forget_environment();
+}
+
+/* Run once, when the snapshot is made: constructors, sapi and modules, php.ini, warm-up requests. */
+__attribute__((export_name("wizer-initialize"))) void php_wasi_initialize(void)
+{
+	char here;
+
+	wasi_is_starting = 1;
+	start_up();
 	wasi_is_starting = 0;
 	__wasilibc_reset_preopens();
-	/* What is free is zero, so that the image is small and has no data of the warm-up. */
+	/* What is free is zero, so that the image is small and has no data of the warm-up; so is the stack below this frame. */
 	zend_mm_wasi_clear_free();
 	wasi_mmap_clear_free();
-	memset(&__stack_low, 0, (size_t) (&here - 4096 - &__stack_low));
+	memset(&__stack_low, 0, (size_t) (&here - 16 - &__stack_low));
 }
 
 /* What `_start` becomes in the snapshot: one request, with the environment and the directories of its own. */
