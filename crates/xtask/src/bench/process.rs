@@ -101,7 +101,7 @@ impl Server {
             loop {
                 peak.resident = peak.resident.max(usage(&ids).map_or(0, |usage| usage.resident));
                 // To ask for it costs the process some milliseconds.
-                if samples % 10 == 0 {
+                if samples % 4 == 0 {
                     peak.proportional = peak.proportional.max(proportional(&ids).unwrap_or_default());
                 }
                 samples += 1;

@@ -133,4 +133,4 @@ fn sources_of_ours(workspace: &Workspace) -> PathBuf {
 
 /// What the examples need, and a function of each.
 const EXTENSIONS: [(&str, &str); 3] =
-    [("gd", "imagecreatetruecolor"), ("dom", "domdocument"), ("zlib", "gzuncompress")];
+    [("gd", "imagecreatetruecolor"), ("dom", "DOMDocument"), ("zlib", "gzuncompress")];
