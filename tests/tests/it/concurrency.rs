@@ -79,7 +79,7 @@ echo count($_SESSION['seen']);";
 /// The stock php-cgi locks a database by a directory beside it, never finalizes a statement, and would leave the lock behind
 /// when it is ended.
 const BOOK: &str = r"<?php
-$pdo = new PDO('sqlite:/data/book.sqlite', null, null, [PDO::ATTR_ERRMODE => PDO::ERRMODE_EXCEPTION, PDO::ATTR_TIMEOUT => 1]);
+$pdo = new PDO('sqlite:/data/book.sqlite', null, null, [PDO::ATTR_ERRMODE => PDO::ERRMODE_EXCEPTION, PDO::ATTR_TIMEOUT => 30]);
 if ($_GET['do'] === 'setup') {
     $pdo->exec('CREATE TABLE entry (id INTEGER PRIMARY KEY, text TEXT, filler TEXT)');
 } elseif ($_GET['do'] === 'add') {

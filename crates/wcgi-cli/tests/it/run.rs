@@ -81,13 +81,14 @@ fn wordpress_asks_to_be_installed_where_it_is_mounted() {
     let package = root().join("examples/wordpress");
     assert!(package.join("app/wp-load.php").exists(), "WordPress is not there; `cargo xtask setup` fetches it");
     let db = tempfile::tempdir().unwrap();
-    let serving = Serving::start(&package, &["--mapdir", &format!("/db:{}", db.path().display()), "--mount", "/blog"]);
+    let mapdir = format!("/db:{}", db.path().display());
+    let serving = Serving::start(&package, &["--no-snapshot", "--mapdir", &mapdir, "--mount", "/blog"]);
     let response = serving.get("/blog/");
     let location = "\r\nlocation: http://localhost/blog/wp-admin/install.php\r\n";
     assert!(response.starts_with("HTTP/1.1 302") && response.contains(location), "{response}");
     assert!(db.path().join("wordpress.sqlite").exists());
 
-    let forgotten = Serving::start(&package, &[]).get("/");
+    let forgotten = Serving::start(&package, &["--no-snapshot"]).get("/");
     assert!(forgotten.starts_with("HTTP/1.1 500") && forgotten.contains("--mapdir /db:./db"), "{forgotten}");
 }
 
