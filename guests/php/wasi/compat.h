@@ -68,8 +68,8 @@ static inline uid_t getuid(void) { return 0; }
 static inline uid_t geteuid(void) { return 0; }
 static inline gid_t getgid(void) { return 0; }
 FAILS(getgroups(int n, gid_t *g))
-FAILS(chown(const char *p, uid_t u, gid_t g))
-FAILS(lchown(const char *p, uid_t u, gid_t g))
+static inline int chown(const char *p, uid_t u, gid_t g) { if ((int)u <= 0 && (int)g <= 0) return 0; errno = EPERM; return -1; }
+#define lchown chown
 static inline mode_t umask(mode_t m) { return 022; }
 static inline FILE *popen(const char *c, const char *m) { errno = ENOSYS; return NULL; }
 FAILS(pclose(FILE *f))
