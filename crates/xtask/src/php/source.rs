@@ -8,6 +8,7 @@ use anyhow::{Context as _, Result};
 
 use crate::fetch::{Crate, DebianSource};
 use crate::program;
+use crate::sources::SQLITE;
 use crate::workspace::Workspace;
 
 /// The sources that end up in one directory.
@@ -72,17 +73,7 @@ pub(super) const SOURCES: [Source; 6] = [
             megabytes: 12,
         }),
     },
-    Source {
-        directory: "sqlite",
-        from: From::Crate(
-            Crate {
-                name: "libsqlite3-sys",
-                version: "0.40.0",
-                sha256: "b06e69070b7e12262b0cd90832f0a7396f142a2b330181255562decf9f0c6215",
-            },
-            "sqlite3",
-        ),
-    },
+    Source { directory: "sqlite", from: From::Crate(SQLITE, "sqlite3") },
     Source {
         directory: "zlib",
         from: From::Debian(DebianSource {
