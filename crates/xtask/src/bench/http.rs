@@ -249,6 +249,6 @@ const PHP_SAYS: &str = "<h1>Hello, World!</h1>";
 /// In one piece: Wasmer sends each write as a chunk.
 const PAGE_SAYS: &str = "<title>Hello</title>";
 /// For a contender with nothing to be compared with at 32.
-pub(crate) const ALL: &[usize] = &[1, 8, 64];
+const ALL: &[usize] = &[1, 8, 64];
 /// Fewer than any server here answers on one connection before it closes it.
 const BATCH: usize = 50;
