@@ -4,9 +4,9 @@ use std::io::{self, Write as _};
 use std::time::Instant;
 
 use anyhow::Context as _;
-use tower_wcgi::Engine;
+use tower_wcgi::{Access, Engine};
 
-use crate::arguments::Build;
+use crate::arguments::{Build, MapDir, Package};
 use crate::log::Log;
 use crate::report::size;
 use crate::run::package;
@@ -17,6 +17,7 @@ pub(crate) fn run(arguments: Build, log: &Log) -> anyhow::Result<()> {
     let begin = Instant::now();
     let output = arguments.output;
     let from = arguments.package.package.display().to_string();
+    let needed = needed(&arguments.package);
     // One instance at a time is enough for a start-up, and the settings that code depends on are those of `wcgi run`.
     let builder = package(arguments.package, Engine::builder().max_concurrency(1).threads(1))?;
     let exported = if arguments.aot { builder.export_compiled(&output)? } else { builder.export(&output)? };
@@ -34,6 +35,19 @@ pub(crate) fn run(arguments: Build, log: &Log) -> anyhow::Result<()> {
         text += &format!("files:  {count}, {}\n", size(usize::try_from(bytes).unwrap_or(usize::MAX)));
     }
     let trust = if exported.code_bytes().is_some() { "--trust-precompiled " } else { "" };
-    text += &format!("serve it:  wcgi run {trust}{output}\n");
+    text += &format!("serve it:  wcgi run {trust}{needed}{output}\n");
     io::stdout().write_all(text.as_bytes()).context("cannot write to stdout")
 }
+
+/// The options that the new package is to be served with, as it was built with them.
+fn needed(package: &Package) -> String {
+    let mounts = package.mapdir.iter().map(|MapDir { guest, host, access }| {
+        let access = if *access == Access::ReadOnly { ":ro" } else { "" };
+        format!("--mapdir {guest}:{}{access} ", host.display())
+    });
+    let memory = (package.max_memory != DEFAULT_MAX_MEMORY).then(|| format!("--max-memory {} ", package.max_memory));
+    mounts.chain(memory).collect()
+}
+
+/// What `--max-memory` is when it is not said.
+const DEFAULT_MAX_MEMORY: u64 = 256 << 20;

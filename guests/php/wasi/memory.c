@@ -32,6 +32,12 @@ int memcmp(const void *left, const void *right, size_t size) {
 void *memchr(const void *memory, int wanted, size_t size) {
     const unsigned char *p = memory;
     v128_t pattern = wasm_i8x16_splat((char) wanted);
+    /* Whoever knows that it is there may give any size: what is read at once must not reach over the end of memory. */
+    for (; size && (uintptr_t) p % 16; p++, size--) {
+        if (*p == (unsigned char) wanted) {
+            return (void *) p;
+        }
+    }
     for (; size >= 16; p += 16, size -= 16) {
         unsigned found = wasm_i8x16_bitmask(wasm_i8x16_eq(wasm_v128_load(p), pattern));
         if (found) {

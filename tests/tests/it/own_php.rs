@@ -13,8 +13,8 @@ use wcgi_tests::{ask, engine, get, guest, request, root};
 
 #[tokio::test]
 async fn everything_that_is_compiled_in_works() {
-    let site = Site::new("");
-    let text = get(&site.service(), "/extensions.php").await.text();
+    let site = Site::new(&[], "");
+    let text = get(&site.service().await, "/extensions.php").await.text();
     let mut lines = text.lines().skip_while(|line| !line.contains(": "));
     for extension in ["gd", "dom", "SimpleXML", "xmlreader", "zlib", "mbstring", "pdo_sqlite", "Zend OPcache"] {
         assert!(text.contains(extension), "{extension} is not in {text}");
@@ -26,7 +26,8 @@ async fn everything_that_is_compiled_in_works() {
 #[tokio::test]
 async fn a_warm_up_leaves_no_secret_in_the_image() {
     let secrets = ["q7Zt4vXw9LkB2nRs", "H3yJ8mPc5DfG6aQe", "u1TrVb0NiWoK7xYz", "pA9sWd4EcF6rTg2h"];
-    let site = Site::new(&format!("env = ['PHP_WARMUP=/etc/php/secret.txt', 'WARM_UP_SECRET={}']", secrets[3]));
+    let env = format!("env = ['PHP_WARMUP=/etc/php/secret.txt', 'WARM_UP_SECRET={}']", secrets[3]);
+    let site = Site::new(&[], &env);
     // Headers can only be in a file of the package's own.
     let line = format!(
         "REQUEST_METHOD=GET\tREDIRECT_STATUS=200\tGATEWAY_INTERFACE=CGI/1.1\tSERVER_PROTOCOL=HTTP/1.1\t\
@@ -40,6 +41,7 @@ async fn a_warm_up_leaves_no_secret_in_the_image() {
     // The file itself is part of the package, the module must not have it.
     let image = fs::read(out.join("php.wasm")).unwrap();
     let contains = |text: &str| image.windows(text.len()).any(|window| window == text.as_bytes());
+    assert!(contains("CREATE TABLE IF NOT EXISTS kept"), "the page that keeps them was not asked for");
     for secret in secrets {
         for form in [secret.to_owned(), secret.to_uppercase(), secret.chars().rev().collect()] {
             assert!(!contains(&form), "{form} of {secret}");
@@ -49,8 +51,8 @@ async fn a_warm_up_leaves_no_secret_in_the_image() {
 
 #[tokio::test]
 async fn no_value_that_should_be_random_comes_twice() {
-    let site = Site::new("warmup = ['/random.php', '/upload.php']");
-    let service = site.service();
+    let site = Site::new(&["/random.php", "/upload.php"], "");
+    let service = site.service().await;
     let mut seen: Vec<serde_json::Value> = Vec::new();
     for _ in 0..4 {
         let values: serde_json::Map<_, _> = serde_json::from_str(&get(&service, "/random.php").await.text()).unwrap();
@@ -65,8 +67,8 @@ async fn no_value_that_should_be_random_comes_twice() {
 /// Natively some of these end in a segmentation fault.
 #[tokio::test]
 async fn recursion_of_any_depth_is_answered_by_php() {
-    let site = Site::new("");
-    let service = site.service();
+    let site = Site::new(&[], "");
+    let service = site.service().await;
     let page = fs::read_to_string(root().join("guests/php/tests/nesting.php")).unwrap();
     let named = |before: &'static str, after: &'static str| {
         page.lines().filter_map(move |line| line.strip_prefix(before)?.split_once(after)).map(|(name, _)| name)
@@ -86,8 +88,8 @@ async fn recursion_of_any_depth_is_answered_by_php() {
 
 #[tokio::test]
 async fn fatal_errors_are_500_and_exit_is_not() {
-    let site = Site::new("warmup = ['/exit.php?status=3', '/fatal.php?how=exception']");
-    let service = site.service();
+    let site = Site::new(&["/exit.php?status=3", "/fatal.php?how=exception"], "");
+    let service = site.service().await;
     for how in ["exception", "function", "user", "memory", "many", "parse", "require", "class", "abstract"] {
         let reply = get(&service, &format!("/fatal.php?how={how}")).await;
         assert_eq!((reply.status, reply.text().as_str()), (StatusCode::INTERNAL_SERVER_ERROR, ""), "{how}");
@@ -100,8 +102,8 @@ async fn fatal_errors_are_500_and_exit_is_not() {
 
 #[tokio::test]
 async fn nothing_of_the_start_up_is_seen_by_a_request() {
-    let site = Site::new("env = ['WARM_UP_SECRET=x']\nwarmup = ['/state.php', '/environment.php']");
-    let service = site.service();
+    let site = Site::new(&["/state.php", "/environment.php"], "env = ['WARM_UP_SECRET=x']");
+    let service = site.service().await;
     let first = get(&service, "/state.php").await.text();
     assert!(first.contains("\"static\": 3") || first.contains("\"static\":3"), "{first}");
     assert_eq!(get(&service, "/state.php").await.text(), first);
@@ -119,8 +121,8 @@ async fn nothing_of_the_start_up_is_seen_by_a_request() {
 
 #[tokio::test]
 async fn readers_of_a_data_base_run_together_and_no_row_of_many_writers_is_lost() {
-    let site = Site::new("");
-    let service = site.service();
+    let site = Site::new(&[], "");
+    let service = site.service().await;
     assert_eq!(get(&service, "/locks.php?do=create").await.status, StatusCode::OK);
     let inserts = (0..8).map(|_| get(&service, "/locks.php?do=insert&n=100"));
     for reply in join_all(inserts).await {
@@ -144,7 +146,8 @@ async fn readers_of_a_data_base_run_together_and_no_row_of_many_writers_is_lost(
 struct Site(TempDir);
 
 impl Site {
-    fn new(snapshot: &str) -> Self {
+    /// With what a start-up warms up besides the page that says hello, and more of the manifest's words about it.
+    fn new(warmup: &[&str], more: &str) -> Self {
         let site = Self(tempfile::tempdir().unwrap());
         let directory = site.0.path();
         for name in ["app", "etc", "data"] {
@@ -155,11 +158,13 @@ impl Site {
             fs::copy(page.path(), directory.join("app").join(page.file_name())).unwrap();
         }
         fs::copy(root().join("guests/php/php.ini"), directory.join("etc/php.ini")).unwrap();
+        fs::write(directory.join("app/cached.php"), CACHED).unwrap();
+        let warmup = [&["/hello.php"], warmup].concat();
         let manifest = format!(
             "[[module]]\nname = 'php'\nsource = {:?}\n[[command]]\nname = 'php'\nmodule = 'php'\nrunner = 'wcgi'\n\
              [command.annotations.wasi]\nenv = ['PHPRC=/etc/php']\n\
              [command.annotations.wcgi.site]\nroot = '/app'\nscripts = ['.php']\n\
-             [command.annotations.wcgi.snapshot]\nreseeds = true\n{snapshot}\n\
+             [command.annotations.wcgi.snapshot]\nreseeds = true\nwarmup = {warmup:?}\n{more}\n\
              [fs]\n'/app' = 'app'\n'/etc/php' = 'etc'\n",
             guest("snapshot-php")
         );
@@ -173,7 +178,11 @@ impl Site {
         builder.map_dir("/data", self.0.path().join("data"), Access::ReadWrite)
     }
 
-    fn service(&self) -> WcgiService {
-        self.builder().build().unwrap()
+    async fn service(&self) -> WcgiService {
+        let service = self.builder().build().unwrap();
+        assert_eq!(get(&service, "/cached.php").await.text(), "compiled", "there is no snapshot");
+        service
     }
 }
+
+const CACHED: &str = "<?php echo opcache_is_script_cached('/app/hello.php') ? 'compiled' : 'not compiled';";

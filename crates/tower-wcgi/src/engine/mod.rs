@@ -192,7 +192,8 @@ impl EngineBuilder {
     }
 
     /// Whether the compiled code that a package may have beside its module is loaded. It is native code: whoever made the package
-    /// can then do everything that this process can, and no limit or isolation holds. Say yes to your own packages.
+    /// can then do everything that this process can, and no limit or isolation holds. Say yes to your own packages. Files in use
+    /// are mapped, so replace a package by renaming another into its place, and never write in it.
     ///
     /// What was made by another version, or for another processor or [memory limit](Self::max_memory), is never loaded: the
     /// module is compiled instead, with a warning, or refused where the feature `compiler` is off. See

@@ -5,8 +5,8 @@
 
 mod copy;
 
-use std::fs;
-use std::io;
+use std::fs::{self, File};
+use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
@@ -20,9 +20,9 @@ impl WcgiBuilder {
     /// Runs the start-up of the package's module, and writes a package into `directory` whose module is the
     /// [snapshot](crate::_docs::snapshots#packages-made-ahead-of-time): it opens without an initialisation.
     ///
-    /// The new package has the one command, the variables of this builder, and the package's mounts with all their files. A
-    /// mount of [`map_dir`](Self::map_dir) is seen by the start-up and not copied: whoever opens the new package has to
-    /// give one at the same guest path. `directory` must not be there, or be empty.
+    /// The new package has the one command, the variables of this builder, and the package's mounts with all their files, those
+    /// of writable ones too. A mount of [`map_dir`](Self::map_dir) is seen by the start-up and not copied, unless its directory
+    /// lies in one of the package's: whoever opens the new package has to give one at the same guest path. `directory` must not be there, or be empty.
     ///
     /// ```no_run
     /// # use tower_wcgi::{Engine, WcgiService};
@@ -70,6 +70,9 @@ impl WcgiBuilder {
     /// Those of [`build`](Self::build), and why there can be no snapshot.
     pub fn check_snapshot(self) -> Result<SnapshotReport, Error> {
         let opened = self.open()?;
+        if !opened.take_snapshot {
+            return Err(no_start_up(&opened.package.module_label));
+        }
         let report = script::compare(&opened.engine, &opened.source().wasm()?, &opened.surroundings)?;
         report.ok_or_else(|| no_start_up(&opened.package.module_label))
     }
@@ -133,11 +136,15 @@ fn export(opened: &Opened, directory: &Path, with_code: bool) -> Result<Exported
         seen.into_iter().for_each(|seen| seen.host = staging.path().join(copy));
     }
     for (_, name) in package.about.iter().filter(|(key, _)| key == "readme" || key == "license-file") {
-        if let Some(from) =
-            package.directory.as_ref().map(|directory| directory.join(name)).filter(|file| file.is_file())
-            && Path::new(name).components().all(|part| matches!(part, std::path::Component::Normal(_)))
-        {
-            files.add(&from, &staging.path().join(name))?;
+        let Some(from) = package.directory.as_ref().map(|directory| directory.join(name)) else { continue };
+        let to = staging.path().join(name);
+        // A link would be written through, if it had a name that something here gets; and elsewhere it leads nowhere.
+        let is_plain = Path::new(name).components().all(|part| matches!(part, std::path::Component::Normal(_)))
+            && fs::symlink_metadata(&from).is_ok_and(|metadata| metadata.is_file());
+        if is_plain && !to.exists() {
+            let parent = to.parent().unwrap_or(staging.path());
+            fs::create_dir_all(parent).map_err(|error| cannot_write(parent, error))?;
+            files.add(&from, &to)?;
         }
     }
 
@@ -153,7 +160,7 @@ fn export(opened: &Opened, directory: &Path, with_code: bool) -> Result<Exported
     let wasm = snapshot.unwrap_or(wasm);
     let source = format!("{}.wasm", file_name(&package.command));
     let module = staging.path().join(&source);
-    fs::write(&module, &wasm).map_err(|error| cannot_write(&module, error))?;
+    write_new(&module, &wasm)?;
 
     // Sees to it that it can run, and has it in the cache for whoever opens the package here.
     let max_memory = surroundings.max_memory;
@@ -173,7 +180,7 @@ fn export(opened: &Opened, directory: &Path, with_code: bool) -> Result<Exported
         mounts: &copies.into_iter().map(|(mount, copy)| (mount.guest.clone(), copy, mount.access)).collect::<Vec<_>>(),
     };
     let manifest = staging.path().join("wasmer.toml");
-    fs::write(&manifest, written.text()).map_err(|error| cannot_write(&manifest, error))?;
+    write_new(&manifest, written.text().as_bytes())?;
     // As a package's directory usually is, where a temporary one is for its owner alone.
     #[cfg(unix)]
     fs::set_permissions(staging.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755))
@@ -217,6 +224,12 @@ fn is_within(path: &Path, directory: &Path) -> bool {
 fn file_name(command: &str) -> String {
     let plain = |c: char| if c.is_ascii_alphanumeric() || matches!(c, '-' | '_') { c } else { '-' };
     command.chars().map(plain).collect()
+}
+
+/// A file that something of the package has already the name of is left as it is.
+fn write_new(path: &Path, content: &[u8]) -> Result<(), Error> {
+    let written = File::create_new(path).and_then(|mut file| file.write_all(content));
+    written.map_err(|error| cannot_write(path, error))
 }
 
 fn cannot_write(path: &Path, error: io::Error) -> Error {

@@ -29,8 +29,9 @@ impl Compiled for Module {
     fn load(engine: &wasmtime::Engine, file: File, _path: &Path) -> wasmtime::Result<Self> {
         // SAFETY: the bytes are those a `serialize` of this crate gave: the file's content matches the hash in its name, and
         // only this crate makes such names. The file is one of the cache, whose directory belongs to the user this process
-        // runs as, or of a package that somebody trusts by `EngineBuilder::trust_precompiled`. wasmtime refuses what another
-        // version of it has made, or for other settings. Neither is written again once it has its name.
+        // runs as, where none is written again once it has its name; or of a package that somebody trusts by
+        // `EngineBuilder::trust_precompiled`, whose documentation says that it is not to be written in place. wasmtime refuses
+        // what another version of it has made, or for other settings.
         unsafe { Self::deserialize_open_file(engine, file) }
     }
 }

@@ -285,10 +285,16 @@ fn compile(
     if let Some(surroundings) = surroundings
         && let Some(entry) = snapshot::Entry::of(wasm)
     {
-        let take =
-            || new_module(engine, &snapshot::take(engine, wasm, entry, surroundings)?, max_memory, "the snapshot");
-        let key = snapshot::key(wasm, surroundings).map(|key| within(key, max_memory));
-        let snapshot = key.and_then(|key| cached(engine, engine.wasmtime(), key, take));
+        let key = || snapshot::key(wasm, surroundings).map(|key| within(key, max_memory));
+        let take = || {
+            let before = key()?;
+            let snapshot = snapshot::take(engine, wasm, entry, surroundings)?;
+            if key()? != before {
+                return Err(Error::new(ErrorKind::Package, "its files changed while its start-up ran"));
+            }
+            new_module(engine, &snapshot, max_memory, "the snapshot")
+        };
+        let snapshot = key().and_then(|key| cached(engine, engine.wasmtime(), key, take));
         match snapshot {
             Ok(module) => return Ok(module),
             Err(error) => snapshot::warn(source.label, &error),

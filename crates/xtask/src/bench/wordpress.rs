@@ -28,8 +28,8 @@ pub(crate) fn run(setting: &Setting<'_>, findings: &mut Findings) -> Result<()> 
     let site = native_site(setting, &tree)?;
     let cgi = findings.keep(LIGHTTPD_WORDPRESS, peers::lighttpd(setting, "lighttpd-wordpress", &site));
     let fpm = findings.keep(NGINX_WORDPRESS, peers::nginx(setting, "nginx-wordpress", &site));
-    if let Some(server) = &fpm {
-        install(server)?;
+    if let Some(server) = fpm.as_ref().or(cgi.as_ref()) {
+        findings.keep(NGINX_WORDPRESS, install(server));
     }
     let of = |name, server| Contender { name, server, path: "/", says: SAYS, connections: &[1, 8] };
     let mut contenders = Vec::new();
