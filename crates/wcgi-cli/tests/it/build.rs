@@ -21,6 +21,12 @@ fn a_built_package_is_served_as_the_one_it_was_built_from() {
     let response = Serving::start(&out, &[]).get("/");
     assert!(response.contains("\nloops=0\n"), "{response}");
 
+    let mounted = dir.path().join("mounted");
+    let more = ["--mapdir", "/d:.", "--max-memory", "64MiB", "-o", mounted.to_str().unwrap()];
+    let stdout = text(&output(&[&arguments[..arguments.len() - 1], &more].concat()).stdout);
+    let command = format!("\nserve it:  wcgi run --mapdir /d:. --max-memory 67108864 {}\n", mounted.display());
+    assert!(stdout.ends_with(&command), "{stdout}");
+
     let again = output(&[&arguments[..], &[out.to_str().unwrap()]].concat());
     assert_eq!((again.status.code(), text(&again.stdout).as_str()), (Some(1), ""));
     let stderr = text(&again.stderr);

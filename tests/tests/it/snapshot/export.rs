@@ -174,3 +174,24 @@ async fn anything_can_be_compiled_ahead() {
         assert!(!scene.0.path().join("other").exists(), "nothing was compiled");
     }
 }
+
+/// A link would lead elsewhere in the new package, and what gets its name would be written through it.
+#[cfg(unix)]
+#[test]
+fn what_a_package_says_of_itself_is_copied_unless_it_is_a_link() {
+    let scene = Scene::new();
+    let outside = scene.0.path().join("outside.txt");
+    fs::write(&outside, "mine").unwrap();
+    std::os::unix::fs::symlink(&outside, scene.0.path().join("m.wasm.link")).unwrap();
+    fs::rename(scene.module("m"), scene.0.path().join("program.wasm")).unwrap();
+    fs::rename(scene.0.path().join("m.wasm.link"), scene.0.path().join("m.wasm")).unwrap();
+    scene.write("docs/README.md", "read me");
+    let manifest = "[package]\nname = 'a/b'\nversion = '1.2.3'\nlicense-file = 'docs/README.md'\nreadme = 'm.wasm'\n\
+         [[module]]\nname = 'm'\nsource = 'program.wasm'\n[[command]]\nname = 'm'\nmodule = 'm'\nrunner = 'wcgi'\n";
+    fs::write(scene.0.path().join("wasmer.toml"), manifest).unwrap();
+    let out = output(&scene);
+    WcgiService::builder().package(scene.0.path()).engine(scene.engine()).export(&out).unwrap();
+    assert_eq!(fs::read_to_string(out.join("docs/README.md")).unwrap(), "read me");
+    assert!(fs::symlink_metadata(out.join("m.wasm")).unwrap().is_file());
+    assert_eq!(fs::read_to_string(outside).unwrap(), "mine");
+}
