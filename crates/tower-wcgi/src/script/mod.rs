@@ -342,11 +342,28 @@ fn cached<C: Compiled>(
     input: blake3::Hash,
     compile: impl FnOnce() -> Result<C, Error>,
 ) -> Result<C, Error> {
+    let compile = || {
+        let compiled = compile();
+        give_back();
+        compiled
+    };
     match engine.cache() {
         Some(cache) => cache.load_or(wasmtime, input, compile),
         None => compile(),
     }
 }
+
+/// The compiler needs hundreds of MB for php-cgi, which glibc would keep for a next time in the arenas of threads that are
+/// gone.
+#[cfg(all(feature = "compiler", target_os = "linux", target_env = "gnu"))]
+#[expect(unsafe_code, reason = "there is no other way to ask glibc")]
+fn give_back() {
+    // SAFETY: it may be called at any time from any thread.
+    unsafe { libc::malloc_trim(0) };
+}
+
+#[cfg(all(feature = "compiler", not(all(target_os = "linux", target_env = "gnu"))))]
+fn give_back() {}
 
 #[cfg(not(feature = "compiler"))]
 fn cached<C: Compiled>(

@@ -25,12 +25,8 @@ pub(crate) fn run(setting: &Setting<'_>, findings: &mut Findings) -> Result<()> 
         WORDPRESS_SNAPSHOT,
         setting.on_snapshot_php("wordpress").and_then(|package| started_twice(setting, &package)),
     );
-    let site = native_site(setting, &tree)?;
-    let cgi = findings.keep(LIGHTTPD_WORDPRESS, peers::lighttpd(setting, "lighttpd-wordpress", &site));
-    let fpm = findings.keep(NGINX_WORDPRESS, peers::nginx(setting, "nginx-wordpress", &site));
-    if let Some(server) = fpm.as_ref().or(cgi.as_ref()) {
-        findings.keep(NGINX_WORDPRESS, install(server));
-    }
+    let cgi = findings.keep(LIGHTTPD_WORDPRESS, native(setting, &tree, "lighttpd-wordpress", peers::lighttpd));
+    let fpm = findings.keep(NGINX_WORDPRESS, native(setting, &tree, "nginx-wordpress", peers::nginx));
     let of = |name, server| Contender { name, server, path: "/", says: SAYS, connections: &[1, 8] };
     let mut contenders = Vec::new();
     contenders.extend(ours.as_ref().map(|server| of(WORDPRESS, server)));
@@ -64,14 +60,21 @@ fn started_twice(setting: &Setting<'_>, package: &Path) -> Result<Server> {
 }
 
 /// The same files, copied, as a site writes to its own, and with a configuration that has its database there too.
-fn native_site(setting: &Setting<'_>, tree: &Path) -> Result<PathBuf> {
-    let root = fresh(setting, "wordpress-native")?;
+fn native(
+    setting: &Setting<'_>,
+    tree: &Path,
+    name: &str,
+    start: impl FnOnce(&Setting<'_>, &str, &Path) -> Result<Server>,
+) -> Result<Server> {
+    let root = fresh(setting, &format!("{name}-site"))?;
     program::run(Command::new("cp").arg("-a").arg(tree.join(".")).arg(&root))?;
     let database = root.join("wp-content/database");
     fs::create_dir_all(&database)?;
     let config = CONFIG.replace("DATABASE", &database.display().to_string());
     fs::write(root.join("wp-config.php"), config).context("cannot write wp-config.php")?;
-    Ok(root)
+    let server = start(setting, name, &root)?;
+    install(&server)?;
+    Ok(server)
 }
 
 /// What the installer's form sends.
