@@ -222,7 +222,6 @@ FILE *tmpfile(void) {
     return fdopen(fd, "w+");
 }
 
-/* Files have no permissions here: what the mount allows is allowed. */
 int chmod(const char *path, mode_t mode) {
     struct stat status;
     return stat(path, &status);
