@@ -10,7 +10,7 @@ use std::process::Command;
 use anyhow::{Context as _, Result};
 
 use crate::fetch::{self, DebianSource};
-use crate::guests::Compiler;
+use crate::guests::{self, Compiler};
 use crate::program;
 use crate::sources::{SQLITE, ZLIB};
 use crate::stamp::{self, Stamp};
@@ -23,15 +23,15 @@ pub(crate) fn build(workspace: &Workspace) -> Result<()> {
     let module = output.join("python.wasm");
     let library = output.join("python313.zip");
 
-    let mut stamp = Stamp::default()
+    let mut sources = guests::files(&recipe)?;
+    sources.extend(guests::files(&recipe.join("patches"))?);
+    sources.sort();
+    let stamp = Stamp::default()
         .text(SOURCE.sha256)
         .text(ZLIB.sha256)
         .text(SQLITE.sha256)
         .file(&fetch::pip_requirements(workspace, "zig"))?;
-    for file in RECIPE {
-        stamp = stamp.file(&recipe.join(file))?;
-    }
-    let stamp = stamp.finish();
+    let stamp = sources.iter().try_fold(stamp, |stamp, source| stamp.file(source))?.finish();
     if stamp::is_current(&module, &stamp) && library.exists() {
         println!("python: {} is there", workspace.relative(&module));
     } else {
@@ -93,10 +93,6 @@ fn native() -> Option<PathBuf> {
         Some(PathBuf::from(path.trim()))
     })
 }
-
-/// What the module is made by, in `guests/python`.
-const RECIPE: [&str; 7] =
-    ["build.sh", "library.py", "patches/0001-inline-caches.patch", "python.c", "settle.h", "wasi.c", "wcgi_main.py"];
 
 /// The Python of Debian 13. 3.13 gets security updates until October 2029.
 const SOURCE: DebianSource = DebianSource {

@@ -95,7 +95,7 @@ fn headers(workspace: &Workspace) -> Result<Vec<PathBuf>> {
 }
 
 /// The files of a directory, in order.
-fn files(directory: &Path) -> Result<Vec<PathBuf>> {
+pub(crate) fn files(directory: &Path) -> Result<Vec<PathBuf>> {
     let entries = fs::read_dir(directory).with_context(|| format!("cannot read {}", directory.display()))?;
     let mut paths = entries.map(|entry| Ok(entry?.path())).collect::<Result<Vec<_>>>()?;
     paths.retain(|path| path.is_file());

@@ -15,7 +15,7 @@ use anyhow::{Context as _, Result, bail};
 
 use self::source::SOURCES;
 pub(crate) use self::stock::{MODULE, PACKAGE};
-use crate::guests::Compiler;
+use crate::guests::{self, Compiler};
 use crate::program;
 use crate::stamp::{self, Stamp};
 use crate::workspace::Workspace;
@@ -113,10 +113,7 @@ fn recipe(workspace: &Workspace) -> Result<String> {
     let ours = sources_of_ours(workspace);
     let mut files = vec![ours.join("build.sh"), crate::fetch::pip_requirements(workspace, "zig")];
     for directory in ["patches", "wasi"] {
-        let entries = fs::read_dir(ours.join(directory)).with_context(|| format!("cannot read {}", ours.display()))?;
-        for entry in entries {
-            files.push(entry?.path());
-        }
+        files.extend(guests::files(&ours.join(directory))?);
     }
     files.sort();
     let stamp = SOURCES.iter().fold(Stamp::default(), |stamp, source| stamp.text(source.recipe()));
