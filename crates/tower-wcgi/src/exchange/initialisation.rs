@@ -1,8 +1,9 @@
 //! An initialisation: a script's start-up, run once and before there is any request, for a snapshot of its memory.
 //!
 //! In: a module and what it may see. Out: its instance as the start-up has left it. Sees the package's constant environment,
-//! its read-only mounts and a private `/tmp` with the warm-up requests, and nothing of the host that would be another thing in a request: its
-//! random numbers and clocks are made up here, so that whoever calls it twice can find out what was kept of them.
+//! its read-only mounts and a private `/tmp` with the warm-up requests, and nothing of the host that would be another thing
+//! in a request: its random numbers and clocks are made up here, so that whoever calls it twice can find out what was kept
+//! of them.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};

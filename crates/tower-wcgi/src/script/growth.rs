@@ -5,7 +5,6 @@
 //! exchanges make one after the other. So a module is compiled with a larger memory, and with its `memory.size` and
 //! `memory.grow` replaced by a count of what it has been given of that. It sees the sizes that it would have seen; all that
 //! differs is an access beyond its memory, which may read zeros where it would have trapped.
-
 //!
 //! No instruction that stays changes its place, so that debug information holds: a function that grows memory becomes a call
 //! of its changed self, which comes after all others.

@@ -6,9 +6,9 @@
 //!
 //! # Keys
 //!
-//! `package.{name, entrypoint}`; `[[module]]` with `name`, `source` and `compiled`, a directory of compiled code; `[[command]]` with `name`, `module`, `runner`,
-//! `main_args` and `annotations` (see [`Settings::read`]); `[fs]`, guest path = host directory. An entry of `[fs]` is
-//! read-only; to make it writable, write it as a table:
+//! `package.{name, entrypoint}`; `[[module]]` with `name`, `source` and `compiled`, a directory of compiled code;
+//! `[[command]]` with `name`, `module`, `runner`, `main_args` and `annotations` (see [`Settings::read`]); `[fs]`, guest path
+//! = host directory. An entry of `[fs]` is read-only; to make it writable, write it as a table:
 //!
 //! ```toml
 //! [fs]
