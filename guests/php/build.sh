@@ -1,7 +1,8 @@
 #!/bin/sh
 # Builds php-cgi.wasm from the sources in the current directory (php, sqlite, zlib, libpng, libjpeg, libxml2), which are as their authors
 # made them. `cargo xtask php` fetches and unpacks them and calls this. In the environment:
-#   WCGI_CC     zig cc -target wasm32-wasi, zig with its path
+#   WCGI_CC         zig cc -target wasm32-wasi, zig with its path
+#   WCGI_PHP_COUNT  if it is set, what is built counts which opcode handler comes after which (README.md)
 set -eu
 zig=${WCGI_CC%% *}
 export CC="$WCGI_CC" AR="$zig ar" RANLIB="$zig ranlib"
@@ -84,7 +85,7 @@ cd "$here/php"
 for patch in "$ours"/patches/0*.patch; do
     quietly patch -p1 --input "$patch"
 done
-awk -f "$ours/patches/tail-calls.awk" Zend/zend_vm_execute.h >tail-calls.h
+awk -f "$ours/patches/tail-calls.awk" "$ours/patches/likely-next.txt" Zend/zend_vm_execute.h >tail-calls.h
 mv tail-calls.h Zend/zend_vm_execute.h
 
 step "configuring PHP"
@@ -116,6 +117,7 @@ for source in compat opcache-memory; do
 done
 quietly $CC -c "$wasi/longjmp-tag.s" -o objects/longjmp-tag.o
 quietly $CC $flags -O2 -fno-builtin -msimd128 -c "$wasi/memory.c" -o objects/memory.o
+quietly $CC $flags -O2 -fno-builtin -c "$wasi/malloc.c" -o objects/malloc.o
 # Its own configuration makes a shared library of it, or nothing.
 for source in ZendAccelerator zend_accelerator_blacklist zend_accelerator_debug zend_accelerator_hash \
     zend_accelerator_module zend_accelerator_util_funcs zend_file_cache zend_persist zend_persist_calc zend_shared_alloc; do
@@ -126,6 +128,6 @@ done
 step "compiling PHP"
 # Faster code where the time goes, small code elsewhere.
 hot='Zend/[^/]*|main/.*|ext/(json|pcre|pdo|pdo_sqlite|spl|standard)/.*'
-sed -E -i -e "s#-c (/[^ ]*/php/($hot)\.c) #-O2 -c \1 #" -e "s#-c /[^ ]*/Zend/zend_execute\.c #-mtail-call &#" -e 's/-export-dynamic//g' -e "s#^EXTRA_LIBS =#EXTRA_LIBS = $(echo objects/*.o)#" Makefile
-quietly make -j"$jobs" cgi EXTRA_CFLAGS="-DPHP_WASI_OPCACHE -I$wasi"
+sed -E -i -e "s#-c (/[^ ]*/php/($hot)\.c) #-O3 -c \1 #" -e "s#-c /[^ ]*/Zend/zend_execute\.c #-mtail-call &#" -e 's/-export-dynamic//g' -e "s#^EXTRA_LIBS =#EXTRA_LIBS = $(echo objects/*.o)#" Makefile
+quietly make -j"$jobs" cgi EXTRA_CFLAGS="-DPHP_WASI_OPCACHE ${WCGI_PHP_COUNT:+-DPHP_WASI_COUNT} -I$wasi"
 cp sapi/cgi/php-cgi "$here/php-cgi.wasm"

@@ -59,6 +59,9 @@ enum Task {
         /// Copy it there, and not into the examples.
         #[arg(long, value_name = "FILE")]
         output: Option<PathBuf>,
+        /// One that counts which opcode handler comes after which (guests/php/README.md), in any case.
+        #[arg(long, requires = "output")]
+        counting: bool,
     },
     /// Set up, then run every check a change must pass.
     Test {
@@ -108,7 +111,8 @@ fn run(task: &Task) -> Result<()> {
             php::provide(&workspace, None)?;
             wordpress::assemble(&workspace)
         }
-        Task::Php { output } => php::build(&workspace, output.as_deref()),
+        Task::Php { output: Some(output), counting: true } => php::build_counting(&workspace, output),
+        Task::Php { output, .. } => php::build(&workspace, output.as_deref()),
         Task::Test { quick, keep_going, modules } => {
             prepare(&workspace, modules)?;
             checks::run(&workspace, *quick, *keep_going)

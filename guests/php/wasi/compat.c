@@ -140,32 +140,6 @@ void wasi_mmap_clear_free(void) {
     }
 }
 
-int wasi_is_starting;
-void libc_free(void *) __asm__("free");
-void *libc_realloc(void *, size_t) __asm__("realloc");
-size_t malloc_usable_size(void *);
-
-void free(void *memory) {
-    if (wasi_is_starting && memory) {
-        memset(memory, 0, malloc_usable_size(memory));
-        __asm__ volatile("" : : "r"(memory) : "memory"); /* else it is a store that nothing reads */
-    }
-    libc_free(memory);
-}
-
-void *realloc(void *memory, size_t size) {
-    if (!wasi_is_starting || !memory || !size) {
-        return libc_realloc(memory, size);
-    }
-    size_t old_size = malloc_usable_size(memory);
-    void *copy = malloc(size);
-    if (copy) {
-        memcpy(copy, memory, old_size < size ? old_size : size);
-        free(memory);
-    }
-    return copy;
-}
-
 int libc_close(int) __asm__("close");
 
 int close(int fd) {

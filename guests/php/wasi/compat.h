@@ -26,11 +26,6 @@ void wasi_mmap_clear_free(void);
 #define munmap wasi_munmap
 #define mprotect(p, n, f) (0)
 
-/* While a snapshot is being made, memory that is given back is wiped: what a warm-up left in it is nobody's business. */
-extern int wasi_is_starting;
-void free(void *) __asm__("wasi_free");
-void *realloc(void *, size_t) __asm__("wasi_realloc");
-
 /* There is no dup: the three standard streams stand for their own copies, and are never closed. */
 static inline int dup(int fd) { if (fd >= 0 && fd <= 2) return fd; errno = ENOSYS; return -1; }
 int close(int) __asm__("wasi_close");

@@ -1,4 +1,5 @@
-/* memcmp and memchr by 16 bytes. Those of the C library go byte by byte, which was 3 % of a WordPress page. */
+/* By 16 bytes what others do byte by byte: memcmp and memchr, in the C library 3 % of a WordPress page, and PCRE's search for a byte
+   of a set. */
 #include <stdint.h>
 #include <string.h>
 #include <wasm_simd128.h>
@@ -50,4 +51,22 @@ void *memchr(const void *memory, int wanted, size_t size) {
         }
     }
     return NULL;
+}
+
+/* The first byte from `p` on whose bit is set in `bits`, or `end`. By 16 bytes: which of the 32 bytes of `bits`, then which bit of it. */
+const unsigned char *wasi_find_of_set(const unsigned char *p, const unsigned char *end, const unsigned char *bits) {
+    static const unsigned char bit[16] = { 1, 2, 4, 8, 16, 32, 64, 128, 1, 2, 4, 8, 16, 32, 64, 128 };
+    v128_t low = wasm_v128_load(bits), high = wasm_v128_load(bits + 16), of_byte = wasm_v128_load(bit);
+    for (; end - p >= 16; p += 16) {
+        v128_t bytes = wasm_v128_load(p), row = wasm_u8x16_shr(bytes, 3);
+        v128_t set = wasm_v128_or(wasm_i8x16_swizzle(low, row), wasm_i8x16_swizzle(high, wasm_i8x16_sub(row, wasm_i8x16_const_splat(16))));
+        v128_t mine = wasm_i8x16_swizzle(of_byte, wasm_v128_and(bytes, wasm_i8x16_const_splat(7)));
+        unsigned found = wasm_i8x16_bitmask(wasm_i8x16_ne(wasm_v128_and(set, mine), wasm_i8x16_const_splat(0)));
+        if (found) {
+            return p + __builtin_ctz(found);
+        }
+    }
+    for (; p < end && !(bits[*p / 8] & 1u << (*p & 7)); p++) {
+    }
+    return p;
 }

@@ -9,8 +9,14 @@ extern void __wasilibc_initialize_environ(void);
 extern void __wasilibc_populate_preopens(void);
 extern void __wasilibc_reset_preopens(void);
 extern void sqlite3_randomness(int, void *);
+extern void wasi_malloc_begin_request(void);
+extern int wasi_is_starting;
 extern void wasi_mmap_clear_free(void);
 extern void zend_mm_wasi_clear_free(void);
+#ifdef PHP_WASI_COUNT
+extern void php_wasi_write_counts(void);
+extern void php_wasi_forget_counts(void);
+#endif
 extern char __stack_low;
 
 /* Output of a warm-up request goes nowhere, or to stderr if PHP_WARMUP_VERBOSE is set. */
@@ -162,8 +168,11 @@ __attribute__((export_name("wizer-initialize"))) void php_wasi_initialize(void)
 
 	wasi_is_starting = 1;
 	start_up();
-	wasi_is_starting = 0;
+	wasi_malloc_begin_request();
 	__wasilibc_reset_preopens();
+#ifdef PHP_WASI_COUNT
+	php_wasi_forget_counts();
+#endif
 	/* What is free is zero, so that the image is small and has no data of the warm-up; so is the stack below this frame. */
 	zend_mm_wasi_clear_free();
 	wasi_mmap_clear_free();
@@ -178,6 +187,9 @@ __attribute__((export_name("wizer.resume"))) void php_wasi_resume(void)
 	__wasilibc_initialize_environ();
 	__wasilibc_populate_preopens();
 	status = __main_void();
+#ifdef PHP_WASI_COUNT
+	php_wasi_write_counts();
+#endif
 	fflush(NULL);
 	if (status) {
 		__wasi_proc_exit(status & 255);

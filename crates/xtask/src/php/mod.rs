@@ -69,7 +69,7 @@ pub(crate) fn build(workspace: &Workspace, output: Option<&Path>) -> Result<()> 
     if stamp::is_current(&module, &stamp) {
         println!("php: {} is up to date", workspace.relative(&module));
     } else {
-        make(workspace, &module)?;
+        make(workspace, &module, false)?;
         stamp::write(&module, &stamp)?;
         println!("php: {} is ready", workspace.relative(&module));
     }
@@ -79,8 +79,13 @@ pub(crate) fn build(workspace: &Workspace, output: Option<&Path>) -> Result<()> 
     }
 }
 
+/// Builds to `output` what counts which opcode handler comes after which.
+pub(crate) fn build_counting(workspace: &Workspace, output: &Path) -> Result<()> {
+    make(workspace, output, true)
+}
+
 /// From nothing: what an earlier build left would have to be told apart from what a changed recipe makes.
-fn make(workspace: &Workspace, module: &Path) -> Result<()> {
+fn make(workspace: &Workspace, module: &Path, counting: bool) -> Result<()> {
     let compiler = Compiler::zig(workspace)?;
     let archives = SOURCES.iter().map(|source| source.fetch(workspace)).collect::<Result<Vec<_>>>()?;
 
@@ -101,11 +106,14 @@ fn make(workspace: &Workspace, module: &Path) -> Result<()> {
     let mut build = Command::new("sh");
     build.arg(recipe.join("build.sh")).current_dir(&directory);
     compiler.export_to(&mut build);
+    if counting {
+        build.env("WCGI_PHP_COUNT", "1");
+    }
     program::run(&mut build)?;
     println!("php: built in {} s", begin.elapsed().as_secs());
 
     let built = directory.join("php-cgi.wasm");
-    fs::rename(&built, module).with_context(|| format!("cannot write {}", module.display()))
+    install(&built, module)
 }
 
 /// What decides the module: versions and checksums, and everything in `guests/php` that is compiled or run.
