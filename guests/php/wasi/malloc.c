@@ -2,8 +2,8 @@
 
    Blocks of a size are kept in a list when they are free, and are neither cut nor united. What a request allocates lies together, in
    memory that was not used before: the pages it writes are few, and the host copies and puts back stretches of pages. So the free blocks
-   of the start-up are left alone, and so are those that a request frees. During the start-up, what is given back is wiped: it may be a
-   warm-up request's, and nobody else's business. */
+   of the start-up are left alone, and so is a block of its that a request frees. During the start-up, what is given back is wiped: it may
+   be a warm-up request's, and nobody else's business. */
 #include <errno.h>
 #include <stddef.h>
 #include <stdint.h>

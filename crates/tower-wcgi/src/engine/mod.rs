@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::runtime::{Handle, Runtime};
+use tokio::sync::Semaphore;
 use wasmtime::{Linker, component};
 
 pub(crate) use admission::Permit;
@@ -86,6 +87,11 @@ impl Engine {
     /// Where guests run, and whose clock deadlines use.
     pub(crate) fn threads(&self) -> &Handle {
         self.0.threads.handle()
+    }
+
+    /// For scripts that compute for long: one for each thread.
+    pub(crate) fn stints(&self) -> &Arc<Semaphore> {
+        &self.0.stints
     }
 
     pub(crate) async fn admit(&self) -> Result<Permit, Error> {
@@ -251,6 +257,7 @@ impl EngineBuilder {
             linker,
             component_linker,
             admission: admission::Admission::new(self.max_concurrency, self.queue, self.queue_wait),
+            stints: Arc::new(Semaphore::new(threads.metrics().num_workers())),
             threads: Threads(Some(threads)),
             trust_precompiled: self.trust_precompiled,
             #[cfg(feature = "compiler")]
@@ -280,6 +287,7 @@ struct Inner {
     component_linker: component::Linker<State>,
     admission: admission::Admission,
     threads: Threads,
+    stints: Arc<Semaphore>,
     trust_precompiled: bool,
     #[cfg(feature = "compiler")]
     cache: Option<Cache>,

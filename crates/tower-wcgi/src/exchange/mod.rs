@@ -12,6 +12,7 @@ mod locks;
 mod look;
 mod outcome;
 mod relay;
+mod slices;
 mod turns;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -45,6 +46,7 @@ use crate::script::{Exit, Handles, Program, Script};
 use crate::stdio::{Output, Reader, Stderr, Stdin, Writer, pipe};
 use outcome::At;
 use relay::{Progress, Relay, Run};
+use slices::{SLICE, Slices};
 
 /// What one run needs.
 pub(crate) struct Setup {
@@ -161,6 +163,7 @@ pub(crate) struct State {
     /// Which of stdin, stdout and stderr the script has closed or put something else in the place of.
     stdio_moved: [bool; 3],
     memory: MemoryLimit,
+    slices: Slices,
 }
 
 impl State {
@@ -292,6 +295,7 @@ async fn guest(
 ) -> Result<(), Error> {
     let Setup { script, files, arguments, environ, stdin, request_id, max_memory, .. } = setup;
     let view = if script.sees_files { Some(files.check_out(engine.threads()).await?) } else { None };
+    let slices = Slices::new(Arc::clone(engine.stints()));
     let state = State {
         wasi: None,
         locks: Locks::default(),
@@ -309,12 +313,13 @@ async fn guest(
         stderr: stderr.clone(),
         stdio_moved: [false; 3],
         memory: MemoryLimit::new(max_memory),
+        slices: slices.clone(),
     };
     let mut store = Store::new(engine.wasmtime(), state);
     store.limiter(|state| &mut state.memory);
     // The first tick may come at once.
     store.set_epoch_deadline(1 + slice);
-    store.epoch_deadline_async_yield_and_update(SLICE);
+    store.epoch_deadline_callback(|store| Ok(store.data().slices.next()));
 
     let _ticking = Ticking::start();
     let result = {
@@ -323,6 +328,7 @@ async fn guest(
         std::future::poll_fn(|cx| {
             let progress = call.as_mut().poll(cx);
             if progress.is_pending() {
+                slices.pending();
                 stdout.wake_reader();
             }
             progress
@@ -399,10 +405,7 @@ impl ResourceLimiter for MemoryLimit {
     }
 }
 
-/// How many epoch ticks a script computes before it lets others have the thread: as a rule, enough for a whole request to an
-/// interpreter, whose memory would have left the processor's caches when its turn came again.
-const SLICE: u64 = 5;
-/// The same for a thread that is not the engine's.
+/// How many epoch ticks a script computes on a thread that is not the engine's.
 const IN_PLACE: u64 = 1;
 /// How long a script without a deadline may go on when nobody reads.
 const GRACE: Duration = Duration::from_secs(30);
