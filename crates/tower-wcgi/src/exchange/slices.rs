@@ -33,7 +33,12 @@ struct Shared {
 impl Slices {
     /// `stints` are those of all exchanges of an engine.
     pub(super) fn new(stints: Arc<Semaphore>) -> Self {
-        Self(Arc::new(Shared { stints, stint: Mutex::new(None), left: AtomicU32::new(0), yields: AtomicBool::new(false) }))
+        Self(Arc::new(Shared {
+            stints,
+            stint: Mutex::new(None),
+            left: AtomicU32::new(0),
+            yields: AtomicBool::new(false),
+        }))
     }
 
     /// What the script does when a slice is over.
