@@ -59,7 +59,7 @@ enum Task {
         /// Copy it there, and not into the examples.
         #[arg(long, value_name = "FILE")]
         output: Option<PathBuf>,
-        /// One that counts which opcode handler comes after which (guests/php/README.md), in any case.
+        /// One that counts which opcode handler comes after which (guests/php/README.md), even if nothing has changed.
         #[arg(long, requires = "output")]
         counting: bool,
     },

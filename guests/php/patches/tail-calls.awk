@@ -3,10 +3,11 @@
 
 NR == FNR {
     count = split($0, word, " ")
+    unknown[word[1]] = 1
     for (i = 2; i <= count; i++) {
         likely[word[1]] = likely[word[1]] " ZEND_VM_IF_NEXT(" word[i] ")"
-        if (!(word[i] in is_called)) called[++called_count] = word[i]
-        is_called[word[i]] = 1
+        if (!(word[i] in declared)) called[++called_count] = word[i]
+        declared[word[i]] = unknown[word[i]] = 1
     }
     next
 }
@@ -35,7 +36,7 @@ is_helper && /ZEND_VM_TAIL_CALL\(/ && !/ZEND_VM_TAIL_CALL\(zend_leave_helper_SPE
     sub(/\(ZEND_OPCODE_HANDLER_ARGS\)$/, "", name)
     sub(/.* /, "", name)
     if (name ~ /_HANDLER$/ && !/always_inline/) handlers[++handler_count] = name
-    delete is_called[name]
+    delete unknown[name]
     print "#undef ZEND_VM_LIKELY_NEXT\n#define ZEND_VM_LIKELY_NEXT()" likely[name]
     print "#undef ZEND_VM_HANDLER_NAME\n#define ZEND_VM_HANDLER_NAME \"" name "\""
 }
@@ -52,7 +53,7 @@ is_helper && /^}/ {
 }
 
 END {
-    for (name in is_called) {
+    for (name in unknown) {
         print "tail-calls.awk: likely-next.txt names " name ", which is no handler" > "/dev/stderr"
         failed = 1
     }

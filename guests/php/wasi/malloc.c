@@ -1,6 +1,7 @@
 /* malloc and its kin, for a process that is started once and then serves one request, many times over.
 
-   Blocks of a size are kept in a list when they are free, and are neither cut nor united. What a request allocates lies together, in
+   Blocks of a size are kept in a list when they are free, and are neither cut nor united: what grows by reallocation, and is not PHP's own,
+   takes up to twice its room. What a request allocates lies together, in
    memory that was not used before: the pages it writes are few, and the host copies and puts back stretches of pages. So the free blocks
    of the start-up are left alone, and so is a block of its that a request frees. During the start-up, what is given back is wiped: it may
    be a warm-up request's, and nobody else's business. */

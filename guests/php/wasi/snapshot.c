@@ -168,7 +168,6 @@ __attribute__((export_name("wizer-initialize"))) void php_wasi_initialize(void)
 
 	wasi_is_starting = 1;
 	start_up();
-	wasi_malloc_begin_request();
 	__wasilibc_reset_preopens();
 #ifdef PHP_WASI_COUNT
 	php_wasi_forget_counts();
@@ -176,6 +175,7 @@ __attribute__((export_name("wizer-initialize"))) void php_wasi_initialize(void)
 	/* What is free is zero, so that the image is small and has no data of the warm-up; so is the stack below this frame. */
 	zend_mm_wasi_clear_free();
 	wasi_mmap_clear_free();
+	wasi_malloc_begin_request();
 	memset(&__stack_low, 0, (size_t) (&here - 16 - &__stack_low));
 }
 

@@ -87,8 +87,7 @@ impl Exchange {
         let departure = Departure { request_id: Some(request_id.clone()), stdout: writer.clone() };
         let script = Arc::clone(&setup.script);
         let in_place = script.begins_in_place();
-        let slice = if in_place { IN_PLACE } else { SLICE };
-        let run = Box::pin(run(engine.clone(), setup, permit, writer, stderr.clone(), departure, slice));
+        let run = Box::pin(run(engine.clone(), setup, permit, writer, stderr.clone(), departure, in_place));
         let (task, relay) = if in_place {
             let left = begin_in_place(run, engine.threads());
             script.began_in_place(left.is_none());
@@ -223,7 +222,7 @@ impl WasiView for State {
     }
 }
 
-/// `slice` is how many epoch ticks the script has before it yields the first time.
+/// `in_place` says that the script begins on a thread that is not the engine's.
 async fn run(
     engine: Engine,
     setup: Setup,
@@ -231,13 +230,13 @@ async fn run(
     stdout: Writer,
     stderr: Stderr,
     mut departure: Departure,
-    slice: u64,
+    in_place: bool,
 ) {
     let (start, limit, stdin) = (setup.start, setup.deadline, setup.stdin.clone());
     let deadline = limit.map(|limit| tokio::time::Instant::from_std(start + limit));
     let queues = Arc::new(AtomicBool::new(false));
     let result = {
-        let guest = pin!(guest(&engine, setup, &stdout, &stderr, &queues, slice));
+        let guest = pin!(guest(&engine, setup, &stdout, &stderr, &queues, in_place));
         match deadline {
             Some(deadline) => tokio::time::timeout_at(deadline, guest).await.ok(),
             // Nobody waits for a script that was let go on, so nobody would end it.
@@ -291,11 +290,11 @@ async fn guest(
     stdout: &Writer,
     stderr: &Stderr,
     queues: &Arc<AtomicBool>,
-    slice: u64,
+    in_place: bool,
 ) -> Result<(), Error> {
     let Setup { script, files, arguments, environ, stdin, request_id, max_memory, .. } = setup;
     let view = if script.sees_files { Some(files.check_out(engine.threads()).await?) } else { None };
-    let slices = Slices::new(Arc::clone(engine.stints()));
+    let slices = Slices::new(Arc::clone(engine.stints()), in_place);
     let state = State {
         wasi: None,
         locks: Locks::default(),
@@ -318,7 +317,7 @@ async fn guest(
     let mut store = Store::new(engine.wasmtime(), state);
     store.limiter(|state| &mut state.memory);
     // The first tick may come at once.
-    store.set_epoch_deadline(1 + slice);
+    store.set_epoch_deadline(1 + if in_place { IN_PLACE } else { SLICE });
     store.epoch_deadline_callback(|store| Ok(store.data().slices.next()));
 
     let _ticking = Ticking::start();
@@ -405,7 +404,7 @@ impl ResourceLimiter for MemoryLimit {
     }
 }
 
-/// How many epoch ticks a script computes on a thread that is not the engine's.
+/// How many epoch ticks a script that begins on a thread that is not the engine's computes there.
 const IN_PLACE: u64 = 1;
 /// How long a script without a deadline may go on when nobody reads.
 const GRACE: Duration = Duration::from_secs(30);

@@ -1,12 +1,14 @@
 //! Time slices: scripts that compute for long work in stints, and others hardly wait for them.
 //!
 //! A script has a slice of some epoch ticks, then whoever else is ready gets the thread. To go on after its first slice it needs a
-//! stint, of which the engine has one for each of its threads. With it, it goes on for many slices, yielding after each. So a
+//! stint, of which the engine has one for each of its threads. With it, it goes on for many slices, yielding after each, until it waits for something. So a
 //! request that is soon over waits for a slice of those that have a stint, however many compute for long; and what these have
 //! in the processor's caches is not swept out by each other every few milliseconds.
 
+use std::future::poll_fn;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::task::Poll;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use wasmtime::UpdateDeadline;
@@ -17,7 +19,7 @@ pub(super) const SLICE: u64 = 5;
 /// How many slices a stint is.
 const STINT: u32 = 10;
 
-/// Those of one exchange.
+/// The slices of one exchange.
 #[derive(Debug, Clone)]
 pub(crate) struct Slices(Arc<Shared>);
 
@@ -25,20 +27,16 @@ pub(crate) struct Slices(Arc<Shared>);
 struct Shared {
     stints: Arc<Semaphore>,
     stint: Mutex<Option<OwnedSemaphorePermit>>,
-    /// Slices until the stint is over, or 0 without one.
+    /// Slices until it needs a stint, or another one.
     left: AtomicU32,
     yields: AtomicBool,
 }
 
 impl Slices {
-    /// `stints` are those of all exchanges of an engine.
-    pub(super) fn new(stints: Arc<Semaphore>) -> Self {
-        Self(Arc::new(Shared {
-            stints,
-            stint: Mutex::new(None),
-            left: AtomicU32::new(0),
-            yields: AtomicBool::new(false),
-        }))
+    /// `stints` are those of all exchanges of an engine. What begins in place is stopped before it has had a slice.
+    pub(super) fn new(stints: Arc<Semaphore>, in_place: bool) -> Self {
+        let left = AtomicU32::new(if in_place { 2 } else { 1 });
+        Self(Arc::new(Shared { stints, stint: Mutex::new(None), left, yields: AtomicBool::new(false) }))
     }
 
     /// What the script does when a slice is over.
@@ -50,13 +48,14 @@ impl Slices {
             self.0.left.store(left - 1, Ordering::Relaxed);
             return UpdateDeadline::Yield(SLICE);
         }
-        self.give_back();
+        let over = self.0.take();
         let shared = Arc::clone(&self.0);
         UpdateDeadline::YieldCustom(
             SLICE,
             Box::pin(async move {
-                // Those that have begun meanwhile come first, even if a stint is free.
-                tokio::task::yield_now().await;
+                // Those that have begun meanwhile come first, even if a stint is free, and before whoever gets this one.
+                yield_now().await;
+                drop(over);
                 let stint = Arc::clone(&shared.stints).acquire_owned().await;
                 *shared.stint.lock().unwrap_or_else(PoisonError::into_inner) = stint.ok();
                 shared.left.store(STINT, Ordering::Relaxed);
@@ -64,23 +63,39 @@ impl Slices {
         )
     }
 
-    /// The script has let others have the thread. If it waits for something, it does not keep its stint.
+    /// The script has let others have the thread. If it waits for something, it does not keep its stint, and begins with a slice
+    /// afterwards: the one it was in is over by then.
     pub(super) fn pending(&self) {
         if !self.0.yields.swap(false, Ordering::Relaxed) {
-            self.give_back();
+            self.0.left.store(2, Ordering::Relaxed);
+            drop(self.0.take());
         }
     }
+}
 
-    fn give_back(&self) {
-        self.0.left.store(0, Ordering::Relaxed);
-        *self.0.stint.lock().unwrap_or_else(PoisonError::into_inner) = None;
+impl Shared {
+    fn take(&self) -> Option<OwnedSemaphorePermit> {
+        self.stint.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
+}
+
+/// Goes to the end of the queue that any of the threads takes from. tokio's own waits for one thread to have nothing else to do.
+async fn yield_now() {
+    let mut yielded = false;
+    poll_fn(|cx| {
+        if std::mem::replace(&mut yielded, true) {
+            return Poll::Ready(());
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
 }
 
 #[cfg(test)]
 mod tests {
     use std::pin::Pin;
-    use std::task::{Context, Poll, Waker};
+    use std::task::{Context, Waker};
 
     use super::*;
 
@@ -100,7 +115,7 @@ mod tests {
     #[tokio::test]
     async fn those_that_compute_for_long_work_in_stints() {
         let stints = Arc::new(Semaphore::new(1));
-        let (first, second) = (Slices::new(Arc::clone(&stints)), Slices::new(stints));
+        let (first, second) = (Slices::new(Arc::clone(&stints), false), Slices::new(stints, false));
         let mut stint = next(&first).unwrap();
         assert!(!is_ready(&mut stint), "others come first");
         stint.await;
@@ -114,8 +129,10 @@ mod tests {
             second.pending();
         }
         let mut again = next(&first).unwrap();
-        waits.await;
+        assert!(!is_ready(&mut again) && !is_ready(&mut waits), "others come first");
         assert!(!is_ready(&mut again), "the stint is the second's");
+        waits.await;
+        assert!(!is_ready(&mut again), "for as long as it lasts");
         drop(second);
         again.await;
     }
@@ -123,12 +140,20 @@ mod tests {
     #[tokio::test]
     async fn whoever_waits_for_something_gives_its_stint_back() {
         let stints = Arc::new(Semaphore::new(1));
-        let slices = Slices::new(Arc::clone(&stints));
+        let slices = Slices::new(Arc::clone(&stints), false);
         next(&slices).unwrap().await;
         slices.pending();
         assert_eq!(stints.available_permits(), 0);
         slices.pending();
         assert_eq!(stints.available_permits(), 1);
-        assert!(next(&slices).is_some(), "and needs another one");
+        assert!(next(&slices).is_none(), "it begins with a slice");
+        assert!(next(&slices).is_some());
+    }
+
+    #[tokio::test]
+    async fn what_begins_in_place_has_a_slice_before_it_needs_a_stint() {
+        let slices = Slices::new(Arc::new(Semaphore::new(1)), true);
+        assert!(next(&slices).is_none());
+        assert!(next(&slices).is_some());
     }
 }

@@ -108,6 +108,8 @@ fn make(workspace: &Workspace, module: &Path, counting: bool) -> Result<()> {
     compiler.export_to(&mut build);
     if counting {
         build.env("WCGI_PHP_COUNT", "1");
+    } else {
+        build.env_remove("WCGI_PHP_COUNT");
     }
     program::run(&mut build)?;
     println!("php: built in {} s", begin.elapsed().as_secs());
