@@ -13,6 +13,7 @@ mod gateway;
 mod package;
 mod request;
 mod script;
+mod runtime;
 mod sendfile;
 mod service;
 mod site;

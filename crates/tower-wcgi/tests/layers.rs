@@ -69,13 +69,14 @@ const LAYERS: &[Layer] = &[
         never: &[WASM, RUNTIME, WORLD, &["http_body", "tower_service", "axum"]],
     },
     // It owns the linker, whose type names what a store holds.
-    Layer { name: "engine", uses: &["error", "exchange::State", "script"], never: &[HTTP] },
+    Layer { name: "engine", uses: &["error", "exchange::State", "runtime", "script"], never: &[HTTP] },
     // Its host calls work on what the store of an exchange holds.
-    Layer { name: "script", uses: &["engine", "error", "exchange", "package"], never: &[HTTP] },
+    Layer { name: "script", uses: &["engine", "error", "exchange", "package", "runtime"], never: &[HTTP] },
+    Layer { name: "runtime", uses: &["error"], never: &[HTTP, RUNTIME, &["wasmtime_wasi"]] },
     // The environment is a block of bytes by then, and the id is for the log. What is left of a body is a `Body`.
     Layer {
         name: "exchange",
-        uses: &["engine", "error", "gateway::Environ", "package", "request::RequestId", "script", "stdio"],
+        uses: &["engine", "error", "gateway::Environ", "package", "request::RequestId", "runtime", "script", "stdio"],
         never: &[&["http", "tower_service", "axum"]],
     },
     Layer {
@@ -155,9 +156,9 @@ fn modules_know_nothing_of_the_crates_their_row_forbids() {
 fn only_the_exchange_spawns_tasks() {
     let spawns = |layer: &&Layer| lines_of(layer.name).iter().any(|(_, line)| line.contains("spawn("));
     let spawning: Vec<_> = LAYERS.iter().filter(spawns).map(|layer| layer.name).collect();
-    // The engine's is the epoch thread, one for the process.
-    assert_eq!(spawning, ["engine", "exchange"]);
-    let tasks: Vec<_> = lines_of("engine").into_iter().filter(|(_, line)| line.contains("spawn(")).collect();
+    // The runtime's is the epoch thread, one for the process.
+    assert_eq!(spawning, ["runtime", "exchange"]);
+    let tasks: Vec<_> = lines_of("runtime").into_iter().filter(|(_, line)| line.contains("spawn(")).collect();
     assert!(matches!(&tasks[..], [(_, line)] if line.contains("std::thread::Builder")), "{tasks:?}");
 }
 

@@ -3,8 +3,6 @@
 //! One pool of instances, one set of permits, a linker for each kind of script, the threads guests run on. Knows nothing of HTTP.
 
 mod admission;
-mod pool;
-mod ticker;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -15,15 +13,13 @@ use tokio::sync::Semaphore;
 use wasmtime::{Linker, component};
 
 pub(crate) use admission::Permit;
-pub(crate) use pool::MAX_TABLE_ELEMENTS;
-pub(crate) use ticker::Ticking;
 
 use crate::error::{Error, ErrorKind};
 use crate::exchange::State;
+use crate::runtime::{Size, Wasmtime};
 #[cfg(feature = "compiler")]
 use crate::script::Cache;
-use crate::script::{link, link_components};
-use pool::PoolSize;
+use crate::script::{Shelf, link, link_components};
 
 /// What scripts run on: a wasmtime engine with its pool of instances, the permits to use them, and the threads.
 ///
@@ -59,8 +55,19 @@ impl Engine {
         self.0.admission.waiting()
     }
 
+    /// How many bytes of memory are kept for the next instances, see [`EngineBuilder::keep_resident`].
+    #[must_use]
+    pub fn kept_resident(&self) -> usize {
+        self.0.wasmtime.kept_bytes()
+    }
+
     pub(crate) fn wasmtime(&self) -> &wasmtime::Engine {
-        &self.0.wasmtime
+        &self.0.wasmtime.engine
+    }
+
+    /// The modules that its services have in use.
+    pub(crate) fn shelf(&self) -> &Shelf {
+        &self.0.shelf
     }
 
     pub(crate) fn linker(&self) -> &Linker<State> {
@@ -120,6 +127,7 @@ impl std::fmt::Debug for Engine {
 /// | [`max_memory`](Self::max_memory) | 256 MiB | twice PHP's own default limit |
 /// | [`threads`](Self::threads) | one per core | guests compute |
 /// | [`pagemap_scan`](Self::pagemap_scan) | where the kernel has it | an instance's memory is reset in place |
+/// | [`keep_resident`](Self::keep_resident) | 256 MiB | the next instance finds its pages there; an idle server gives them back |
 /// | [`trust_precompiled`](Self::trust_precompiled) | no | native code of a package can do whatever this process can |
 /// | [`cache_dir`](Self::cache_dir) | below the user's cache directory | a package opens in milliseconds the second time |
 #[derive(Debug, Clone)]
@@ -131,6 +139,7 @@ pub struct EngineBuilder {
     max_memory: usize,
     threads: Option<usize>,
     pagemap_scan: bool,
+    keep_resident: usize,
     trust_precompiled: bool,
     cache: CacheSetting,
 }
@@ -152,6 +161,7 @@ impl Default for EngineBuilder {
             max_memory: 256 << 20,
             threads: None,
             pagemap_scan: true,
+            keep_resident: 256 << 20,
             trust_precompiled: false,
             cache: CacheSetting::Default,
         }
@@ -189,11 +199,17 @@ impl EngineBuilder {
         self
     }
 
-    /// Whether the memory of an instance that is over is reset page by page, as Linux's `PAGEMAP_SCAN` (6.7 and newer) finds
-    /// them changed, and kept for the next one. Without it the kernel takes the pages back and gives new ones. Default: yes,
-    /// where the kernel has it.
+    /// Whether the memory of an instance is reset page by page, as Linux's `PAGEMAP_SCAN` (6.7 and newer) finds them written.
+    /// Without it the kernel takes all pages back and gives new ones. Default: yes, where the kernel has it.
     pub fn pagemap_scan(mut self, scan: bool) -> Self {
         self.pagemap_scan = scan;
+        self
+    }
+
+    /// How many bytes of memory are kept for the next instances when the last ones are over, all together. Each keeps 16 MiB at
+    /// most, and what nobody has used for ten seconds is given back. 0 gives all back at once. Default: 256 MiB.
+    pub fn keep_resident(mut self, bytes: usize) -> Self {
+        self.keep_resident = bytes;
         self
     }
 
@@ -224,19 +240,21 @@ impl EngineBuilder {
         self
     }
 
-    /// Reserves the pool and starts the threads.
+    /// Starts the threads.
     ///
     /// # Errors
     ///
     /// [`ErrorKind::Host`] when a limit is zero or absurd, or the operating system refuses memory or threads.
     pub fn build(self) -> Result<Engine, Error> {
         self.check()?;
-        let size =
-            PoolSize { instances: self.max_concurrency, max_memory: self.max_memory, pagemap_scan: self.pagemap_scan };
-        let wasmtime = pool::build(size)?;
-        ticker::register(&wasmtime).map_err(|error| host("cannot start the epoch thread", error))?;
-        let linker = link(&wasmtime)?;
-        let component_linker = link_components(&wasmtime)?;
+        let size = Size {
+            instances: self.max_concurrency,
+            pagemap_scan: self.pagemap_scan,
+            keep_resident: self.keep_resident,
+        };
+        let wasmtime = Wasmtime::new(size)?;
+        let linker = link(&wasmtime.engine)?;
+        let component_linker = link_components(&wasmtime.engine)?;
         let mut threads = tokio::runtime::Builder::new_multi_thread();
         if let Some(count) = self.threads {
             threads.worker_threads(count);
@@ -254,6 +272,7 @@ impl EngineBuilder {
         };
         Ok(Engine(Arc::new(Inner {
             wasmtime,
+            shelf: Shelf::default(),
             linker,
             component_linker,
             admission: admission::Admission::new(self.max_concurrency, self.queue, self.queue_wait),
@@ -282,7 +301,8 @@ impl EngineBuilder {
 }
 
 struct Inner {
-    wasmtime: wasmtime::Engine,
+    wasmtime: Wasmtime,
+    shelf: Shelf,
     linker: Linker<State>,
     component_linker: component::Linker<State>,
     admission: admission::Admission,
@@ -309,18 +329,6 @@ impl Drop for Threads {
             runtime.shutdown_background();
         }
     }
-}
-
-/// What an initialisation runs on: compiles like an [`Engine`], and takes none of its slots.
-///
-/// # Errors
-///
-/// [`ErrorKind::Host`] when the operating system refuses.
-#[cfg(feature = "compiler")]
-pub(crate) fn without_pool() -> Result<wasmtime::Engine, Error> {
-    let wasmtime = pool::without()?;
-    ticker::register(&wasmtime).map_err(|error| host("cannot start the epoch thread", error))?;
-    Ok(wasmtime)
 }
 
 fn host(message: &'static str, error: std::io::Error) -> Error {

@@ -11,18 +11,18 @@ use std::time::Duration;
 
 use tempfile::TempDir;
 use tokio::runtime::Handle;
-use wasmtime::{Caller, Extern, Instance, Linker, Module, Store};
+use wasmtime::{Caller, Extern, Instance, Linker, Store};
 use wasmtime_wasi::filesystem::Descriptor;
 use wasmtime_wasi::p1::{self, WasiP1Ctx};
 use wasmtime_wasi::{HostMonotonicClock, HostWallClock, WasiCtxBuilder, WasiView};
 
 use super::MemoryLimit;
 use super::files::View;
-use crate::engine::Ticking;
 use crate::error::{Error, ErrorKind};
 use crate::package::{Access, Mount};
 use crate::request::RequestId;
-use crate::script::{Exit, define_granted_locks};
+use crate::runtime::Ticking;
+use crate::script::{Beginning, Code, Exit, define_granted_locks};
 use crate::stdio::Stderr;
 
 /// All that an initialisation can see besides the module itself.
@@ -66,7 +66,7 @@ pub(crate) struct State {
     memory: MemoryLimit,
 }
 
-/// Runs the export `function` of `module` (after `_initialize` where there is one) to its end.
+/// Runs the export `function` of the module `code` (after `_initialize` where there is one) to its end.
 ///
 /// # Errors
 ///
@@ -74,7 +74,7 @@ pub(crate) struct State {
 /// initialisation that exits, or leaves a file open: a request would find another one under its number, or none.
 /// [`ErrorKind::Module`] when an import is missing or `function` takes arguments, [`ErrorKind::Host`] when a directory cannot be opened.
 pub(crate) async fn initialise(
-    module: &Module,
+    code: &Arc<Code>,
     function: &str,
     surroundings: &Surroundings,
     inputs: Inputs,
@@ -98,6 +98,7 @@ pub(crate) async fn initialise(
         .build_p1();
     *wasi.ctx().ctx.filesystem() = view.context.clone();
     let memory = MemoryLimit::new(surroundings.max_memory);
+    let module = &code.module;
     let mut store = Store::new(module.engine(), State { wasi, memory });
     store.limiter(|state| &mut state.memory);
     store.set_epoch_deadline(1);
@@ -108,7 +109,7 @@ pub(crate) async fn initialise(
         .map_err(|source| Error::new(ErrorKind::Host, "cannot link WASI").with_source(source))?;
 
     let ticking = Ticking::start();
-    let run = tokio::time::timeout(surroundings.deadline, call(&linker, module, function, &mut store)).await;
+    let run = tokio::time::timeout(surroundings.deadline, call(&linker, code, function, &mut store)).await;
     drop(ticking);
     stderr.finish();
     let instance = match run {
@@ -134,7 +135,7 @@ pub(crate) async fn initialise(
 /// # Errors
 ///
 /// Its own, and [`ErrorKind::Host`] when there is no thread to be had, or it panicked.
-pub(crate) fn aside<T: Send>(
+pub(crate) fn on_own_thread<T: Send>(
     threads: &Handle,
     work: impl AsyncFnOnce() -> Result<T, Error> + Send,
 ) -> Result<T, Error> {
@@ -158,14 +159,15 @@ fn define(linker: &mut Linker<State>, random: &Random) -> wasmtime::Result<()> {
 
 async fn call(
     linker: &Linker<State>,
-    module: &Module,
+    code: &Arc<Code>,
     function: &str,
     store: &mut Store<State>,
 ) -> wasmtime::Result<Instance> {
-    let instance = linker.instantiate_async(&mut *store, module).await?;
+    let beginning = Beginning::of(Arc::clone(code));
+    let instance = beginning.instantiate(&linker.instantiate_pre(&code.module)?, store).await?;
     // A reactor's constructors, by the convention of wizer.
     for name in ["_initialize", function] {
-        if name == function || module.get_export(name).is_some() {
+        if name == function || code.module.get_export(name).is_some() {
             instance.get_typed_func::<(), ()>(&mut *store, name)?.call_async(&mut *store, ()).await?;
         }
     }

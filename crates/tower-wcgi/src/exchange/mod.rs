@@ -38,10 +38,11 @@ pub(crate) use look::{Found, Kind as FileKind, Look};
 pub(crate) use outcome::log;
 pub(crate) use turns::{By, Deadlock, FileId, Turns};
 
-use crate::engine::{Engine, Permit, Ticking};
+use crate::engine::{Engine, Permit};
 use crate::error::{Error, ErrorKind};
 use crate::gateway::Environ;
 use crate::request::RequestId;
+use crate::runtime::{MAX_INSTANCES, MAX_MEMORIES, MAX_TABLE_ELEMENTS, MAX_TABLES, Ticking};
 use crate::script::{Exit, Handles, Program, Script};
 use crate::stdio::{Output, Reader, Stderr, Stdin, Writer, pipe};
 use outcome::At;
@@ -339,8 +340,9 @@ async fn guest(
 
 async fn call(program: &Program, store: &mut Store<State>) -> wasmtime::Result<()> {
     match program {
-        Program::Module { instance_pre, start } => {
-            let instance = instance_pre.instantiate_async(&mut *store).await?;
+        Program::Module { instance_pre, beginning, start } => {
+            let instance = beginning.instantiate(instance_pre, store).await?;
+            store.data_mut().memory.has(beginning.memory_len());
             let start = instance.get_module_export(&mut *store, start).and_then(wasmtime::Extern::into_func);
             start.expect("checked when the script was loaded").typed::<(), ()>(&*store)?.call_async(store, ()).await
         }
@@ -385,6 +387,11 @@ impl MemoryLimit {
     fn new(max_memory: usize) -> Self {
         Self { max_memory, used: 0, exceeded: false }
     }
+
+    /// The first memory begins with so many bytes, where a module may ask for less.
+    fn has(&mut self, bytes: usize) {
+        self.used = self.used.max(bytes);
+    }
 }
 
 impl ResourceLimiter for MemoryLimit {
@@ -400,7 +407,19 @@ impl ResourceLimiter for MemoryLimit {
     }
 
     fn table_growing(&mut self, _current: usize, desired: usize, _maximum: Option<usize>) -> wasmtime::Result<bool> {
-        Ok(desired <= crate::engine::MAX_TABLE_ELEMENTS)
+        Ok(desired <= MAX_TABLE_ELEMENTS)
+    }
+
+    fn instances(&self) -> usize {
+        MAX_INSTANCES
+    }
+
+    fn memories(&self) -> usize {
+        MAX_MEMORIES
+    }
+
+    fn tables(&self) -> usize {
+        MAX_TABLES
     }
 }
 

@@ -73,7 +73,7 @@ impl WcgiBuilder {
         if !opened.take_snapshot {
             return Err(no_start_up(&opened.package.module_label));
         }
-        let report = script::compare(&opened.engine, &opened.source().wasm()?, &opened.surroundings)?;
+        let report = script::compare(&opened.engine, &opened.source().wasm()?, &opened.source(), &opened.surroundings)?;
         report.ok_or_else(|| no_start_up(&opened.package.module_label))
     }
 }
@@ -150,7 +150,7 @@ fn export(opened: &Opened, directory: &Path, with_code: bool) -> Result<Exported
 
     let wasm = opened.source().wasm()?;
     let snapshot = match opened.take_snapshot {
-        true => script::snapshot(&opened.engine, &wasm, &surroundings)?,
+        true => script::snapshot(&opened.engine, &wasm, &opened.source(), &surroundings)?,
         false => None,
     };
     let is_snapshot = snapshot.is_some();
@@ -166,7 +166,7 @@ fn export(opened: &Opened, directory: &Path, with_code: bool) -> Result<Exported
     let max_memory = surroundings.max_memory;
     let module = package::Module::File(module);
     let script = Script::load(&opened.engine, &Source { module: &module, label, compiled: None }, max_memory, None)?;
-    let code = with_code.then(|| script.export(&wasm, max_memory, &staging.path().join(COMPILED))).transpose()?;
+    let code = with_code.then(|| script.export(&wasm, &staging.path().join(COMPILED))).transpose()?;
 
     let written = Written {
         about: &package.about,

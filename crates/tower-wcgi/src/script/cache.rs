@@ -52,13 +52,43 @@ impl Cache {
         let compiled = compile()?;
         match compiled.serialize() {
             Ok(code) => {
-                if let Err(error) = store(&self.dir, &entry, &code) {
+                if let Err(error) = store(&self.dir, &entry, &compiled::file_name(&code), &code) {
                     tracing::warn!(dir = %self.dir.display(), %error, "cannot keep the compiled module");
                 }
             }
             Err(error) => tracing::warn!(%error, "cannot serialize the compiled module"),
         }
         Ok(compiled)
+    }
+
+    /// A file that was [written](Self::write) under `key`, and its place.
+    pub(super) fn read(&self, key: blake3::Hash) -> Option<(String, Vec<u8>)> {
+        let key = key.to_hex();
+        let names = fs::read_dir(self.dir.join(key.as_str())).ok()?.flatten();
+        let places = names.filter_map(|file| Some(format!("{key}/{}", file.file_name().to_str()?)));
+        places.into_iter().find_map(|place| self.read_at(&place).map(|bytes| (place, bytes)))
+    }
+
+    /// The file at `place`, if its content is what its name says.
+    pub(super) fn read_at(&self, place: &str) -> Option<Vec<u8>> {
+        let (key, name) = place.split_once('/')?;
+        let content = name.strip_suffix(IMAGE_SUFFIX)?;
+        blake3::Hash::from_hex(key).ok()?;
+        let content = blake3::Hash::from_hex(content).ok()?;
+        let bytes = fs::read(self.dir.join(key).join(name)).ok()?;
+        (blake3::hash(&bytes) == content).then_some(bytes)
+    }
+
+    /// Keeps `bytes` under `key`. Gives their place. Trouble with the disk is logged.
+    pub(super) fn write(&self, key: blake3::Hash, bytes: &[u8]) -> Option<String> {
+        let (key, name) = (key.to_hex(), format!("{}{IMAGE_SUFFIX}", blake3::hash(bytes).to_hex()));
+        match store(&self.dir, &self.dir.join(key.as_str()), &name, bytes) {
+            Ok(()) => Some(format!("{key}/{name}")),
+            Err(error) => {
+                tracing::warn!(dir = %self.dir.display(), %error, "cannot keep the snapshot");
+                None
+            }
+        }
     }
 }
 
@@ -94,14 +124,17 @@ fn load<C: Compiled>(engine: &wasmtime::Engine, entry: &Path) -> Option<C> {
     None
 }
 
-fn store(dir: &Path, entry: &Path, code: &[u8]) -> io::Result<()> {
+fn store(dir: &Path, entry: &Path, name: &str, content: &[u8]) -> io::Result<()> {
     create_private_dir(dir)?;
     create_private_dir(entry)?;
     let mut file = tempfile::Builder::new().suffix(".partial").tempfile_in(entry)?;
-    file.write_all(code)?;
-    file.persist(entry.join(compiled::file_name(code)))?;
+    file.write_all(content)?;
+    file.persist(entry.join(name))?;
     Ok(())
 }
+
+/// Of files that a snapshot is in.
+const IMAGE_SUFFIX: &str = ".image";
 
 fn create_private_dir(dir: &Path) -> io::Result<()> {
     let mut builder = fs::DirBuilder::new();
@@ -156,7 +189,7 @@ mod tests {
         let foreign = Module::new(&other, WASM).unwrap().serialize().unwrap();
         fs::remove_file(&path).unwrap();
         let entry = path.parent().unwrap();
-        store(dir.path(), entry, &foreign).unwrap();
+        store(dir.path(), entry, &compiled::file_name(&foreign), &foreign).unwrap();
         let before = compiled.get();
         load_counted(&cache, &engine, &compiled);
         assert_eq!(compiled.get(), before + 1);

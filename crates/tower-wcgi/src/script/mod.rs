@@ -4,26 +4,29 @@
 
 #[cfg(feature = "compiler")]
 mod cache;
+mod code;
 mod compiled;
 mod component;
 mod files;
-#[cfg(feature = "compiler")]
-mod growth;
 mod link;
 mod locks;
+mod prepare;
 #[cfg(feature = "compiler")]
 mod snapshot;
 mod stdio;
 
 use std::borrow::Cow;
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
+use wasmparser::{Parser, Payload};
 use wasmtime::{ExternType, InstancePre, Module, ModuleExport, ResourcesRequired};
 use wasmtime_wasi::p2::bindings::CommandPre;
 
 #[cfg(feature = "compiler")]
 pub(crate) use cache::Cache;
+pub(crate) use code::{Beginning, Code, Shelf};
 pub(crate) use component::{Handles, link as link_components};
 pub(crate) use link::{Exit, link};
 pub(crate) use locks::define_granted as define_granted_locks;
@@ -32,11 +35,12 @@ pub(crate) use snapshot::Contents;
 #[cfg(feature = "compiler")]
 pub use snapshot::{Captured, Cause, SnapshotReport};
 
-use crate::engine::{Engine, MAX_TABLE_ELEMENTS};
+use crate::engine::Engine;
 use crate::error::{Error, ErrorKind};
 use crate::exchange::State;
 use crate::exchange::initialisation::Surroundings;
 use crate::package;
+use crate::runtime::{MAX_FUNCTIONS, MAX_MEMORIES, MAX_TABLE_ELEMENTS, MAX_TABLES};
 use compiled::Compiled;
 
 /// A script that can run: every import is provided and its entry point is there.
@@ -58,10 +62,20 @@ pub(crate) struct Script {
 
 /// What is instantiated for every exchange.
 pub(crate) enum Program {
-    /// A core module for WASI preview 1, with its `_start`.
-    Module { instance_pre: InstancePre<State>, start: ModuleExport },
+    /// A core module for WASI preview 1: where it begins, and what it does then.
+    Module { instance_pre: InstancePre<State>, beginning: Beginning, start: ModuleExport },
     /// A component for WASI 0.2 that exports `wasi:cli/run`.
     Component(CommandPre<State>),
+}
+
+/// Tells modules apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct ModuleHash(blake3::Hash);
+
+impl ModuleHash {
+    fn of(wasm: &[u8]) -> Self {
+        Self(blake3::hash(wasm))
+    }
 }
 
 /// Where a script comes from.
@@ -132,9 +146,11 @@ impl Script {
             let (command, sees_files) = component::load(engine, &wasm, source, max_memory)?;
             return Ok(Self::new(Program::Component(command), sees_files, !sees_files));
         }
-        let module = compile(engine, &wasm, source, max_memory, surroundings)?;
+        let code = Code::load(engine, &wasm, source)?;
+        let module = code.module.clone();
         check_size(&module.resources_required(), label, max_memory)?;
-        let start = start(&module, label, START)?;
+        check_functions(&wasm, label)?;
+        let (beginning, start) = begin(engine, code, &wasm, label, surroundings)?;
         let instance_pre = engine.linker().instantiate_pre(&module).map_err(|source| {
             Error::new(ErrorKind::Module, format!("{label} can never run here"))
                 .with_source(source)
@@ -146,19 +162,18 @@ impl Script {
         });
         let never_waits = !sees_files && !module.imports().any(|import| import.name().ends_with("sync"));
         let imports_locks = module.imports().any(|import| import.module() == locks::MODULE);
-        Ok(Self { imports_locks, ..Self::new(Program::Module { instance_pre, start }, sees_files, never_waits) })
+        Ok(Self { imports_locks, ..Self::new(Program::Module { instance_pre, beginning, start }, sees_files, never_waits) })
     }
 
-    /// Writes what was compiled of `wasm`, for instances of `max_memory`, into the directory of a package. Says how many
-    /// bytes that is.
+    /// Writes what was compiled of `wasm` into the directory of a package. Says how many bytes that is.
     ///
     /// # Errors
     ///
     /// [`ErrorKind::Host`] when it cannot be written.
     #[cfg(feature = "compiler")]
-    pub(crate) fn export(&self, wasm: &[u8], max_memory: usize, directory: &Path) -> Result<usize, Error> {
+    pub(crate) fn export(&self, wasm: &[u8], directory: &Path) -> Result<usize, Error> {
         let (code, input) = match &self.program {
-            Program::Module { instance_pre, .. } => (instance_pre.module().serialize(), input(wasm, max_memory)),
+            Program::Module { instance_pre, .. } => (instance_pre.module().serialize(), prepare::input(ModuleHash::of(wasm))),
             Program::Component(command) => (command.instance_pre().component().serialize(), blake3::hash(wasm)),
         };
         let cannot = "cannot write the compiled code";
@@ -244,11 +259,16 @@ fn binary<'a>(bytes: &'a [u8], label: &str) -> Result<Cow<'a, [u8]>, Error> {
 ///
 /// Why there can be no snapshot of it.
 #[cfg(feature = "compiler")]
-pub(crate) fn snapshot(engine: &Engine, wasm: &[u8], surroundings: &Surroundings) -> Result<Option<Vec<u8>>, Error> {
-    // What it may not be run beside.
-    snapshot::key(wasm, surroundings)?;
-    let entry = snapshot::Entry::of(wasm);
-    entry.map(|entry| snapshot::take(engine, wasm, entry, surroundings)).transpose()
+pub(crate) fn snapshot(
+    engine: &Engine,
+    wasm: &[u8],
+    source: &Source<'_>,
+    surroundings: &Surroundings,
+) -> Result<Option<Vec<u8>>, Error> {
+    snapshot::ensure_no_special_files(surroundings)?;
+    let Some(entry) = snapshot::Entry::of(wasm) else { return Ok(None) };
+    let code = Code::load(engine, wasm, source)?;
+    snapshot::module(engine, &code, wasm, entry, surroundings).map(Some)
 }
 
 /// What of the outside the snapshot of `wasm` depends on, if it has a start-up.
@@ -260,12 +280,13 @@ pub(crate) fn snapshot(engine: &Engine, wasm: &[u8], surroundings: &Surroundings
 pub(crate) fn compare(
     engine: &Engine,
     wasm: &[u8],
+    source: &Source<'_>,
     surroundings: &Surroundings,
 ) -> Result<Option<SnapshotReport>, Error> {
-    // What it may not be run beside.
-    snapshot::key(wasm, surroundings)?;
-    let entry = snapshot::Entry::of(wasm);
-    entry.map(|entry| snapshot::compare(engine, wasm, entry, surroundings)).transpose()
+    snapshot::ensure_no_special_files(surroundings)?;
+    let Some(entry) = snapshot::Entry::of(wasm) else { return Ok(None) };
+    let code = Code::load(engine, wasm, source)?;
+    snapshot::compare(engine, &code, wasm, entry, surroundings).map(Some)
 }
 
 /// How much of `wasm` is there to begin with.
@@ -274,45 +295,40 @@ pub(crate) fn contents(wasm: &[u8]) -> Contents {
     Contents::of(wasm)
 }
 
-fn compile(
+/// Where instances of `code` begin, and what they do then.
+fn begin(
     engine: &Engine,
+    code: Arc<Code>,
     wasm: &[u8],
-    source: &Source<'_>,
-    max_memory: usize,
+    label: &str,
     surroundings: Option<&Surroundings>,
-) -> Result<Module, Error> {
+) -> Result<(Beginning, ModuleExport), Error> {
     #[cfg(feature = "compiler")]
     if let Some(surroundings) = surroundings
         && let Some(entry) = snapshot::Entry::of(wasm)
     {
-        let key = || snapshot::key(wasm, surroundings).map(|key| within(key, max_memory));
-        let take = || {
-            let before = key()?;
-            let snapshot = snapshot::take(engine, wasm, entry, surroundings)?;
-            if key()? != before {
-                return Err(Error::new(ErrorKind::Package, "its files changed while its start-up ran"));
+        match snapshot::ready(engine, &code, wasm, entry, surroundings) {
+            Ok(snapshot) => {
+                let start = start(&code.module, label, entry.start)?;
+                return Ok((Beginning::after(code, snapshot), start));
             }
-            new_module(engine, &snapshot, max_memory, "the snapshot")
-        };
-        let snapshot = key().and_then(|key| cached(engine, engine.wasmtime(), key, take));
-        match snapshot {
-            Ok(module) => return Ok(module),
-            Err(error) => snapshot::warn(source.label, &error),
+            Err(error) => snapshot::warn(label, &error),
         }
     }
     #[cfg(not(feature = "compiler"))]
-    let _ = surroundings;
-    source.ready(engine, input(wasm, max_memory), || new_module(engine, wasm, max_memory, source.label))
+    let _ = (engine, wasm, surroundings);
+    let start = start(&code.module, label, START)?;
+    Ok((Beginning::of(code), start))
 }
 
 #[cfg(feature = "compiler")]
-fn new_module(engine: &Engine, wasm: &[u8], max_memory: usize, label: &str) -> Result<Module, Error> {
-    let ahead = growth::ahead(wasm, max_memory);
-    Module::new(engine.wasmtime(), ahead.as_deref().unwrap_or(wasm)).map_err(|source| invalid(label, source))
+fn new_module(engine: &Engine, wasm: &[u8], label: &str) -> Result<Module, Error> {
+    let prepared = prepare::prepare(wasm);
+    Module::new(engine.wasmtime(), prepared.as_deref().unwrap_or(wasm)).map_err(|source| invalid(label, source))
 }
 
 #[cfg(not(feature = "compiler"))]
-fn new_module(_: &Engine, _: &[u8], _: usize, label: &str) -> Result<Module, Error> {
+fn new_module(_: &Engine, _: &[u8], label: &str) -> Result<Module, Error> {
     Err(no_compiler(label))
 }
 
@@ -321,17 +337,6 @@ fn no_compiler(label: &str) -> Error {
     Error::new(ErrorKind::Module, format!("{label} has to be compiled, and this program has no compiler")).with_hint(
         "make a package of it with `wcgi build --aot`, on a host like this one, and open it with `trust_precompiled`",
     )
-}
-
-/// What a module for instances that may have so much memory is compiled from.
-fn input(wasm: &[u8], max_memory: usize) -> blake3::Hash {
-    within(blake3::hash(wasm), max_memory)
-}
-
-/// The hash of what is compiled for instances that may have so much memory.
-fn within(input: blake3::Hash, max_memory: usize) -> blake3::Hash {
-    let mut hasher = blake3::Hasher::new();
-    hasher.update(input.as_bytes()).update(&(max_memory as u64).to_le_bytes()).update(&[GROWTH]).finalize()
 }
 
 /// What `compile` makes for `wasmtime` of what has the hash `input`, or what the cache of `engine` has of it.
@@ -396,7 +401,22 @@ fn start(module: &Module, label: &str, name: &str) -> Result<ModuleExport, Error
     }
 }
 
-/// Refuses at the start what the pool could never hold.
+/// Refuses a module whose instances would be large before they have any memory.
+fn check_functions(wasm: &[u8], label: &str) -> Result<(), Error> {
+    let functions = Parser::new(0).parse_all(wasm).find_map(|payload| match payload {
+        Ok(Payload::FunctionSection(section)) => Some(section.count() as usize),
+        _ => None,
+    });
+    match functions.filter(|functions| *functions > MAX_FUNCTIONS) {
+        Some(functions) => Err(Error::new(
+            ErrorKind::Module,
+            format!("{label} has {functions} functions, above the limit of {MAX_FUNCTIONS}"),
+        )),
+        None => Ok(()),
+    }
+}
+
+/// Refuses at the start what could never be instantiated.
 fn check_size(needs: &ResourcesRequired, label: &str, max_memory: usize) -> Result<(), Error> {
     let memory = needs.max_initial_memory_size.unwrap_or(0).saturating_mul(WASM_PAGE);
     if memory > max_memory as u64 {
@@ -405,6 +425,15 @@ fn check_size(needs: &ResourcesRequired, label: &str, max_memory: usize) -> Resu
             format!("{label} starts with {memory} bytes of memory, above the limit of {max_memory}"),
         )
         .with_hint("raise the memory limit"));
+    }
+    for (count, most, what) in [
+        (needs.num_memories, MAX_MEMORIES, "Wasm linear memories"),
+        (needs.num_tables, MAX_TABLES, "tables"),
+    ] {
+        if count as usize > most {
+            return Err(Error::new(ErrorKind::Module, format!("{label} can never run here"))
+                .with_source(format!("it has {count} {what}, above the limit of {most}")));
+        }
     }
     let elements = needs.max_initial_table_size.unwrap_or(0);
     if elements > MAX_TABLE_ELEMENTS as u64 {
@@ -416,8 +445,8 @@ fn check_size(needs: &ResourcesRequired, label: &str, max_memory: usize) -> Resu
     Ok(())
 }
 
-/// To be raised with every change to what [`growth`] makes: caches and packages have modules that were made so.
-const GROWTH: u8 = 1;
+/// To be raised with every change to what [`prepare`] makes: caches and packages have modules that were made so.
+const PREPARED: u8 = 1;
 const START: &str = "_start";
 /// A script that is never over at its first stop is tried again after this many exchanges: it may take a thread that is not
 /// its own for two milliseconds each time. One that a busy machine stopped once is tried again soon.

@@ -3,11 +3,15 @@
 //! In: a module, and what its start-up may see. Out: where its memory comes out differently, and why.
 
 use std::ops::Range;
+use std::sync::Arc;
 
-use super::{Contents, Entry, Image, Inputs, LATER, StartUp, seed};
+use wcgi_memory::Image;
+
+use super::{Contents, Entry, Inputs, LATER, Left, check, seed};
 use crate::engine::Engine;
-use crate::error::Error;
-use crate::exchange::initialisation::{Surroundings, aside};
+use crate::error::{Error, ErrorKind};
+use crate::exchange::initialisation::{Surroundings, on_own_thread};
+use crate::script::code::Code;
 use crate::package;
 
 /// What of the outside a [snapshot](crate::_docs::snapshots) keeps, so that it is the same in every request.
@@ -90,38 +94,52 @@ pub(super) enum Place {
     Global,
 }
 
-impl Image {
+impl Left {
     /// Where `other` is not the same, in the order of addresses. Bytes that are the same between two that are not count with
     /// them: some bytes of two numbers are always the same.
     pub(super) fn differences(&self, other: &Self) -> Vec<Place> {
-        if self.wasm == other.wasm {
-            return Vec::new();
-        }
         let mut ranges: Vec<Range<usize>> = Vec::new();
         let len = self.memory.len().max(other.memory.len());
-        for address in (0..len).filter(|at| self.memory.get(*at) != other.memory.get(*at)) {
+        let differing = |start: &usize| {
+            piece(&self.memory, *start) != piece(&other.memory, *start)
+        };
+        let pieces = (0..len).step_by(PIECE).filter(differing).flat_map(|start| start..(start + PIECE).min(len));
+        for address in pieces.filter(|at| self.memory.get(*at) != other.memory.get(*at)) {
             match ranges.last_mut() {
                 Some(last) if address - last.end < NEAR => last.end = address + 1,
                 _ => ranges.push(address..address + 1),
             }
         }
-        if ranges.is_empty() { vec![Place::Global] } else { ranges.into_iter().map(Place::Memory).collect() }
+        if ranges.is_empty() && !self.has_globals_of(other) {
+            return vec![Place::Global];
+        }
+        ranges.into_iter().map(Place::Memory).collect()
     }
+
+    fn has_globals_of(&self, other: &Self) -> bool {
+        let bits = |left: &Self| left.globals.iter().map(|(index, value)| format!("{index} {value:?}")).collect::<Vec<_>>();
+        bits(self) == bits(other)
+    }
+}
+
+fn piece(memory: &[u8], start: usize) -> Option<&[u8]> {
+    memory.get(start..(start + PIECE).min(memory.len()))
 }
 
 /// Runs the start-up of `wasm` four times.
 ///
 /// # Errors
 ///
-/// As [`take`](super::take), but for what it is about to find out.
+/// As [`ready`](super::ready), but for what it is about to find out.
 pub(in crate::script) fn compare(
     engine: &Engine,
+    code: &Arc<Code>,
     wasm: &[u8],
     entry: Entry,
     surroundings: &Surroundings,
 ) -> Result<SnapshotReport, Error> {
-    aside(engine.threads(), async || {
-        let start_up = StartUp::prepare(engine, wasm, entry)?;
+    check(code, wasm, entry)?;
+    on_own_thread(engine.threads(), async || {
         let with_canary = || {
             let mut surroundings = surroundings.clone();
             let content = blake3::hash(&seed()?).to_hex();
@@ -129,19 +147,24 @@ pub(in crate::script) fn compare(
             Ok::<_, Error>(surroundings)
         };
         let (surroundings, inputs) = (with_canary()?, Inputs::now()?);
-        let image = start_up.run(&surroundings, inputs).await?;
+        let left = Left::run(code, entry, &surroundings, inputs).await?;
         let mut captured = Vec::new();
         for (cause, surroundings, inputs) in [
             (Cause::Randomness, surroundings.clone(), Inputs { seed: seed()?, ..inputs }),
             (Cause::Time, surroundings.clone(), Inputs { time: inputs.time + LATER, ..inputs }),
             (Cause::Environment, with_canary()?, inputs),
         ] {
-            let places = image.differences(&start_up.run(&surroundings, inputs).await?);
+            let places = left.differences(&Left::run(code, entry, &surroundings, inputs).await?);
             captured.extend(places.into_iter().map(|place| Captured { cause, place }));
         }
-        Ok(SnapshotReport { contents: Contents::of(&image.wasm), captured })
+        let image = Image::new(&left.memory, left.memory.len())
+            .map_err(|error| Error::new(ErrorKind::Host, "there is no room for a snapshot").with_source(error))?;
+        let (bytes, spans) = image.parts().fold((0, 0), |(bytes, spans), (_, part)| (bytes + part.len(), spans + 1));
+        Ok(SnapshotReport { contents: Contents { bytes, spans }, captured })
     })
 }
 
 /// Up to this many bytes that are the same belong to what is around them.
 const NEAR: usize = 16;
+/// What is compared at once.
+const PIECE: usize = 4096;

@@ -11,16 +11,18 @@ use std::time::UNIX_EPOCH;
 use crate::error::{Error, ErrorKind};
 use crate::exchange::initialisation::Surroundings;
 use crate::package::Access;
+use crate::script::ModuleHash;
 
+/// The key of the snapshot of `module`.
+///
 /// # Errors
 ///
-/// [`ErrorKind::Package`] when there is something in a read-only mount that is neither a file nor a directory nor a link: to
-/// open a named pipe takes as long as somebody likes, and no deadline ends it.
-pub(in crate::script) fn key(wasm: &[u8], surroundings: &Surroundings) -> Result<blake3::Hash, Error> {
-    let Surroundings { env, arguments, mounts, max_memory, deadline: _, reseeds, warmup } = surroundings;
-    let mut key = Key { hasher: blake3::Hasher::new(), special: None };
+/// As [`ensure_no_special_files`].
+pub(super) fn key(module: ModuleHash, surroundings: &Surroundings) -> Result<blake3::Hash, Error> {
+    let Surroundings { env, arguments, mounts: _, max_memory, deadline: _, reseeds, warmup } = surroundings;
+    let mut key = Key::of_mounts(surroundings)?;
     key.add(FORMAT);
-    key.add(wasm);
+    key.add(module.0.as_bytes());
     key.add(&max_memory.to_le_bytes());
     key.add(&[u8::from(*reseeds)]);
     key.add(warmup);
@@ -33,22 +35,15 @@ pub(in crate::script) fn key(wasm: &[u8], surroundings: &Surroundings) -> Result
     for argument in arguments.iter() {
         key.add(argument.as_bytes());
     }
-    let writable = mounts.iter().filter(|mount| mount.access == Access::ReadWrite);
-    let writable: Vec<_> = writable.filter_map(|mount| fs::canonicalize(&mount.host).ok()).collect();
-    for mount in mounts {
-        key.add(mount.guest.as_bytes());
-        match mount.access {
-            Access::ReadOnly => key.add_tree(&mount.host, &writable),
-            Access::ReadWrite => key.add(NOT_SEEN),
-        }
-    }
-    match key.special {
-        Some(path) => {
-            let why = format!("{} is neither a file nor a directory", path.display());
-            Err(Error::new(ErrorKind::Package, why))
-        }
-        None => Ok(key.hasher.finalize()),
-    }
+    Ok(key.hasher.finalize())
+}
+
+/// # Errors
+///
+/// [`ErrorKind::Package`] when there is something in a read-only mount that is neither a file nor a directory nor a link: to
+/// open a named pipe takes as long as somebody likes, and no deadline ends it.
+pub(in crate::script) fn ensure_no_special_files(surroundings: &Surroundings) -> Result<(), Error> {
+    Key::of_mounts(surroundings).map(drop)
 }
 
 struct Key {
@@ -58,6 +53,28 @@ struct Key {
 }
 
 impl Key {
+    /// All that a start-up can see of the mounts.
+    fn of_mounts(surroundings: &Surroundings) -> Result<Self, Error> {
+        let mut key = Self { hasher: blake3::Hasher::new(), special: None };
+        let mounts = &surroundings.mounts;
+        let writable = mounts.iter().filter(|mount| mount.access == Access::ReadWrite);
+        let writable: Vec<_> = writable.filter_map(|mount| fs::canonicalize(&mount.host).ok()).collect();
+        for mount in mounts {
+            key.add(mount.guest.as_bytes());
+            match mount.access {
+                Access::ReadOnly => key.add_tree(&mount.host, &writable),
+                Access::ReadWrite => key.add(NOT_SEEN),
+            }
+        }
+        match &key.special {
+            Some(path) => {
+                let why = format!("{} is neither a file nor a directory", path.display());
+                Err(Error::new(ErrorKind::Package, why))
+            }
+            None => Ok(key),
+        }
+    }
+
     /// Adds one item. Its length goes first, so that no two lists of items look alike.
     fn add(&mut self, item: &[u8]) {
         self.hasher.update(&item.len().to_le_bytes()).update(item);
@@ -120,4 +137,4 @@ impl Key {
 
 const NOT_SEEN: &[u8] = b"not seen";
 /// Another one whenever snapshots of the same things come to be made differently.
-const FORMAT: &[u8] = b"tower-wcgi snapshot 2";
+const FORMAT: &[u8] = b"tower-wcgi snapshot 3";

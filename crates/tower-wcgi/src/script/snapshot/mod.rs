@@ -1,34 +1,40 @@
-//! Snapshots: a module whose start-up has been run becomes a module that begins where the start-up ended.
+//! Snapshots: what a module's start-up has left in its memory and its globals, for instances that begin there.
 //!
-//! In: a module that exports `wizer-initialize`, and what its start-up may see. Out: another module, to be compiled and
-//! cached like any. Finds out whether the start-up kept what must not be the same in every request. Knows nothing of HTTP.
+//! In: a module that exports `wizer-initialize`, and what its start-up may see. Out: an image and the values of globals beside
+//! the module's code, which stays as it is; or another module that begins there by itself, for a package that is written. Finds
+//! out whether the start-up kept what must not be the same in every request. Knows nothing of HTTP.
 
 mod compare;
+mod file;
 mod key;
+mod kept;
 
+use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use wasmparser::{ExternalKind, Parser, Payload};
-use wasmtime::{Instance, Module, Store, Val};
+use wasmtime::Val;
 use wasmtime_wizer::{InstanceState, ModuleContext, SnapshotVal, ValType, Wizer};
 
 use compare::Place;
 pub(super) use compare::compare;
 pub use compare::{Captured, Cause, SnapshotReport};
-pub(super) use key::key;
+pub(super) use kept::Snapshots;
+pub(super) use key::ensure_no_special_files;
 
 use super::START;
-use crate::engine::{self, Engine};
+use super::code::{Code, Snapshot};
+use crate::engine::Engine;
 use crate::error::{Error, ErrorKind};
-use crate::exchange::initialisation::{Initialised, Inputs, State, Surroundings, aside, initialise};
+use crate::exchange::initialisation::{Inputs, Surroundings, initialise, on_own_thread};
 
 /// How a module says that it can be initialised ahead of its requests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Entry {
     /// The export that is the start-up, in the spelling found.
     initialize: &'static str,
-    /// Whether it exports [`RESUME`], which takes the place of `_start` afterwards.
-    resumes: bool,
+    /// What takes the place of `_start` afterwards.
+    pub(super) start: &'static str,
 }
 
 impl Entry {
@@ -45,7 +51,7 @@ impl Entry {
             .map(|export| export.name)
             .collect();
         let initialize = INITIALIZE.into_iter().find(|name| functions.contains(name))?;
-        Some(Self { initialize, resumes: functions.contains(&RESUME) })
+        Some(Self { initialize, start: if functions.contains(&RESUME) { RESUME } else { START } })
     }
 }
 
@@ -68,14 +74,55 @@ impl Contents {
     }
 }
 
-/// Runs the start-up of `wasm` and gives the module that begins after it.
+/// The snapshot of `code`, which is of `wasm`: from the cache, or by running its start-up.
 ///
 /// # Errors
 ///
 /// Why there can be no snapshot; the module itself may run all the same. Besides those of
-/// [`initialise`]: [`ErrorKind::Module`] when wizer cannot take the module, or its memory depends on random numbers.
-pub(super) fn take(engine: &Engine, wasm: &[u8], entry: Entry, surroundings: &Surroundings) -> Result<Vec<u8>, Error> {
-    aside(engine.threads(), async || snapshot(engine, wasm, entry, surroundings).await)
+/// [`initialise`]: [`ErrorKind::Module`] when its state cannot be taken, or depends on random numbers.
+pub(super) fn ready(
+    engine: &Engine,
+    code: &Arc<Code>,
+    wasm: &[u8],
+    entry: Entry,
+    surroundings: &Surroundings,
+) -> Result<Arc<Snapshot>, Error> {
+    let key = key::key(code.hash, surroundings)?;
+    if let Some(snapshot) = code.snapshots.find(key) {
+        return Ok(snapshot);
+    }
+    let cached = engine.cache().and_then(|cache| code.snapshots.load(cache, key)).filter(|cached| code.fits(cached));
+    let snapshot = match cached {
+        Some(snapshot) => snapshot,
+        None => {
+            let left = take(engine, code, wasm, entry, surroundings)?;
+            if key::key(code.hash, surroundings)? != key {
+                return Err(Error::new(ErrorKind::Package, "its files changed while its start-up ran"));
+            }
+            code.snapshots.make(engine.cache(), key, &left.memory, left.globals)?
+        }
+    };
+    Ok(code.snapshots.keep(key, snapshot))
+}
+
+/// Runs the start-up of `wasm` and gives the module that begins after it.
+///
+/// # Errors
+///
+/// As [`ready`].
+pub(super) fn module(
+    engine: &Engine,
+    code: &Arc<Code>,
+    wasm: &[u8],
+    entry: Entry,
+    surroundings: &Surroundings,
+) -> Result<Vec<u8>, Error> {
+    let left = take(engine, code, wasm, entry, surroundings)?;
+    let (wizer, context) = instrument(wasm, entry)?;
+    on_own_thread(engine.threads(), async || {
+        let module = wizer.snapshot(&context, &mut Instrumented(left)).await;
+        module.map_err(|source| Error::new(ErrorKind::Module, "its memory cannot be written").with_source(source))
+    })
 }
 
 /// Logs that there is no snapshot of the module `label`, and why; it runs without.
@@ -84,58 +131,56 @@ pub(super) fn warn(label: &str, error: &Error) {
     tracing::warn!(reason = error.kind().as_str(), detail, "{label} runs without a snapshot of its start-up: {error}");
 }
 
-async fn snapshot(engine: &Engine, wasm: &[u8], entry: Entry, surroundings: &Surroundings) -> Result<Vec<u8>, Error> {
-    let start_up = StartUp::prepare(engine, wasm, entry)?;
-    let inputs = Inputs::now()?;
-    let image = start_up.run(surroundings, inputs).await?;
-    if image.random_was_read && !surroundings.reseeds {
-        let again = start_up.run(surroundings, Inputs { seed: seed()?, ..inputs }).await?;
-        if let Some(place) = image.difference(&again) {
-            let why = format!("{place} depends on random numbers, which would be the same in every request");
-            return Err(Error::new(ErrorKind::Module, why));
+fn take(engine: &Engine, code: &Arc<Code>, wasm: &[u8], entry: Entry, surroundings: &Surroundings) -> Result<Left, Error> {
+    check(code, wasm, entry)?;
+    on_own_thread(engine.threads(), async || {
+        let inputs = Inputs::now()?;
+        let left = Left::run(code, entry, surroundings, inputs).await?;
+        if left.random_was_read && !surroundings.reseeds {
+            let again = Left::run(code, entry, surroundings, Inputs { seed: seed()?, ..inputs }).await?;
+            if let Some(place) = left.difference(&again) {
+                let why = format!("{place} depends on random numbers, which would be the same in every request");
+                return Err(Error::new(ErrorKind::Module, why));
+            }
         }
-    }
-    if image.time_was_read {
-        let later = start_up.run(surroundings, Inputs { time: inputs.time + LATER, ..inputs }).await?;
-        if let Some(place) = image.difference(&later) {
-            tracing::info!("the snapshot keeps the time at which it was made: {place}");
+        if left.time_was_read {
+            let later = Inputs { time: inputs.time + LATER, ..inputs };
+            let later = Left::run(code, entry, surroundings, later).await?;
+            if let Some(place) = left.difference(&later) {
+                tracing::info!("the snapshot keeps the time at which it was made: {place}");
+            }
         }
-    }
-    tracing::info!(bytes = image.wasm.len(), "the start-up was run and is kept as a snapshot");
-    Ok(image.wasm)
+        tracing::info!(bytes = left.memory.len(), "the start-up was run and is kept as a snapshot");
+        Ok(left)
+    })
 }
 
-/// A module that can be initialised, any number of times.
-struct StartUp<'w> {
-    wizer: Wizer,
-    context: ModuleContext<'w>,
-    module: Module,
-    initialize: &'static str,
+/// Refuses a module whose state is more than its memory and numbers.
+fn check(code: &Arc<Code>, wasm: &[u8], entry: Entry) -> Result<(), Error> {
+    let checked = code.snapshots.possible.get_or_init(|| {
+        if !code.is_prepared() {
+            return Err("it has not one memory of its own whose data has a constant place".to_owned());
+        }
+        Wizer::new().instrument(wasm).map(drop).map_err(|error| format!("{error:#}"))
+    });
+    let unsuitable = |source: String| {
+        Error::new(ErrorKind::Module, "the module cannot be snapshotted").with_source(source)
+    };
+    checked.clone().map_err(unsuitable)?;
+    super::start(&code.module, "the module", entry.start).map(drop)
 }
 
-impl<'w> StartUp<'w> {
-    fn prepare(engine: &Engine, wasm: &'w [u8], entry: Entry) -> Result<Self, Error> {
-        let unsuitable = |source: wasmtime::Error| {
-            Error::new(ErrorKind::Module, "the module cannot be snapshotted").with_source(source)
-        };
-        let wasmtime = engine::without_pool()?;
-        let mut wizer = Wizer::new();
-        wizer.init_func(entry.initialize);
-        if entry.resumes {
-            wizer.func_rename(START, RESUME);
-        }
-        let (context, instrumented) = wizer.instrument(wasm).map_err(unsuitable)?;
-        // Kept by itself: when a file changes, only the initialisation has to run again.
-        let compile = || Module::new(&wasmtime, &instrumented).map_err(unsuitable);
-        let module = super::cached(engine, &wasmtime, blake3::hash(&instrumented), compile)?;
-        super::start(&module, "the module", if entry.resumes { RESUME } else { START })?;
-        Ok(Self { wizer, context, module, initialize: entry.initialize })
+/// What wizer needs to write a module that begins elsewhere.
+fn instrument(wasm: &[u8], entry: Entry) -> Result<(Wizer, ModuleContext<'_>), Error> {
+    let mut wizer = Wizer::new();
+    wizer.init_func(entry.initialize);
+    if entry.start != START {
+        wizer.func_rename(START, entry.start);
     }
-
-    async fn run(&self, surroundings: &Surroundings, inputs: Inputs) -> Result<Image, Error> {
-        let initialised = initialise(&self.module, self.initialize, surroundings, inputs).await?;
-        Image::of(initialised, &self.wizer, &self.context).await
-    }
+    let instrumented = wizer.instrument(wasm);
+    let (context, _) = instrumented
+        .map_err(|source| Error::new(ErrorKind::Module, "the module cannot be snapshotted").with_source(source))?;
+    Ok((wizer, context))
 }
 
 impl Inputs {
@@ -146,22 +191,22 @@ impl Inputs {
     }
 }
 
-/// What an initialisation came to.
-struct Image {
-    wasm: Vec<u8>,
+/// What a start-up has left.
+struct Left {
     memory: Vec<u8>,
+    /// By their index.
+    globals: Vec<(u32, Val)>,
     random_was_read: bool,
     time_was_read: bool,
 }
 
-impl Image {
-    async fn of(initialised: Initialised, wizer: &Wizer, context: &ModuleContext<'_>) -> Result<Self, Error> {
-        let Initialised { mut store, instance, random_was_read, time_was_read } = initialised;
-        let memory = instance.get_memory(&mut store, MEMORY).map(|memory| memory.data(&store).to_vec());
-        let wasm = wizer.snapshot(context, &mut Instrumented { store, instance }).await;
-        let wasm =
-            wasm.map_err(|source| Error::new(ErrorKind::Module, "its memory cannot be written").with_source(source))?;
-        Ok(Self { wasm, memory: memory.unwrap_or_default(), random_was_read, time_was_read })
+impl Left {
+    async fn run(code: &Arc<Code>, entry: Entry, surroundings: &Surroundings, inputs: Inputs) -> Result<Self, Error> {
+        let mut initialised = initialise(code, entry.initialize, surroundings, inputs).await?;
+        let state = code.state(&mut initialised.store, &initialised.instance);
+        let (memory, globals) = state.ok_or_else(|| Error::new(ErrorKind::Module, "its state cannot be read"))?;
+        let (random_was_read, time_was_read) = (initialised.random_was_read, initialised.time_was_read);
+        Ok(Self { memory, globals, random_was_read, time_was_read })
     }
 
     /// Where `other` is not the same, in words, if it is not.
@@ -176,28 +221,25 @@ impl Image {
     }
 }
 
-/// The state of an instrumented instance, as wizer asks for it.
-struct Instrumented {
-    store: Store<State>,
-    instance: Instance,
-}
+/// What a start-up has left, as wizer asks for it.
+struct Instrumented(Left);
 
 impl InstanceState for Instrumented {
     async fn global_get(&mut self, name: &str, _type: ValType) -> SnapshotVal {
-        let global = self.instance.get_global(&mut self.store, name).expect("wizer has just exported it");
-        match global.get(&mut self.store) {
-            Val::I32(value) => SnapshotVal::I32(value),
-            Val::I64(value) => SnapshotVal::I64(value),
-            Val::F32(bits) => SnapshotVal::F32(bits),
-            Val::F64(bits) => SnapshotVal::F64(bits),
+        let index = name.strip_prefix("__wizer_global_").and_then(|index| index.parse::<u32>().ok());
+        let value = self.0.globals.iter().find(|(global, _)| Some(*global) == index).map(|(_, value)| value);
+        match value.expect("wizer asks for the globals that a prepared module exports") {
+            Val::I32(value) => SnapshotVal::I32(*value),
+            Val::I64(value) => SnapshotVal::I64(*value),
+            Val::F32(bits) => SnapshotVal::F32(*bits),
+            Val::F64(bits) => SnapshotVal::F64(*bits),
             Val::V128(value) => SnapshotVal::V128(value.as_u128()),
             _ => unreachable!("wizer refuses modules with mutable references"),
         }
     }
 
-    async fn memory_contents(&mut self, name: &str, contents: impl FnOnce(&[u8]) + Send) {
-        let memory = self.instance.get_memory(&mut self.store, name).expect("wizer has just exported it");
-        contents(memory.data(&self.store));
+    async fn memory_contents(&mut self, _name: &str, contents: impl FnOnce(&[u8]) + Send) {
+        contents(&self.0.memory);
     }
 }
 
@@ -212,7 +254,5 @@ fn seed() -> Result<[u8; 32], Error> {
 const INITIALIZE: [&str; 2] = ["wizer-initialize", "wizer.initialize"];
 /// What C programs made with `wizer.h` export to go on.
 const RESUME: &str = "wizer.resume";
-/// What wizer calls a module's only memory.
-const MEMORY: &str = "__wizer_memory_0";
 /// Another year, month, weekday, hour, minute and second.
 const LATER: Duration = Duration::from_secs(400 * 24 * 60 * 60 + 3661);

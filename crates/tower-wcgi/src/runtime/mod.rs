@@ -1,0 +1,25 @@
+//! What guests run on: wasmtime's configuration, the memory of their instances, the epoch thread.
+//!
+//! Knows no WASI and nothing of what a store holds.
+
+mod config;
+#[cfg(target_os = "linux")]
+mod memory;
+mod ticker;
+
+use std::future::Future;
+use std::sync::Arc;
+
+use wcgi_memory::Image;
+
+pub(crate) use config::{MAX_FUNCTIONS, MAX_INSTANCES, MAX_MEMORIES, MAX_TABLE_ELEMENTS, MAX_TABLES, Size, Wasmtime};
+pub(crate) use ticker::Ticking;
+
+/// Runs `instantiate` so that the memory it asks for holds `image`. Gives the image back if no memory was made with it: then
+/// what instantiated has to copy it.
+pub(crate) async fn with_image<F: Future>(image: Arc<Image>, instantiate: F) -> (F::Output, Option<Arc<Image>>) {
+    #[cfg(target_os = "linux")]
+    return memory::with_image(image, instantiate).await;
+    #[cfg(not(target_os = "linux"))]
+    (instantiate.await, Some(image))
+}

@@ -1,0 +1,603 @@
+//! The pool: memories and stacks that are lent, reset when they come back, and lent again.
+//!
+//! In: how large one has to be, and the image it begins with. Out: a [`Memory`] or a [`Stack`]. A slot that comes back goes to
+//! the list of the thread that brought it, so that the next one there finds its pages in that core's cache; a slot of the
+//! same image is preferred, as nothing has to be mapped for it.
+
+use std::cell::Cell;
+use std::io;
+use std::ops::Range;
+use std::ptr::NonNull;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
+use std::thread::Thread;
+use std::time::{Duration, Instant};
+
+use crate::image::Image;
+use crate::layout::{self, Content};
+use crate::map::Region;
+use crate::scan::{Found, Scanner};
+
+/// Lends memories and stacks. Cheap to clone; clones are the same pool.
+#[derive(Debug, Clone)]
+pub struct Pool(Arc<Inner>);
+
+/// What addresses a memory takes. All of it in bytes, and multiples of a page.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(clippy::exhaustive_structs, reason = "it is what there is to say")]
+pub struct Shape {
+    /// What the memory can grow to.
+    pub reservation: usize,
+    /// Inaccessible before and behind it.
+    pub guard: usize,
+}
+
+/// What a pool has at the moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Usage {
+    /// Memories and stacks that are ready to be lent.
+    pub free: usize,
+    /// How many bytes of pages those have kept.
+    pub kept_bytes: usize,
+}
+
+impl Pool {
+    /// A builder with every setting at its default.
+    #[must_use]
+    pub fn builder() -> PoolBuilder {
+        PoolBuilder::default()
+    }
+
+    /// Whether addresses for `count` memories of `shape` are to be had at once.
+    #[must_use]
+    pub fn has_room(shape: Shape, count: usize) -> bool {
+        Slot::size(shape).checked_mul(count).is_some_and(|size| Region::reserve(size).is_ok())
+    }
+
+    /// Whether only pages that were written are reset. Otherwise the kernel takes all pages of a memory back.
+    #[must_use]
+    pub fn scans(&self) -> bool {
+        self.0.scanner.is_some()
+    }
+
+    /// A memory of `len` bytes that holds `image`, or else zeros. One whose image is longer is as long as that.
+    ///
+    /// Some bytes more than `len` may be accessible, so that growing by little takes no call; they hold zeros.
+    ///
+    /// # Errors
+    ///
+    /// The system's, when it has no room.
+    pub fn memory(&self, shape: Shape, image: Option<&Arc<Image>>, len: usize) -> io::Result<Memory> {
+        let len = len.max(image.map_or(0, |image| image.len()));
+        if len > shape.reservation {
+            return Err(io::ErrorKind::OutOfMemory.into());
+        }
+        let wanted = Wanted { kind: Kind::Memory(shape), image, allowed: at_first(len).min(shape.reservation) };
+        Ok(Memory { lent: self.lend(&wanted)?, len })
+    }
+
+    /// A stack of `len` bytes, a multiple of a page, that holds zeros.
+    ///
+    /// # Errors
+    ///
+    /// The system's, when it has no room.
+    pub fn stack(&self, len: usize) -> io::Result<Stack> {
+        let wanted = Wanted { kind: Kind::Stack(len), image: None, allowed: len };
+        Ok(Stack { lent: self.lend(&wanted)? })
+    }
+
+    /// What it has at the moment.
+    #[must_use]
+    pub fn usage(&self) -> Usage {
+        let free = self.0.free.iter().map(|list| locked(list).len()).sum();
+        Usage { free, kept_bytes: self.0.kept.load(Ordering::Relaxed) }
+    }
+
+    /// Gives back what nobody has used for `idle`.
+    pub fn trim(&self, idle: Duration) {
+        self.0.trim(idle);
+    }
+
+    fn lend(&self, wanted: &Wanted<'_>) -> io::Result<Lent> {
+        let mut slot = match self.0.take(wanted) {
+            Some(slot) => slot,
+            None => Slot::new(wanted.kind).or_else(|_| {
+                // What others do not use may be what is missing.
+                self.0.trim(Duration::ZERO);
+                Slot::new(wanted.kind)
+            })?,
+        };
+        slot.prepare(wanted)?;
+        Ok(Lent { slot: Some(slot), pool: Arc::clone(&self.0) })
+    }
+}
+
+/// Settings of a [`Pool`].
+#[derive(Debug, Clone)]
+#[must_use]
+pub struct PoolBuilder {
+    slots: usize,
+    keep: usize,
+    keep_each: usize,
+    idle: Duration,
+    scan: bool,
+}
+
+impl Default for PoolBuilder {
+    fn default() -> Self {
+        Self { slots: 512, keep: 256 << 20, keep_each: 16 << 20, idle: Duration::from_secs(10), scan: true }
+    }
+}
+
+impl PoolBuilder {
+    /// How many memories and stacks are kept for the next at most. Default: 512.
+    pub fn slots(mut self, slots: usize) -> Self {
+        self.slots = slots;
+        self
+    }
+
+    /// How many bytes of pages all that are not lent may keep together. Default: 256 MiB.
+    pub fn keep(mut self, bytes: usize) -> Self {
+        self.keep = bytes;
+        self
+    }
+
+    /// How many bytes of pages each may keep. Default: 16 MiB.
+    pub fn keep_each(mut self, bytes: usize) -> Self {
+        self.keep_each = bytes;
+        self
+    }
+
+    /// How long one is kept that nobody asks for. Default: 10 seconds.
+    pub fn idle(mut self, time: Duration) -> Self {
+        self.idle = time;
+        self
+    }
+
+    /// Whether written pages are looked for by `PAGEMAP_SCAN` where the kernel has it. Default: yes.
+    pub fn scan(mut self, scan: bool) -> Self {
+        self.scan = scan;
+        self
+    }
+
+    /// The pool.
+    #[must_use]
+    pub fn build(self) -> Pool {
+        let lists = std::thread::available_parallelism().map_or(1, usize::from) * 2;
+        Pool(Arc::new(Inner {
+            scanner: if self.scan { Scanner::new() } else { None },
+            free: (0..lists).map(|_| Mutex::default()).collect(),
+            count: AtomicUsize::new(0),
+            kept: AtomicUsize::new(0),
+            janitor: OnceLock::new(),
+            janitor_waits: AtomicBool::new(false),
+            settings: self,
+        }))
+    }
+}
+
+/// A memory that is lent. Dropped, it is reset and goes back.
+#[derive(Debug)]
+pub struct Memory {
+    lent: Lent,
+    len: usize,
+}
+
+impl Memory {
+    /// Where it begins. It is there until `self` is dropped, and whoever uses the address must be done by then.
+    #[must_use]
+    pub fn as_ptr(&self) -> NonNull<u8> {
+        self.lent.slot().start()
+    }
+
+    /// How long it is, in bytes.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Whether it has no bytes.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// What it can grow to, where it is.
+    #[must_use]
+    pub fn capacity(&self) -> usize {
+        self.lent.slot().kind.capacity()
+    }
+
+    /// Makes it `len` bytes long. What is new holds zeros.
+    ///
+    /// # Errors
+    ///
+    /// The system's, or when it cannot be as long as that; it stays as it is then.
+    pub fn grow_to(&mut self, len: usize) -> io::Result<()> {
+        if len > self.capacity() {
+            return Err(io::ErrorKind::OutOfMemory.into());
+        }
+        let slot = self.lent.slot_mut();
+        if len > slot.allowed {
+            let allowed = len.saturating_add(AHEAD_LEAST).min(slot.kind.capacity());
+            slot.allow(allowed)?;
+        }
+        self.len = self.len.max(len);
+        Ok(())
+    }
+}
+
+/// A stack that is lent. Dropped, it is reset and goes back.
+#[derive(Debug)]
+pub struct Stack {
+    lent: Lent,
+}
+
+impl Stack {
+    /// Where it ends. What holds for [`Memory::as_ptr`] holds for it.
+    #[must_use]
+    pub fn top(&self) -> *mut u8 {
+        let slot = self.lent.slot();
+        slot.start().as_ptr().wrapping_add(slot.kind.capacity())
+    }
+
+    /// Its addresses.
+    #[must_use]
+    pub fn addresses(&self) -> Range<usize> {
+        let start = self.lent.slot().start().as_ptr().addr();
+        start..start + self.lent.slot().kind.capacity()
+    }
+
+    /// What is inaccessible below it.
+    #[must_use]
+    pub fn guard(&self) -> Range<*mut u8> {
+        let start = self.lent.slot().start().as_ptr();
+        start.wrapping_sub(self.lent.slot().kind.guard())..start
+    }
+}
+
+#[derive(Debug)]
+struct Inner {
+    settings: PoolBuilder,
+    scanner: Option<Scanner>,
+    /// The newest is last. A thread has one list of its own, mostly.
+    free: Vec<Mutex<Vec<Slot>>>,
+    /// Of those in the lists.
+    count: AtomicUsize,
+    /// Bytes of pages of those in the lists.
+    kept: AtomicUsize,
+    janitor: OnceLock<Thread>,
+    janitor_waits: AtomicBool,
+}
+
+impl Inner {
+    /// A slot that fits best: of this thread and the same image, of the same image, and when there are as many as there may
+    /// be, any.
+    fn take(&self, wanted: &Wanted<'_>) -> Option<Slot> {
+        let image = wanted.image.map(|image| image.id());
+        let fits = |slot: &Slot| slot.kind == wanted.kind && slot.image_id() == image;
+        let same_kind = |slot: &Slot| slot.kind == wanted.kind;
+        let slot = self.find(fits, false).or_else(|| {
+            (self.count.load(Ordering::Relaxed) >= self.settings.slots).then(|| self.find(same_kind, true)).flatten()
+        })?;
+        self.count.fetch_sub(1, Ordering::Relaxed);
+        self.kept.fetch_sub(slot.kept, Ordering::Relaxed);
+        Some(slot)
+    }
+
+    fn find(&self, fits: impl Fn(&Slot) -> bool, oldest: bool) -> Option<Slot> {
+        let own = own_list();
+        (0..self.free.len()).find_map(|n| {
+            let mut list = locked(self.free.get((own + n) % self.free.len())?);
+            let at = if oldest { list.iter().position(&fits) } else { list.iter().rposition(&fits) };
+            at.map(|at| list.remove(at))
+        })
+    }
+
+    /// Resets `slot` and keeps it, if there is room and nothing went wrong.
+    fn put_back(self: &Arc<Self>, mut slot: Slot) {
+        if self.count.load(Ordering::Relaxed) >= self.settings.slots {
+            return;
+        }
+        let room = self.settings.keep.saturating_sub(self.kept.load(Ordering::Relaxed));
+        let keep = room.min(slot.kind.most_kept().unwrap_or(self.settings.keep_each));
+        if let Err(error) = slot.reset(self.scanner.as_ref(), keep) {
+            tracing::warn!(%error, "the memory of an instance cannot be reset, and is unmapped");
+            return;
+        }
+        slot.since = Instant::now();
+        // In one order with what the janitor does before it rests, or one of both could miss the other.
+        self.count.fetch_add(1, Ordering::SeqCst);
+        self.kept.fetch_add(slot.kept, Ordering::Relaxed);
+        if let Some(list) = self.free.get(own_list() % self.free.len()) {
+            locked(list).push(slot);
+        }
+        self.wake_janitor();
+    }
+
+    fn trim(&self, idle: Duration) {
+        let now = Instant::now();
+        for list in &self.free {
+            // Unmapped after the lock is open again.
+            let gone: Vec<Slot> =
+                locked(list).extract_if(.., |slot| now.saturating_duration_since(slot.since) >= idle).collect();
+            self.count.fetch_sub(gone.len(), Ordering::Relaxed);
+            self.kept.fetch_sub(gone.iter().map(|slot| slot.kept).sum(), Ordering::Relaxed);
+        }
+    }
+
+    /// Sees to it that a thread gives back what stays unused.
+    fn wake_janitor(self: &Arc<Self>) {
+        let janitor = self.janitor.get_or_init(|| {
+            let (pool, idle) = (Arc::downgrade(self), self.settings.idle);
+            let thread = std::thread::Builder::new().name("wcgi-memory".into()).spawn(move || tidy(&pool, idle));
+            match thread {
+                Ok(thread) => thread.thread().clone(),
+                Err(error) => {
+                    tracing::warn!(%error, "no thread gives back what instances have used");
+                    std::thread::current()
+                }
+            }
+        });
+        if self.janitor_waits.swap(false, Ordering::SeqCst) {
+            janitor.unpark();
+        }
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        if let Some(janitor) = self.janitor.get() {
+            janitor.unpark();
+        }
+    }
+}
+
+/// What the janitor does until its pool is gone: looks twice in the time that something may stay unused, and rests when there
+/// is nothing.
+fn tidy(pool: &Weak<Inner>, idle: Duration) {
+    loop {
+        match pool.upgrade() {
+            Some(pool) => {
+                pool.trim(idle);
+                pool.janitor_waits.store(true, Ordering::SeqCst);
+                // What is put back after this line wakes it.
+                let is_empty = pool.count.load(Ordering::SeqCst) == 0;
+                drop(pool);
+                if is_empty {
+                    std::thread::park();
+                }
+            }
+            None => return,
+        }
+        std::thread::park_timeout((idle / 2).max(Duration::from_millis(10)));
+    }
+}
+
+/// What somebody asks for.
+struct Wanted<'i> {
+    kind: Kind,
+    image: Option<&'i Arc<Image>>,
+    /// How much of it is to be accessible.
+    allowed: usize,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Memory(Shape),
+    /// Of so many bytes.
+    Stack(usize),
+}
+
+impl Kind {
+    fn capacity(self) -> usize {
+        match self {
+            Self::Memory(shape) => shape.reservation,
+            Self::Stack(len) => len,
+        }
+    }
+
+    fn guard(self) -> usize {
+        match self {
+            Self::Memory(shape) => shape.guard,
+            Self::Stack(_) => STACK_GUARD,
+        }
+    }
+
+    fn most_kept(self) -> Option<usize> {
+        match self {
+            Self::Memory(_) => None,
+            Self::Stack(_) => Some(STACK_KEPT),
+        }
+    }
+}
+
+/// A reserved range of addresses with a memory or a stack in it.
+#[derive(Debug)]
+struct Slot {
+    kind: Kind,
+    region: Region,
+    image: Option<Arc<Image>>,
+    /// How much is accessible, from its start.
+    allowed: usize,
+    /// How much was when it was lent.
+    at_first: usize,
+    /// Bytes of pages that it has, if it is not lent.
+    kept: usize,
+    /// When it came back.
+    since: Instant,
+}
+
+impl Slot {
+    fn new(kind: Kind) -> io::Result<Self> {
+        let region = Region::reserve(kind.guard() * 2 + kind.capacity())?;
+        Ok(Self { kind, region, image: None, allowed: 0, at_first: 0, kept: 0, since: Instant::now() })
+    }
+
+    fn size(shape: Shape) -> usize {
+        shape.guard.saturating_mul(2).saturating_add(shape.reservation)
+    }
+
+    fn start(&self) -> NonNull<u8> {
+        // SAFETY of what it is used for is the borrower's; the address is within the region.
+        NonNull::new(self.region.start().as_ptr().wrapping_add(self.kind.guard())).expect("within the region")
+    }
+
+    fn image_id(&self) -> Option<u64> {
+        self.image.as_ref().map(|image| image.id())
+    }
+
+    /// Makes it hold what is wanted. It has been reset.
+    fn prepare(&mut self, wanted: &Wanted<'_>) -> io::Result<()> {
+        let image = wanted.image.map(|image| image.id());
+        if self.image_id() != image || self.allowed != wanted.allowed {
+            self.clear(0)?;
+            self.image = None;
+        }
+        if self.allowed < wanted.allowed {
+            self.allow(wanted.allowed)?;
+        }
+        if let Some(image) = wanted.image
+            && self.image.is_none()
+        {
+            for span in image.spans() {
+                let at = self.kind.guard() + span.at.start;
+                self.region.map(at, image.file_of(span.layer), span.offset, span.at.len())?;
+            }
+            self.image = Some(Arc::clone(image));
+        }
+        self.at_first = self.allowed;
+        Ok(())
+    }
+
+    fn allow(&mut self, allowed: usize) -> io::Result<()> {
+        self.region.allow(self.place(self.allowed..allowed))?;
+        self.allowed = allowed;
+        Ok(())
+    }
+
+    /// Drops all from `start` on.
+    fn clear(&mut self, start: usize) -> io::Result<()> {
+        if start == self.allowed {
+            return Ok(());
+        }
+        self.region.clear(self.place(start..self.allowed))?;
+        self.allowed = start;
+        Ok(())
+    }
+
+    /// Makes it hold again what it held when it was lent, and keeps at most `keep` bytes of the pages that were written.
+    fn reset(&mut self, scanner: Option<&Scanner>, keep: usize) -> io::Result<()> {
+        // Or the next one could tell how large this one was.
+        if self.allowed > self.at_first {
+            self.clear(self.at_first)?;
+        }
+        self.kept = 0;
+        let mut from = 0;
+        if let Some(scanner) = scanner {
+            from = self.restore_written(scanner, keep).unwrap_or(0);
+        }
+        self.region.give_back(self.place(from..self.allowed))
+    }
+
+    /// Overwrites pages that were written, up to `keep` bytes of them. Gives up to where none is left.
+    fn restore_written(&mut self, scanner: &Scanner, keep: usize) -> io::Result<usize> {
+        let page = rustix::param::page_size();
+        let origin = self.region.addresses(self.place(0..self.allowed)).start;
+        let mut at = 0;
+        while at < self.allowed {
+            let most = keep.saturating_sub(self.kept) / page;
+            if most == 0 {
+                break;
+            }
+            let mut found = [Found::default(); RUNS];
+            let (runs, walked) = scanner.scan(origin + at..origin + self.allowed, most, &mut found)?;
+            for run in found.iter().take(runs) {
+                let addresses = run.addresses();
+                let part = addresses.start - origin..addresses.end - origin;
+                self.restore(part, run.is_zero_page());
+            }
+            at = walked - origin;
+        }
+        Ok(at)
+    }
+
+    /// Writes into `part` what the image has there.
+    fn restore(&mut self, part: Range<usize>, is_zero_page: bool) {
+        let image = self.image.clone();
+        let spans = image.as_ref().map_or(&[][..], |image| image.spans());
+        for (piece, content) in layout::contents(spans, part) {
+            let place = self.place(piece.clone());
+            match content {
+                // The kernel's page of zeros is as good as none.
+                Content::Zeros if is_zero_page => continue,
+                Content::Zeros => self.region.zero(place),
+                Content::Of { span, skip } => {
+                    let bytes = image.as_ref().map_or(&[][..], |image| image.bytes_of(span));
+                    let bytes = bytes.get(skip..skip + piece.len()).expect("a piece lies in its span");
+                    self.region.write(place.start, bytes);
+                }
+            }
+            self.kept += piece.len();
+        }
+    }
+
+    /// Where `part` of the memory or the stack is in the region.
+    fn place(&self, part: Range<usize>) -> Range<usize> {
+        part.start + self.kind.guard()..part.end + self.kind.guard()
+    }
+}
+
+/// A slot and where it goes afterwards.
+#[derive(Debug)]
+struct Lent {
+    slot: Option<Slot>,
+    pool: Arc<Inner>,
+}
+
+impl Lent {
+    fn slot(&self) -> &Slot {
+        self.slot.as_ref().expect("taken only by drop")
+    }
+
+    fn slot_mut(&mut self) -> &mut Slot {
+        self.slot.as_mut().expect("taken only by drop")
+    }
+}
+
+impl Drop for Lent {
+    fn drop(&mut self) {
+        if let Some(slot) = self.slot.take() {
+            self.pool.put_back(slot);
+        }
+    }
+}
+
+/// How much of a memory of `len` bytes is accessible at first: as much again, but no less than this and no more than that.
+/// Programs in C take 128 KiB, php-cgi 4 MiB before they have said anything.
+fn at_first(len: usize) -> usize {
+    len.saturating_add(len.clamp(AHEAD_LEAST, AHEAD_MOST))
+}
+
+/// The list of this thread.
+fn own_list() -> usize {
+    static NEXT: AtomicUsize = AtomicUsize::new(0);
+    thread_local! {
+        static OWN: Cell<usize> = Cell::new(NEXT.fetch_add(1, Ordering::Relaxed));
+    }
+    OWN.get()
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+const AHEAD_LEAST: usize = 1 << 20;
+const AHEAD_MOST: usize = 16 << 20;
+/// Below a stack.
+const STACK_GUARD: usize = 64 << 10;
+/// Of a stack's pages. Few programs use more.
+const STACK_KEPT: usize = 128 << 10;
+/// Runs of written pages that one call looks for.
+const RUNS: usize = 128;
