@@ -209,7 +209,8 @@ impl EngineBuilder {
         self
     }
 
-    /// Where compiled modules are kept. Whoever can write there can run code in this process.
+    /// Where compiled modules are kept. Whoever can write there can run code in this process, so on Unix a directory that
+    /// [others can change](crate::_docs::security#the-cache-of-compiled-modules) goes unused, with a warning.
     ///
     /// Default: `wcgi` below the user's cache directory (`$XDG_CACHE_HOME`, `~/.cache`; `%LOCALAPPDATA%` on Windows), or
     /// none where there is no such directory.

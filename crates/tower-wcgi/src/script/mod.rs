@@ -9,6 +9,8 @@ mod component;
 mod files;
 #[cfg(feature = "compiler")]
 mod growth;
+#[cfg(feature = "compiler")]
+mod guarded;
 mod link;
 mod locks;
 #[cfg(feature = "compiler")]

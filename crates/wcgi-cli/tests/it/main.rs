@@ -2,6 +2,8 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
 mod build;
+#[cfg(unix)]
+mod cache;
 mod failures;
 mod new;
 mod process;

@@ -90,6 +90,19 @@ impl Serving {
         }
     }
 
+    /// The lines up to the first that has `wanted` in it.
+    pub(crate) fn lines_until(&self, wanted: &str) -> Vec<String> {
+        let mut lines = Vec::new();
+        loop {
+            let line =
+                self.lines.recv_timeout(PATIENCE).unwrap_or_else(|_| panic!("no line with {wanted:?}: {lines:?}"));
+            if line.contains(wanted) {
+                return lines;
+            }
+            lines.push(line);
+        }
+    }
+
     pub(crate) fn signal(&self, signal: rustix::process::Signal) {
         let pid = rustix::process::Pid::from_child(&self.child);
         rustix::process::kill_process(pid, signal).unwrap();
