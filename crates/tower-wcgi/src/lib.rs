@@ -12,6 +12,7 @@ mod future;
 mod gateway;
 mod package;
 mod request;
+mod scratch;
 mod script;
 mod sendfile;
 mod service;

@@ -20,6 +20,7 @@ pub(crate) use ticker::Ticking;
 
 use crate::error::{Error, ErrorKind};
 use crate::exchange::State;
+use crate::scratch;
 #[cfg(feature = "compiler")]
 use crate::script::Cache;
 use crate::script::{link, link_components};
@@ -232,6 +233,7 @@ impl EngineBuilder {
     /// [`ErrorKind::Host`] when a limit is zero or absurd, or the operating system refuses memory or threads.
     pub fn build(self) -> Result<Engine, Error> {
         self.check()?;
+        scratch::sweep();
         let size =
             PoolSize { instances: self.max_concurrency, max_memory: self.max_memory, pagemap_scan: self.pagemap_scan };
         let wasmtime = pool::build(size)?;

@@ -62,7 +62,7 @@ impl Cache {
         let compiled = compile()?;
         match compiled.serialize() {
             Ok(code) => {
-                if let Err(error) = self.store(&key, &code) {
+                if let Err(error) = self.store(&key, &compiled::file_name(&code), &code) {
                     self.warn("the cache of compiled modules cannot be written", &error);
                 }
             }
@@ -72,10 +72,7 @@ impl Cache {
     }
 
     fn load<C: Compiled>(&self, engine: &wasmtime::Engine, key: &str) -> io::Result<Option<C>> {
-        let entry = match GuardedDir::open(&self.dir).and_then(|dir| dir.folder(key)) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            entry => entry?,
-        };
+        let Some(entry) = self.entry(key)? else { return Ok(None) };
         for name in entry.names(EXTENSION)? {
             let loaded = entry.file(&name).map_err(Into::into).and_then(|file| compiled::load(engine, file, &name));
             let error: wasmtime::Error = match loaded {
@@ -97,12 +94,20 @@ impl Cache {
         Ok(None)
     }
 
-    fn store(&self, key: &str, code: &[u8]) -> io::Result<()> {
+    /// What there is of `key`.
+    fn entry(&self, key: &str) -> io::Result<Option<GuardedDir>> {
+        match GuardedDir::open(&self.dir).and_then(|dir| dir.folder(key)) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            entry => entry.map(Some),
+        }
+    }
+
+    fn store(&self, key: &str, file_name: &str, content: &[u8]) -> io::Result<()> {
         let dir = GuardedDir::create(&self.dir)?;
         let entry = dir.create_folder(key)?;
         remove_abandoned(&dir)?;
         let (name, mut file) = new_partial(&dir)?;
-        let kept = file.write_all(code).and_then(|()| dir.rename(&name, &entry, &compiled::file_name(code)));
+        let kept = file.write_all(content).and_then(|()| dir.rename(&name, &entry, file_name));
         if kept.is_err() {
             // What came of it takes room that may be what is missing.
             let _ = dir.remove_file(&name);
@@ -217,7 +222,7 @@ mod tests {
         let foreign = Module::new(&other, WASM).unwrap().serialize().unwrap();
         fs::remove_file(&path).unwrap();
         let key = path.parent().unwrap().file_name().unwrap().to_str().unwrap();
-        cache.store(key, &foreign).unwrap();
+        cache.store(key, &compiled::file_name(&foreign), &foreign).unwrap();
         let before = compiled.get();
         load_counted(&cache, &engine, &compiled);
         assert_eq!(compiled.get(), before + 1);
@@ -279,7 +284,7 @@ mod tests {
         // The place of the file is taken by a folder.
         let taken = dir.path().join(key.as_str()).join(compiled::file_name(b"code"));
         fs::create_dir_all(taken.join("in the way")).unwrap();
-        cache.store(&key, b"code").unwrap_err();
+        cache.store(&key, &compiled::file_name(b"code"), b"code").unwrap_err();
         assert_eq!(GuardedDir::open(dir.path()).unwrap().names(PARTIAL).unwrap(), [""; 0]);
     }
 

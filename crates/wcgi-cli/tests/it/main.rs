@@ -4,7 +4,11 @@
 mod build;
 #[cfg(unix)]
 mod cache;
+#[cfg(unix)]
+mod exhausted;
 mod failures;
+#[cfg(unix)]
+mod kill;
 mod new;
 mod process;
 mod run;
