@@ -143,7 +143,7 @@ pub(crate) struct Inner {
     pub(crate) max_memory: usize,
     pub(crate) response_buffer: usize,
     /// Holds the files of a `.webc` while anything uses them.
-    pub(crate) _unpacked: Option<Arc<tempfile::TempDir>>,
+    pub(crate) _unpacked: Option<Arc<crate::scratch::Scratch>>,
 }
 
 impl Inner {

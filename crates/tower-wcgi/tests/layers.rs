@@ -33,6 +33,7 @@ const LAYERS: &[Layer] = &[
             "future",
             "gateway",
             "request",
+            "scratch::Scratch",
             "script",
             "sendfile",
             "site",
@@ -69,14 +70,24 @@ const LAYERS: &[Layer] = &[
         never: &[WASM, RUNTIME, WORLD, &["http_body", "tower_service", "axum"]],
     },
     // It owns the linker, whose type names what a store holds.
-    Layer { name: "engine", uses: &["error", "exchange::State", "runtime", "script"], never: &[HTTP] },
+    Layer { name: "engine", uses: &["error", "exchange::State", "runtime", "scratch", "script"], never: &[HTTP] },
     // Its host calls work on what the store of an exchange holds.
     Layer { name: "script", uses: &["engine", "error", "exchange", "package", "runtime"], never: &[HTTP] },
     Layer { name: "runtime", uses: &["error"], never: &[HTTP, RUNTIME, &["wasmtime_wasi"]] },
     // The environment is a block of bytes by then, and the id is for the log. What is left of a body is a `Body`.
     Layer {
         name: "exchange",
-        uses: &["engine", "error", "gateway::Environ", "package", "request::RequestId", "runtime", "script", "stdio"],
+        uses: &[
+            "engine",
+            "error",
+            "gateway::Environ",
+            "package",
+            "request::RequestId",
+            "runtime",
+            "scratch",
+            "script",
+            "stdio",
+        ],
         never: &[&["http", "tower_service", "axum"]],
     },
     Layer {
@@ -104,7 +115,8 @@ const LAYERS: &[Layer] = &[
         never: &[WASM, RUNTIME],
     },
     Layer { name: "future", uses: &["body", "error"], never: &[WASM, RUNTIME] },
-    Layer { name: "package", uses: &["error"], never: &[HTTP, WASM, RUNTIME] },
+    Layer { name: "package", uses: &["error", "scratch"], never: &[HTTP, WASM, RUNTIME] },
+    Layer { name: "scratch", uses: &[], never: &[HTTP, WASM, RUNTIME] },
     Layer { name: "error", uses: &[], never: &[WASM, RUNTIME] },
 ];
 
@@ -160,6 +172,16 @@ fn only_the_exchange_spawns_tasks() {
     assert_eq!(spawning, ["runtime", "exchange"]);
     let tasks: Vec<_> = lines_of("runtime").into_iter().filter(|(_, line)| line.contains("spawn(")).collect();
     assert!(matches!(&tasks[..], [(_, line)] if line.contains("std::thread::Builder")), "{tasks:?}");
+}
+
+/// A wall clock may jump. Nothing that waits, ends or expires goes by it: deadlines, queues and turns have `Instant`, which the
+/// kernel never sets back. It is looked at where a time is said to somebody or compared with a file's.
+#[test]
+fn nothing_is_timed_by_the_wall_clock() {
+    let asks = |layer: &&Layer| lines_of(layer.name).iter().any(|(_, line)| line.contains("SystemTime::now"));
+    let asking: Vec<_> = LAYERS.iter().filter(asks).map(|layer| layer.name).collect();
+    // What a start-up is told the time is; whether a file's time is in the future.
+    assert_eq!(asking, ["script", "tree"]);
 }
 
 /// The code of a module without its comments and tests, by line.

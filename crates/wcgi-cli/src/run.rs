@@ -21,6 +21,7 @@ pub(crate) fn run(arguments: Run, log: &Log) -> anyhow::Result<()> {
         .context("cannot start the server's threads")?;
     raise_file_limit();
     runtime.block_on(async {
+        outlive_size_limit();
         let addr = arguments.addr.clone();
         // Before the package is opened: a busy port is known at once, a compiled module may take seconds.
         let listener = listen(&addr).await?;
@@ -44,6 +45,20 @@ fn raise_file_limit() {
 
 #[cfg(not(unix))]
 fn raise_file_limit() {}
+
+/// With a limit of file sizes (`ulimit -f`) a write beyond it ends the process, unless the signal is handled: then the write
+/// fails, as on a full disk.
+#[cfg(unix)]
+fn outlive_size_limit() {
+    let signal = rustix::process::Signal::XFSZ.as_raw();
+    // The handler stays when its listener is gone.
+    if let Err(error) = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::from_raw(signal)) {
+        tracing::debug!("cannot handle the signal of the file size limit: {error}");
+    }
+}
+
+#[cfg(not(unix))]
+fn outlive_size_limit() {}
 
 async fn listen(addr: &str) -> anyhow::Result<TcpListener> {
     TcpListener::bind(addr).await.map_err(|source| {

@@ -26,15 +26,19 @@ pub(crate) async fn serve(listener: TcpListener, service: WcgiService) -> anyhow
     let mut signals = Signals::new().context("cannot listen for signals")?;
     let (stop, stopping) = watch::channel(false);
     let mut connections = JoinSet::new();
+    let mut accepts = true;
     loop {
         tokio::select! {
             accepted = listener.accept() => match accepted {
                 Ok((stream, peer)) => {
+                    accepts = true;
                     connections.spawn(connection(stream, peer, service.clone(), stopping.clone()));
                 }
                 Err(error) => {
-                    // Mostly too many open files: others have to close first.
-                    tracing::warn!(%error, "cannot accept a connection");
+                    // Mostly too many open files: others have to close first. That may take long, and is said once.
+                    if std::mem::take(&mut accepts) {
+                        tracing::warn!(%error, "cannot accept connections; trying again until one can be accepted");
+                    }
                     tokio::time::sleep(ACCEPT_PAUSE).await;
                 }
             },

@@ -10,6 +10,8 @@ mod error;
 mod gateway;
 #[path = "../../src/package/mod.rs"]
 mod package;
+#[path = "../../src/scratch.rs"]
+mod scratch;
 #[path = "../../src/site/mod.rs"]
 mod site;
 #[path = "../../src/tree.rs"]

@@ -17,6 +17,7 @@ pub(crate) use admission::Permit;
 use crate::error::{Error, ErrorKind};
 use crate::exchange::State;
 use crate::runtime::{Size, Wasmtime};
+use crate::scratch;
 #[cfg(feature = "compiler")]
 use crate::script::Cache;
 use crate::script::{Shelf, link, link_components};
@@ -225,7 +226,8 @@ impl EngineBuilder {
         self
     }
 
-    /// Where compiled modules are kept. Whoever can write there can run code in this process.
+    /// Where compiled modules are kept. Whoever can write there can run code in this process, so on Unix a directory that
+    /// [others can change](crate::_docs::security#the-cache-of-compiled-modules) goes unused, with a warning.
     ///
     /// Default: `wcgi` below the user's cache directory (`$XDG_CACHE_HOME`, `~/.cache`; `%LOCALAPPDATA%` on Windows), or
     /// none where there is no such directory.
@@ -247,6 +249,7 @@ impl EngineBuilder {
     /// [`ErrorKind::Host`] when a limit is zero or absurd, or the operating system refuses memory or threads.
     pub fn build(self) -> Result<Engine, Error> {
         self.check()?;
+        scratch::sweep();
         let size = Size {
             instances: self.max_concurrency,
             pagemap_scan: self.pagemap_scan,

@@ -9,7 +9,6 @@ use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, UNIX_EPOCH};
 
-use tempfile::TempDir;
 use tokio::runtime::Handle;
 use wasmtime_wasi::filesystem::WasiFilesystemCtx;
 use wasmtime_wasi::p1::WasiP1Ctx;
@@ -18,6 +17,7 @@ use wasmtime_wasi::{FsPerms, WasiCtx, WasiView};
 use super::look::{Kind, Look, look};
 use crate::error::{Error, ErrorKind};
 use crate::package::{Access, Mount};
+use crate::scratch::Scratch;
 
 /// The mounts of a service.
 #[derive(Debug)]
@@ -206,7 +206,7 @@ impl Opened {
 /// A private `/tmp`.
 #[derive(Debug)]
 pub(super) struct Tmp {
-    dir: TempDir,
+    dir: Scratch,
     handle: File,
     created: Stamp,
 }
@@ -214,7 +214,7 @@ pub(super) struct Tmp {
 impl Tmp {
     fn create() -> Result<Self, Error> {
         let make = || {
-            let dir = tempfile::Builder::new().prefix("wcgi-tmp-").tempdir()?;
+            let dir = Scratch::new("tmp-")?;
             let handle = File::open(dir.path())?;
             let created = stamp(&handle.metadata()?);
             Ok(Self { dir, handle, created })

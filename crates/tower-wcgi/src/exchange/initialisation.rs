@@ -9,7 +9,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use tempfile::TempDir;
 use tokio::runtime::Handle;
 use wasmtime::{Caller, Extern, Instance, Linker, Store};
 use wasmtime_wasi::filesystem::Descriptor;
@@ -22,6 +21,7 @@ use crate::error::{Error, ErrorKind};
 use crate::package::{Access, Mount};
 use crate::request::RequestId;
 use crate::runtime::Ticking;
+use crate::scratch::Scratch;
 use crate::script::{Beginning, Code, Exit, define_granted_locks};
 use crate::stdio::Stderr;
 
@@ -79,7 +79,7 @@ pub(crate) async fn initialise(
     surroundings: &Surroundings,
     inputs: Inputs,
 ) -> Result<Initialised, Error> {
-    let placeholder = TempDir::with_prefix("wcgi-empty-")
+    let placeholder = Scratch::new("empty-")
         .map_err(|error| Error::new(ErrorKind::Host, "cannot make a temporary directory").with_source(error))?;
     let view = View::open(&visible(&surroundings.mounts, &placeholder))?;
     if !surroundings.warmup.is_empty() {
@@ -185,7 +185,7 @@ fn failure(source: wasmtime::Error, memory_exceeded: bool) -> Error {
 }
 
 /// The mounts with an empty directory in place of each that is writable.
-fn visible(mounts: &[Mount], placeholder: &TempDir) -> Vec<Mount> {
+fn visible(mounts: &[Mount], placeholder: &Scratch) -> Vec<Mount> {
     let see = |mount: &Mount| match mount.access {
         Access::ReadOnly => mount.clone(),
         Access::ReadWrite => {

@@ -21,8 +21,22 @@ pub(super) fn judge(result: wasmtime::Result<()>, memory_exceeded: bool, request
         None if memory_exceeded => {
             Err(Error::new(ErrorKind::MemoryLimit, "the script needed more memory than its limit").with_source(error))
         }
+        None if is_out_of_memory(&error) => {
+            Err(Error::new(ErrorKind::Host, "the host has no memory left for an instance").with_source(error))
+        }
         None => Err(Error::new(ErrorKind::Trap, "the script trapped").with_source(error)),
     }
+}
+
+/// Whether it came of a call that the operating system refused for want of memory.
+fn is_out_of_memory(error: &wasmtime::Error) -> bool {
+    error.chain().any(|cause| {
+        #[cfg(unix)]
+        if cause.downcast_ref() == Some(&rustix::io::Errno::NOMEM) {
+            return true;
+        }
+        cause.downcast_ref::<std::io::Error>().is_some_and(|error| error.kind() == std::io::ErrorKind::OutOfMemory)
+    })
 }
 
 /// What an exchange was at when its time was over.

@@ -64,7 +64,7 @@ pub(crate) struct Package {
     /// How URL paths name files; without it the module answers for all of them.
     pub(crate) site: Option<Site>,
     /// Where the files of a `.webc` were unpacked; the mounts point into it, so it must outlive them.
-    pub(crate) unpacked: Option<Arc<tempfile::TempDir>>,
+    pub(crate) unpacked: Option<Arc<crate::scratch::Scratch>>,
     /// One line each, naming file and line, for whoever opens the package to log.
     pub(crate) warnings: Vec<String>,
 }

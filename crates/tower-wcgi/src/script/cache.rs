@@ -5,25 +5,30 @@
 //! bytes. A file that was cut, damaged or put there by something else does not match its name and is never loaded. Files
 //! appear by an atomic rename, so any number of processes may write at once.
 //!
-//! The hashes guard against accidents. Whoever can write to the directory can run code in this process, so it is created
-//! for its owner alone.
+//! The hashes guard against accidents. Whoever can write to the directory can run code in this process, so it is used only
+//! where nobody else can ([`guarded`](super::guarded)). Files that are not whole yet lie in the directory itself, each locked
+//! by its writer. One that nobody has locked was left by a writer that was killed, and is removed.
 
-use std::fs;
+use std::fs::{File, TryLockError};
 use std::hash::{Hash, Hasher};
-use std::io::{self, Write};
-use std::path::{Path, PathBuf};
+use std::io::{self, Read as _, Write as _};
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::compiled::{self, Compiled};
+use super::compiled::{self, Compiled, Damaged, EXTENSION};
+use super::guarded::GuardedDir;
 use crate::error::Error;
 
 #[derive(Debug)]
 pub(crate) struct Cache {
     dir: PathBuf,
+    /// Whether the log has a warning about it. What is wrong with one entry is mostly wrong with all.
+    has_warned: AtomicBool,
 }
 
 impl Cache {
     pub(crate) fn new(dir: PathBuf) -> Self {
-        Self { dir }
+        Self { dir, has_warned: AtomicBool::new(false) }
     }
 
     /// Where the cache is unless somebody says otherwise.
@@ -45,18 +50,27 @@ impl Cache {
         input: blake3::Hash,
         compile: impl FnOnce() -> Result<C, Error>,
     ) -> Result<C, Error> {
-        let entry = self.dir.join(key(engine, input));
-        if let Some(compiled) = load(engine, &entry) {
-            return Ok(compiled);
+        let key = key(engine, input);
+        match self.load(engine, &key) {
+            Ok(Some(compiled)) => return Ok(compiled),
+            Ok(None) => {}
+            Err(error) => {
+                self.warn("the cache of compiled modules is not used", &error);
+                return compile();
+            }
         }
         let compiled = compile()?;
         match compiled.serialize() {
-            Ok(code) => {
-                if let Err(error) = store(&self.dir, &entry, &compiled::file_name(&code), &code) {
-                    tracing::warn!(dir = %self.dir.display(), %error, "cannot keep the compiled module");
+            Ok(code) => match self.store(&key, &compiled::file_name(&code), &code) {
+                // From the file it takes no memory of its own, as on every later start.
+                Ok(()) => {
+                    if let Ok(Some(loaded)) = self.load(engine, &key) {
+                        return Ok(loaded);
+                    }
                 }
-            }
-            Err(error) => tracing::warn!(%error, "cannot serialize the compiled module"),
+                Err(error) => self.warn("the cache of compiled modules cannot be written", &error),
+            },
+            Err(error) => tracing::warn!(error = format!("{error:#}"), "cannot serialize the compiled module"),
         }
         Ok(compiled)
     }
@@ -64,30 +78,91 @@ impl Cache {
     /// A file that was [written](Self::write) under `key`, and its place.
     pub(super) fn read(&self, key: blake3::Hash) -> Option<(String, Vec<u8>)> {
         let key = key.to_hex();
-        let names = fs::read_dir(self.dir.join(key.as_str())).ok()?.flatten();
-        let places = names.filter_map(|file| Some(format!("{key}/{}", file.file_name().to_str()?)));
+        let entry = self.entry(&key).inspect_err(|error| self.warn("the cache is not used", error)).ok()??;
+        let names = entry.names(IMAGE_EXTENSION).ok()?;
+        let places = names.into_iter().map(|name| format!("{key}/{name}"));
         places.into_iter().find_map(|place| self.read_at(&place).map(|bytes| (place, bytes)))
     }
 
     /// The file at `place`, if its content is what its name says.
     pub(super) fn read_at(&self, place: &str) -> Option<Vec<u8>> {
         let (key, name) = place.split_once('/')?;
-        let content = name.strip_suffix(IMAGE_SUFFIX)?;
+        let content = name.strip_suffix(IMAGE_EXTENSION)?.strip_suffix('.')?;
         blake3::Hash::from_hex(key).ok()?;
         let content = blake3::Hash::from_hex(content).ok()?;
-        let bytes = fs::read(self.dir.join(key).join(name)).ok()?;
-        (blake3::hash(&bytes) == content).then_some(bytes)
+        let entry = self.entry(key).ok()??;
+        let mut bytes = Vec::new();
+        entry.file(name).ok()?.read_to_end(&mut bytes).ok()?;
+        if blake3::hash(&bytes) == content {
+            return Some(bytes);
+        }
+        tracing::warn!(path = %entry.path().join(name).display(), "a damaged snapshot in the cache is not used");
+        let _ = entry.remove_file(name);
+        None
     }
 
     /// Keeps `bytes` under `key`. Gives their place. Trouble with the disk is logged.
     pub(super) fn write(&self, key: blake3::Hash, bytes: &[u8]) -> Option<String> {
-        let (key, name) = (key.to_hex(), format!("{}{IMAGE_SUFFIX}", blake3::hash(bytes).to_hex()));
-        match store(&self.dir, &self.dir.join(key.as_str()), &name, bytes) {
+        let (key, name) = (key.to_hex(), format!("{}.{IMAGE_EXTENSION}", blake3::hash(bytes).to_hex()));
+        match self.store(&key, &name, bytes) {
             Ok(()) => Some(format!("{key}/{name}")),
             Err(error) => {
-                tracing::warn!(dir = %self.dir.display(), %error, "cannot keep the snapshot");
+                self.warn("the cache of snapshots cannot be written", &error);
                 None
             }
+        }
+    }
+
+    fn load<C: Compiled>(&self, engine: &wasmtime::Engine, key: &str) -> io::Result<Option<C>> {
+        let Some(entry) = self.entry(key)? else { return Ok(None) };
+        for name in entry.names(EXTENSION)? {
+            let loaded = entry.file(&name).map_err(Into::into).and_then(|file| compiled::load(engine, file, &name));
+            let error: wasmtime::Error = match loaded {
+                Ok(compiled) => return Ok(Some(compiled)),
+                Err(error) => error,
+            };
+            let path = entry.path().join(&name);
+            tracing::warn!(path = %path.display(), error = format!("{error:#}"), "a file in the cache is not used");
+            // It would be refused every time; the next one to compile puts a good one there. But a file that could not be read
+            // or mapped may be good.
+            let is_bad = error.is::<Damaged>()
+                || error
+                    .downcast_ref::<io::Error>()
+                    .is_some_and(|error| error.kind() == io::ErrorKind::PermissionDenied);
+            if is_bad {
+                let _ = entry.remove_file(&name);
+            }
+        }
+        Ok(None)
+    }
+
+    /// What there is of `key`.
+    fn entry(&self, key: &str) -> io::Result<Option<GuardedDir>> {
+        match GuardedDir::open(&self.dir).and_then(|dir| dir.folder(key)) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            entry => entry.map(Some),
+        }
+    }
+
+    fn store(&self, key: &str, file_name: &str, content: &[u8]) -> io::Result<()> {
+        let dir = GuardedDir::create(&self.dir)?;
+        let entry = dir.create_folder(key)?;
+        remove_abandoned(&dir)?;
+        let (name, mut file) = new_partial(&dir)?;
+        let kept = file.write_all(content).and_then(|()| dir.rename(&name, &entry, file_name));
+        if kept.is_err() {
+            // What came of it takes room that may be what is missing.
+            let _ = dir.remove_file(&name);
+        }
+        kept
+    }
+
+    fn warn(&self, what: &str, error: &io::Error) {
+        let dir = self.dir.display();
+        if self.has_warned.swap(true, Ordering::Relaxed) {
+            tracing::debug!(%dir, %error, "{what}");
+        } else {
+            tracing::warn!(%dir, %error, "{what}");
         }
     }
 }
@@ -110,43 +185,45 @@ fn key(engine: &wasmtime::Engine, input: blake3::Hash) -> String {
     hasher.0.finalize().to_hex().to_string()
 }
 
-fn load<C: Compiled>(engine: &wasmtime::Engine, entry: &Path) -> Option<C> {
-    for path in compiled::files(entry).ok()? {
-        match compiled::load_file(engine, &path) {
-            Ok(compiled) => return Some(compiled),
-            Err(error) => {
-                tracing::warn!(path = %path.display(), error = format!("{error:#}"), "a damaged file in the cache, compiling again");
-                // It would be refused every time; the next one to compile puts a good one there.
-                let _ = fs::remove_file(&path);
-            }
+/// A file to write into, and its name. It is locked as long as it is open.
+fn new_partial(dir: &GuardedDir) -> io::Result<(String, File)> {
+    loop {
+        let mut name = [0; 8];
+        getrandom::fill(&mut name).map_err(io::Error::other)?;
+        let name = format!("{:016x}.{PARTIAL}", u64::from_le_bytes(name));
+        let file = dir.new_file(&name)?;
+        // Where files have no locks, nobody finds it abandoned either.
+        let _ = file.lock();
+        // Somebody may have found it before it was locked.
+        if dir.has(&name) {
+            return Ok((name, file));
         }
     }
-    None
 }
 
-fn store(dir: &Path, entry: &Path, name: &str, content: &[u8]) -> io::Result<()> {
-    create_private_dir(dir)?;
-    create_private_dir(entry)?;
-    let mut file = tempfile::Builder::new().suffix(".partial").tempfile_in(entry)?;
-    file.write_all(content)?;
-    file.persist(entry.join(name))?;
+/// Removes what writers that were killed have left.
+fn remove_abandoned(dir: &GuardedDir) -> io::Result<()> {
+    for name in dir.names(PARTIAL)? {
+        let Ok(file) = dir.file(&name) else { continue };
+        match file.try_lock() {
+            // Its writer is done with it, or gone. Names are never used again, so this is the file or nothing.
+            Ok(()) => _ = dir.remove_file(&name),
+            Err(TryLockError::WouldBlock | TryLockError::Error(_)) => {}
+        }
+    }
     Ok(())
 }
 
+/// What the names of files that are not whole end with.
+const PARTIAL: &str = "partial";
 /// Of files that a snapshot is in.
-const IMAGE_SUFFIX: &str = ".image";
-
-fn create_private_dir(dir: &Path) -> io::Result<()> {
-    let mut builder = fs::DirBuilder::new();
-    builder.recursive(true);
-    #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.create(dir)
-}
+const IMAGE_EXTENSION: &str = "image";
 
 #[cfg(test)]
 mod tests {
     use std::cell::Cell;
+    use std::fs;
+    use std::path::Path;
     use std::sync::Arc;
 
     use wasmtime::Module;
@@ -188,8 +265,8 @@ mod tests {
         let other = wasmtime::Engine::new(&config).unwrap();
         let foreign = Module::new(&other, WASM).unwrap().serialize().unwrap();
         fs::remove_file(&path).unwrap();
-        let entry = path.parent().unwrap();
-        store(dir.path(), entry, &compiled::file_name(&foreign), &foreign).unwrap();
+        let key = path.parent().unwrap().file_name().unwrap().to_str().unwrap();
+        cache.store(key, &compiled::file_name(&foreign), &foreign).unwrap();
         let before = compiled.get();
         load_counted(&cache, &engine, &compiled);
         assert_eq!(compiled.get(), before + 1);
@@ -230,6 +307,57 @@ mod tests {
         let compiled = Cell::new(0);
         load_counted(&Cache::new(file), &wasmtime::Engine::default(), &compiled);
         assert_eq!(compiled.get(), 1);
+    }
+
+    #[test]
+    fn what_a_killed_writer_left_is_removed_and_a_living_ones_is_not() {
+        let dir = tempfile::tempdir().unwrap();
+        let guarded = GuardedDir::open(dir.path()).unwrap();
+        let (living, _locked) = new_partial(&guarded).unwrap();
+        let (abandoned, file) = new_partial(&guarded).unwrap();
+        drop(file);
+        load_counted(&Cache::new(dir.path().into()), &wasmtime::Engine::default(), &Cell::new(0));
+        assert!(guarded.has(&living) && !guarded.has(&abandoned));
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_written_leaves_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let cache = Cache::new(dir.path().into());
+        let key = key(&wasmtime::Engine::default(), blake3::hash(WASM));
+        // The place of the file is taken by a folder.
+        let taken = dir.path().join(key.as_str()).join(compiled::file_name(b"code"));
+        fs::create_dir_all(taken.join("in the way")).unwrap();
+        cache.store(&key, &compiled::file_name(b"code"), b"code").unwrap_err();
+        assert_eq!(GuardedDir::open(dir.path()).unwrap().names(PARTIAL).unwrap(), [""; 0]);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn what_others_can_write_to_is_neither_loaded_nor_written() {
+        use std::os::unix::fs::{MetadataExt, PermissionsExt};
+        let set_mode = |path: &Path, mode| fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+        let dir = tempfile::tempdir().unwrap();
+        let root = dir.path().join("cache");
+        let (engine, compiled) = (wasmtime::Engine::default(), Cell::new(0));
+        load_counted(&Cache::new(root.clone()), &engine, &compiled);
+        let file = only_file(&root);
+        let entry = file.parent().unwrap().to_owned();
+        for path in [&root, &entry] {
+            let before = (compiled.get(), fs::metadata(&file).unwrap().ino());
+            set_mode(path, 0o777);
+            load_counted(&Cache::new(root.clone()), &engine, &compiled);
+            assert_eq!((compiled.get(), fs::metadata(&file).unwrap().ino()), (before.0 + 1, before.1), "{path:?}");
+            set_mode(path, 0o700);
+            load_counted(&Cache::new(root.clone()), &engine, &compiled);
+            assert_eq!(compiled.get(), before.0 + 1, "it is used again");
+        }
+        // A file of others in a folder of ours is replaced.
+        set_mode(&file, 0o666);
+        let before = compiled.get();
+        load_counted(&Cache::new(root.clone()), &engine, &compiled);
+        let now = fs::metadata(only_file(&root)).unwrap();
+        assert_eq!((compiled.get(), now.mode() & 0o777), (before + 1, 0o600));
     }
 
     fn load_counted(cache: &Cache, engine: &wasmtime::Engine, compiled: &Cell<u32>) {

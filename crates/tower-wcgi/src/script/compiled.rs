@@ -1,11 +1,12 @@
 //! Compiled code in files: how it is read back, from the cache or from a package that brings its own.
 //!
-//! In: a file whose name is the hash of its content. Out: a module or a component. Which files may be read is for
-//! [`cache`](super::cache) and for whoever opens a package to know: what is loaded here runs in this process.
+//! In: an open file whose name is the hash of its content. Out: a module or a component, made of that very file. Which files
+//! may be read is for [`cache`](super::cache) and for whoever opens a package to know: what is loaded here runs in this
+//! process.
 
 use std::fs::{self, File};
 use std::io::{self, Read, Seek};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use wasmtime::Module;
 use wasmtime::component::Component;
@@ -15,8 +16,8 @@ pub(super) trait Compiled: Sized {
     #[cfg(feature = "compiler")]
     fn serialize(&self) -> wasmtime::Result<Vec<u8>>;
 
-    /// Loads `file`, which lies at `path`. Only for [`load_file`], which has looked at its bytes.
-    fn load(engine: &wasmtime::Engine, file: File, path: &Path) -> wasmtime::Result<Self>;
+    /// Loads `file`. Only for [`load`], which has looked at its bytes.
+    fn load(engine: &wasmtime::Engine, file: File) -> wasmtime::Result<Self>;
 }
 
 impl Compiled for Module {
@@ -26,12 +27,13 @@ impl Compiled for Module {
     }
 
     #[expect(unsafe_code, reason = "loading a precompiled module cannot be checked by types")]
-    fn load(engine: &wasmtime::Engine, file: File, _path: &Path) -> wasmtime::Result<Self> {
+    fn load(engine: &wasmtime::Engine, file: File) -> wasmtime::Result<Self> {
         // SAFETY: the bytes are those a `serialize` of this crate gave: the file's content matches the hash in its name, and
-        // only this crate makes such names. The file is one of the cache, whose directory belongs to the user this process
-        // runs as, where none is written again once it has its name; or of a package that somebody trusts by
-        // `EngineBuilder::trust_precompiled`, whose documentation says that it is not to be written in place. wasmtime refuses
-        // what another version of it has made, or for other settings.
+        // only this crate makes such names. wasmtime maps this descriptor (`MmapVec::from_file`) and opens nothing by name. The
+        // mapping is private, and shows later writes to the file. The file is one of the cache: only root and the user of this
+        // process can write to it (`guarded`), and neither does once it has its name. Or it is one of a package that somebody
+        // trusts by `EngineBuilder::trust_precompiled`, whose documentation says that it is not to be written in place. wasmtime
+        // refuses what another version of it has made, or for other settings.
         unsafe { Self::deserialize_open_file(engine, file) }
     }
 }
@@ -43,17 +45,26 @@ impl Compiled for Component {
     }
 
     #[expect(unsafe_code, reason = "loading a precompiled component cannot be checked by types")]
-    fn load(engine: &wasmtime::Engine, _file: File, path: &Path) -> wasmtime::Result<Self> {
-        // SAFETY: as for a module. What has the name by now, if it is another file, has the same bytes in the cache, and in a
-        // package comes from the same trusted hands.
-        unsafe { Self::deserialize_file(engine, path) }
+    fn load(engine: &wasmtime::Engine, mut file: File) -> wasmtime::Result<Self> {
+        // wasmtime takes no open file for a component. By this name Linux opens the file of the descriptor again, whatever has
+        // come to have the name it was opened by.
+        #[cfg(target_os = "linux")]
+        {
+            let name = format!("/proc/self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(&file));
+            // SAFETY: as for a module.
+            if let Ok(component) = unsafe { Self::deserialize_file(engine, name) } {
+                return Ok(component);
+            }
+        }
+        let mut code = Vec::new();
+        file.read_to_end(&mut code)?;
+        // SAFETY: as for a module, and these are copies of the bytes.
+        unsafe { Self::deserialize(engine, code) }
     }
 }
 
-/// Loads the file at `path`, if its content is what its name says.
-pub(super) fn load_file<C: Compiled>(engine: &wasmtime::Engine, path: &Path) -> wasmtime::Result<C> {
-    let mut file = File::open(path)?;
-    let expected = path.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
+/// Loads `file`, if its content is what its `name` says.
+pub(super) fn load<C: Compiled>(engine: &wasmtime::Engine, mut file: File, name: &str) -> wasmtime::Result<C> {
     let mut hasher = blake3::Hasher::new();
     let mut buffer = vec![0; 256 << 10];
     loop {
@@ -62,18 +73,24 @@ pub(super) fn load_file<C: Compiled>(engine: &wasmtime::Engine, path: &Path) -> 
             n => hasher.update(buffer.get(..n).unwrap_or_default()),
         };
     }
-    if hasher.finalize().to_hex().as_str() != expected {
-        wasmtime::bail!("its content does not match its name");
+    if name.strip_suffix(EXTENSION).and_then(|stem| stem.strip_suffix('.')) != Some(&hasher.finalize().to_hex()) {
+        return Err(Damaged.into());
     }
     file.rewind()?;
-    C::load(engine, file, path)
+    C::load(engine, file)
 }
 
-/// The files in `directory` that may have compiled code in them.
-pub(super) fn files(directory: &Path) -> io::Result<impl Iterator<Item = PathBuf>> {
-    let files = fs::read_dir(directory)?.flatten().map(|file| file.path());
-    Ok(files.filter(|path| path.extension().is_some_and(|extension| extension == EXTENSION)))
+/// A file with another content than its name says.
+#[derive(Debug)]
+pub(super) struct Damaged;
+
+impl std::fmt::Display for Damaged {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("it is damaged: its content does not match its name")
+    }
 }
+
+impl std::error::Error for Damaged {}
 
 /// The name of a file with such content.
 #[cfg(feature = "compiler")]
@@ -93,13 +110,39 @@ pub(super) fn of_package<C: Compiled>(
     input: blake3::Hash,
 ) -> wasmtime::Result<C> {
     let mut reason = wasmtime::format_err!("it is for another module, another version or another memory limit");
-    for path in files(&directory.join(package_key(input))).into_iter().flatten() {
-        match load_file(engine, &path) {
+    let entry = directory.join(package_key(input));
+    for path in fs::read_dir(&entry).into_iter().flatten().flatten().map(|file| file.path()) {
+        if path.extension().is_none_or(|extension| extension != EXTENSION) {
+            continue;
+        }
+        match load_of_package(engine, &entry, &path) {
             Ok(compiled) => return Ok(compiled),
             Err(error) => reason = error,
         }
     }
     Err(reason)
+}
+
+/// Packages are often put in place by another user than the server's, so their owner says nothing. But nobody who trusts one
+/// trusts everybody.
+fn load_of_package<C: Compiled>(engine: &wasmtime::Engine, entry: &Path, path: &Path) -> wasmtime::Result<C> {
+    let file = File::open(path)?;
+    for (metadata, path) in [(fs::metadata(entry)?, entry), (file.metadata()?, path)] {
+        if is_everybodys(&metadata) {
+            wasmtime::bail!("everybody can write to {}", path.display());
+        }
+    }
+    load(engine, file, path.file_name().and_then(|name| name.to_str()).unwrap_or_default())
+}
+
+#[cfg(unix)]
+fn is_everybodys(metadata: &fs::Metadata) -> bool {
+    std::os::unix::fs::MetadataExt::mode(metadata) & 0o002 != 0
+}
+
+#[cfg(not(unix))]
+fn is_everybodys(_: &fs::Metadata) -> bool {
+    false
 }
 
 /// Puts `code`, which was compiled from `input`, where [`of_package`] finds it.
@@ -117,4 +160,4 @@ fn package_key(input: blake3::Hash) -> String {
     hasher.finalize().to_hex().to_string()
 }
 
-const EXTENSION: &str = "cwasm";
+pub(super) const EXTENSION: &str = "cwasm";

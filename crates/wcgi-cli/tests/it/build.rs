@@ -51,6 +51,18 @@ fn compiled_code_is_loaded_with_a_word_of_trust() {
     let trusting = Serving::start(&out, &[&cache_dir[..], &["--trust-precompiled"]].concat());
     assert!(trusting.get("/").contains("Hello"));
     assert!(!cache.exists(), "nothing was compiled");
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        let entry = fs::read_dir(out.join("compiled")).unwrap().next().unwrap().unwrap().path();
+        for (mode, is_loaded) in [(0o777, false), (0o775, true)] {
+            fs::set_permissions(&entry, fs::Permissions::from_mode(mode)).unwrap();
+            let serving = Serving::start(&out, &["--trust-precompiled", "--no-cache", "-v"]);
+            assert!(serving.get("/").contains("Hello"));
+            let log = serving.lines_until("GET /");
+            assert_eq!(log.iter().any(|line| line.contains("everybody can write to")), !is_loaded, "{log:?}");
+        }
+    }
     let careful = Serving::start(&out, &cache_dir);
     assert!(careful.line("INFO").contains("is not used"));
     assert!(careful.get("/").contains("Hello"));

@@ -2,7 +2,13 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
 mod build;
+#[cfg(unix)]
+mod cache;
+#[cfg(unix)]
+mod exhausted;
 mod failures;
+#[cfg(unix)]
+mod kill;
 mod new;
 mod process;
 mod run;

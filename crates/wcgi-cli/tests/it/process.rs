@@ -43,7 +43,12 @@ impl Serving {
         Self::spawn(command)
     }
 
-    pub(crate) fn spawn(mut command: Command) -> Self {
+    pub(crate) fn spawn(command: Command) -> Self {
+        Self::spawn_within(command, PATIENCE)
+    }
+
+    /// The same, where it has so much time until it serves.
+    pub(crate) fn spawn_within(mut command: Command, patience: Duration) -> Self {
         let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
         let (sender, lines) = channel();
         let stderr = BufReader::new(child.stderr.take().unwrap());
@@ -55,7 +60,7 @@ impl Serving {
                 }
             }
         });
-        let first = lines.recv_timeout(PATIENCE).expect("a first line");
+        let first = lines.recv_timeout(patience).expect("a first line");
         let addr = first.strip_prefix("listening on http://").and_then(|rest| rest.strip_suffix('/'));
         let addr = addr.and_then(|addr| addr.parse().ok()).unwrap_or_else(|| panic!("{first}"));
         Self { child, addr, lines }
@@ -87,6 +92,19 @@ impl Serving {
             if line.contains(wanted) {
                 return line;
             }
+        }
+    }
+
+    /// The lines up to the first that has `wanted` in it.
+    pub(crate) fn lines_until(&self, wanted: &str) -> Vec<String> {
+        let mut lines = Vec::new();
+        loop {
+            let line =
+                self.lines.recv_timeout(PATIENCE).unwrap_or_else(|_| panic!("no line with {wanted:?}: {lines:?}"));
+            if line.contains(wanted) {
+                return lines;
+            }
+            lines.push(line);
         }
     }
 

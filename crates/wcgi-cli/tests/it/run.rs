@@ -156,7 +156,7 @@ fn a_cache_that_is_damaged_or_not_writable_is_a_warning() {
     let file = dir.path().join("file");
     fs::write(&file, "").unwrap();
     let serving = Serving::start(&guest("hello"), &["--cache-dir", file.to_str().unwrap()]);
-    assert!(serving.line("WARN").contains("cannot keep the compiled module"));
+    assert!(serving.line("WARN").contains("the cache of compiled modules is not used"));
     assert!(serving.get("/").starts_with("HTTP/1.1 200"));
 
     let cache = dir.path().join("cache");

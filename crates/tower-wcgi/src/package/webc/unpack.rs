@@ -10,15 +10,15 @@ use std::path::{Component, Path, PathBuf};
 use std::time::SystemTime;
 
 use ::webc::{Container, Metadata, PathSegments, Volume};
-use tempfile::TempDir;
 
 use super::damaged;
 use crate::error::Error;
 use crate::package::refuse;
+use crate::scratch::Scratch;
 
 /// Unpacks each volume once, into a directory of its own.
 pub(super) struct Unpacker {
-    pub(super) directory: TempDir,
+    pub(super) directory: Scratch,
     pub(super) warnings: Vec<String>,
     file: String,
     done: BTreeMap<String, PathBuf>,
@@ -36,9 +36,7 @@ impl Unpacker {
     ///
     /// When no temporary directory can be made.
     pub(super) fn new(file: &str, file_bytes: usize, modified: SystemTime) -> Result<Self, Error> {
-        let directory = tempfile::Builder::new()
-            .prefix("wcgi-package-")
-            .tempdir()
+        let directory = Scratch::new("package-")
             .map_err(|error| refuse(format!("{file}: cannot make a directory to unpack into")).with_source(error))?;
         let (file, done, warnings) = (file.to_owned(), BTreeMap::new(), Vec::new());
         Ok(Self { directory, warnings, file, done, modified, budget_bytes: file_bytes })
