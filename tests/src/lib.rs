@@ -1,6 +1,7 @@
 //! What the tests share: where guests are, services and servers made of them, and requests in one line.
 #![expect(clippy::panic, reason = "a test that cannot go on")]
 
+pub mod calls;
 pub mod wordpress;
 
 use std::convert::Infallible;

@@ -3,6 +3,7 @@
 
 mod applications;
 mod browser;
+mod calls;
 mod cases;
 mod concurrency;
 mod contract;

@@ -13,7 +13,7 @@ use tempfile::TempDir;
 use tokio::runtime::Handle;
 use wasmtime::{Caller, Extern, Instance, Linker, Module, Store};
 use wasmtime_wasi::filesystem::Descriptor;
-use wasmtime_wasi::p1::{self, WasiP1Ctx};
+use wasmtime_wasi::p1::WasiP1Ctx;
 use wasmtime_wasi::{HostMonotonicClock, HostWallClock, WasiCtxBuilder, WasiView};
 
 use super::MemoryLimit;
@@ -22,7 +22,7 @@ use crate::engine::Ticking;
 use crate::error::{Error, ErrorKind};
 use crate::package::{Access, Mount};
 use crate::request::RequestId;
-use crate::script::{Exit, define_granted_locks};
+use crate::script::{Exit, define_granted_locks, define_preview1};
 use crate::stdio::Stderr;
 
 /// All that an initialisation can see besides the module itself.
@@ -149,7 +149,7 @@ pub(crate) fn aside<T: Send>(
 
 /// WASI as wasmtime-wasi has it. What scripts get instead of it makes requests faster and keeps concurrent writers apart.
 fn define(linker: &mut Linker<State>, random: &Random) -> wasmtime::Result<()> {
-    p1::add_to_linker_async(linker, |state: &mut State| &mut state.wasi)?;
+    define_preview1(linker, |state| &mut state.wasi)?;
     linker.allow_shadowing(true);
     linker.func_wrap(WASI, "proc_exit", |status: u32| -> wasmtime::Result<()> { Err(Exit(status).into()) })?;
     random.define(linker)?;

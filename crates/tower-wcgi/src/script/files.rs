@@ -13,7 +13,8 @@ use wasmtime_wasi::p1::wasi_snapshot_preview1::{self as preview1, WasiSnapshotPr
 use wasmtime_wasi::p1::{WasiP1Ctx, types};
 use wiggle::{GuestMemory, GuestPtr};
 
-use super::link::{ERRNO_FAULT, ERRNO_SUCCESS, Errno, IntoErrno, WASI, call, memory, slice, write};
+use super::link::{ERRNO_FAULT, ERRNO_INVAL, ERRNO_SUCCESS, Errno, IntoErrno, WASI, memory, slice, write};
+use super::preview1::{call, told};
 use crate::exchange::{By, Deadlock, FileId, FileKind, Found, Listing, Listings, Look, State};
 
 type Call<'a> = Caller<'a, State>;
@@ -49,6 +50,9 @@ struct At {
 }
 
 async fn path_filestat_get(mut caller: Call<'_>, at: At, follow: u32, result: u32) -> wasmtime::Result<Errno> {
+    if follow & !SYMLINK_FOLLOW != 0 {
+        return Ok(ERRNO_INVAL);
+    }
     let memory = memory(&mut caller)?;
     let (bytes, state) = memory.data_and_store_mut(&mut caller);
     let path = slice(bytes, at.path, at.len).filter(|path| path.len() < MAX_PATH && std::str::from_utf8(path).is_ok());
@@ -90,6 +94,10 @@ type Open = (u32, u32, u32, u32, u32, u64, u64, u32, u32);
 async fn path_open(mut caller: Call<'_>, arguments: Open) -> wasmtime::Result<Errno> {
     let (dir, follow, path, len, how, rights, inherited, flags, number) = arguments;
     let at = At { dir, path, len };
+    // A file that is open under a number nobody was told is never closed.
+    if !number.is_multiple_of(FD) || slice(memory(&mut caller)?.data(&caller), number, FD).is_none() {
+        return Ok(ERRNO_FAULT);
+    }
     if is_special(&mut caller, at, follow).await? {
         return Ok(ERRNO_NOTSUP);
     }
@@ -112,7 +120,7 @@ async fn path_open(mut caller: Call<'_>, arguments: Open) -> wasmtime::Result<Er
     if !takes_turn {
         return Ok(errno);
     }
-    let fd = slice(memory(&mut caller)?.data(&caller), number, 4).and_then(|bytes| bytes.first_chunk());
+    let fd = slice(memory(&mut caller)?.data(&caller), number, FD).and_then(|bytes| bytes.first_chunk());
     let Some(fd) = fd.copied().map(u32::from_le_bytes) else { return Ok(ERRNO_FAULT) };
     let errno = own(caller.data_mut(), fd, empties).await?;
     if errno != ERRNO_SUCCESS {
@@ -377,13 +385,14 @@ pub(super) const LOCK: &str = ".lock";
 const LOCK_LEN: u32 = 5;
 /// Longer ones the kernel refuses.
 const MAX_PATH: usize = 4096;
+/// The size and alignment of a descriptor's number.
+const FD: u32 = 4;
 const SYMLINK_FOLLOW: u32 = 1 << 0;
 const OFLAGS_TRUNC: u32 = 1 << 3;
 const RIGHTS_FD_WRITE: u64 = 1 << 6;
 const FDFLAGS_APPEND: u32 = 1 << 0;
 pub(super) const ERRNO_DEADLK: u32 = 16;
 const ERRNO_EXIST: u32 = 20;
-pub(super) const ERRNO_INVAL: u32 = 28;
 const ERRNO_IO: u32 = 29;
 const ERRNO_MFILE: u32 = 33;
 const ERRNO_NOENT: u32 = 44;

@@ -7,8 +7,8 @@ use wasmtime_wasi::p1::types;
 use wasmtime_wasi::p1::wasi_snapshot_preview1::WasiSnapshotPreview1 as _;
 use wiggle::GuestMemory;
 
-use super::files::{ERRNO_DEADLK, ERRNO_INVAL};
-use super::link::{ERRNO_SUCCESS, Errno};
+use super::files::ERRNO_DEADLK;
+use super::link::{ERRNO_INVAL, ERRNO_SUCCESS, Errno};
 use crate::exchange::{By, Deadlock, FileId, Kind, NoLock, State};
 
 pub(super) fn define(linker: &mut Linker<State>) -> wasmtime::Result<()> {

@@ -11,6 +11,7 @@ mod files;
 mod growth;
 mod link;
 mod locks;
+mod preview1;
 #[cfg(feature = "compiler")]
 mod snapshot;
 mod stdio;
@@ -27,6 +28,7 @@ pub(crate) use cache::Cache;
 pub(crate) use component::{Handles, link as link_components};
 pub(crate) use link::{Exit, link};
 pub(crate) use locks::define_granted as define_granted_locks;
+pub(crate) use preview1::define as define_preview1;
 #[cfg(feature = "compiler")]
 pub(crate) use snapshot::Contents;
 #[cfg(feature = "compiler")]
