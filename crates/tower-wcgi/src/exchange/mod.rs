@@ -34,7 +34,7 @@ pub(crate) use files::{CheckedOut, Files};
 pub(crate) use linger::Lingering;
 pub(crate) use listings::{Listing, Listings};
 pub(crate) use locks::{Kind, Locks, NoLock};
-pub(crate) use look::{Found, Kind as FileKind, Look};
+pub(crate) use look::{Found, Kind as FileKind, Look, file_id};
 pub(crate) use outcome::log;
 pub(crate) use turns::{By, Deadlock, FileId, Turns};
 

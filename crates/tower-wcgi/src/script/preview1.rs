@@ -148,4 +148,4 @@ fn refusal(error: &GuestError) -> Errno {
 }
 
 const CLOCK_MONOTONIC: i32 = 1;
-const ERRNO_ILSEQ: Errno = 25;
+pub(super) const ERRNO_ILSEQ: Errno = 25;
