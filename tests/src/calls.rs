@@ -1,12 +1,12 @@
-//! A script that makes the calls of WASI preview 1 it is told to, with any numbers as arguments.
+//! A script that makes the calls of WASI preview 1 and of `wcgi` it is told to, with any numbers as arguments.
 //!
-//! Its request's body says which: records as [`record`] makes them. Its response's body has a byte for each call, the error
-//! number. Also compiled by the fuzz target of that name.
+//! Its request's body says which: [`body`] of records as [`record`] makes them. It takes a read that fails for the end of
+//! them. Its response's body has a byte for each call, the error number. Also compiled by the fuzz target of that name.
 
 use std::fmt::Write as _;
 
 /// Every function, and the types of its arguments: `i` for `i32`, `I` for `i64`. `proc_exit` gives no number back.
-pub const CALLS: [(&str, &str); 45] = [
+pub const CALLS: [(&str, &str); 47] = [
     ("args_get", "ii"),
     ("args_sizes_get", "ii"),
     ("clock_res_get", "ii"),
@@ -52,12 +52,16 @@ pub const CALLS: [(&str, &str); 45] = [
     ("sock_recv", "iiiiii"),
     ("sock_send", "iiiii"),
     ("sock_shutdown", "ii"),
+    ("wcgi.fd_lock", "iiII"),
+    ("wcgi.fd_lock_test", "iiII"),
 ];
 
 /// The most arguments a function has.
 pub const MOST: usize = 9;
 /// Where a vector of one buffer is, of 64 bytes at [`BUFFER`].
 pub const VECTOR: u64 = 512;
+/// Where a vector of one buffer is, of the first 16 error numbers.
+pub const ERRORS: u64 = 528;
 /// Where there is room for results.
 pub const BUFFER: u64 = 1024;
 /// Where the name of a file is, and its length.
@@ -79,10 +83,8 @@ pub fn script() -> String {
     let mut text = String::from("(module\n");
     for (name, parameters) in CALLS {
         let types: String = parameters.chars().map(|letter| if letter == 'I' { " i64" } else { " i32" }).collect();
-        let _ = writeln!(
-            text,
-            "(import \"wasi_snapshot_preview1\" \"{name}\" (func ${name} (param{types}) (result i32)))"
-        );
+        let (module, function) = name.split_once('.').unwrap_or(("wasi_snapshot_preview1", name));
+        let _ = writeln!(text, "(import \"{module}\" \"{function}\" (func ${name} (param{types}) (result i32)))");
     }
     text.push_str("(func $call (param $which i32) (param $at i32) (result i32)\n");
     for (index, (name, parameters)) in CALLS.iter().enumerate() {
@@ -103,6 +105,25 @@ pub fn script() -> String {
 pub fn record(call: usize, arguments: &[u64]) -> Vec<u8> {
     let arguments = arguments.iter().copied().chain(std::iter::repeat(0)).take(MOST);
     std::iter::once(call as u64).chain(arguments).flat_map(u64::to_le_bytes).collect()
+}
+
+/// The body of a request for these calls. The script reads as much and leaves what is behind it.
+#[must_use]
+pub fn body(records: &[u8]) -> Vec<u8> {
+    [&record(records.len() / RECORD, &[]), records].concat()
+}
+
+/// How long a record is.
+pub const RECORD: usize = 80;
+
+/// The number of a function among the calls.
+///
+/// # Panics
+///
+/// When there is no such function.
+#[must_use]
+pub fn call(name: &str) -> usize {
+    CALLS.iter().position(|(known, _)| *known == name).expect("a function of the table")
 }
 
 /// Makes calls of any bytes: which function, then for each argument a byte that says which number it is.
@@ -174,6 +195,7 @@ const NUMBERS: [u64; 40] = [
 const REST: &str = r#"
 (memory (export "memory") 4)
 (data (i32.const 512) "\00\04\00\00\40\00\00\00")
+(data (i32.const 528) "\40\0d\03\00\10\00\00\00")
 (data (i32.const 2048) "a.txt")
 (data (i32.const 2064) "sub")
 (data (i32.const 2080) "nothing")
@@ -181,22 +203,30 @@ const REST: &str = r#"
 (data (i32.const 3168) "\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\04")
 (data (i32.const 3216) "\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\01\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\02")
 (data $head "Content-Type: text/plain\n\n")
-(func (export "_start") (local $len i32) (local $record i32) (local $made i32)
-  ;; The records are in the second page and the third, the results in the fourth.
+(func (export "_start") (local $len i32) (local $end i32) (local $record i32) (local $made i32)
+  ;; A record that says how many others there are, and those, are in the second page and the third; the results are in the
+  ;; fourth.
+  (local.set $end (i32.const 80))
   (block $read
     (loop $more
+      (br_if $read (i32.ge_u (local.get $len) (local.get $end)))
       (i32.store (i32.const 0) (i32.add (i32.const 65536) (local.get $len)))
-      (i32.store (i32.const 4) (i32.sub (i32.const 131072) (local.get $len)))
+      (i32.store (i32.const 4) (i32.sub (local.get $end) (local.get $len)))
       (br_if $read (call $fd_read (i32.const 0) (i32.const 0) (i32.const 1) (i32.const 8)))
       (br_if $read (i32.eqz (i32.load (i32.const 8))))
       (local.set $len (i32.add (local.get $len) (i32.load (i32.const 8))))
+      (if (i32.ge_u (local.get $len) (i32.const 80))
+        (then
+          (local.set $end (i32.mul (i32.add (i32.load16_u (i32.const 65536)) (i32.const 1)) (i32.const 80)))
+          (if (i32.gt_u (local.get $end) (i32.const 130000)) (then (local.set $end (i32.const 130000))))))
       (br $more)))
   (i64.store (i32.const 0) (i64.const 0))
   (i32.store (i32.const 8) (i32.const 0))
   (block $made_all
     (loop $next
-      (br_if $made_all (i32.gt_u (i32.mul (i32.add (local.get $made) (i32.const 1)) (i32.const 80)) (local.get $len)))
-      (local.set $record (i32.add (i32.const 65536) (i32.mul (local.get $made) (i32.const 80))))
+      (local.set $record (i32.mul (i32.add (local.get $made) (i32.const 1)) (i32.const 80)))
+      (br_if $made_all (i32.gt_u (i32.add (local.get $record) (i32.const 80)) (local.get $len)))
+      (local.set $record (i32.add (i32.const 65536) (local.get $record)))
       (i32.store8 (i32.add (i32.const 200000) (local.get $made))
         (call $call (i32.load (local.get $record)) (local.get $record)))
       (local.set $made (i32.add (local.get $made) (i32.const 1)))

@@ -371,10 +371,13 @@ impl Inner {
 async fn read_head(exchange: &mut Exchange) -> Result<(Head, Bytes), Error> {
     let mut parser = HeadParser::new();
     loop {
-        match exchange.stdout.read().await {
+        match exchange.read().await {
             Some(chunk) => match parser.feed(chunk?)? {
                 Progress::More => {}
-                Progress::Head { head, rest } => return Ok((head, rest)),
+                Progress::Head { head, rest } => {
+                    exchange.answer_begun();
+                    return Ok((head, rest));
+                }
             },
             None => return Err(parser.end()),
         }

@@ -1,4 +1,4 @@
-//! No number that a script gives to a call of WASI preview 1 ends it: bad ones are `EINVAL`, bad pointers `EFAULT`.
+//! No number that a script gives to a call ends it: bad ones are `EINVAL`, bad pointers `EFAULT`.
 //!
 //! Components cannot give such numbers: where the canonical ABI has an enum, another number traps by its specification, and
 //! flags are cut to those there are.
@@ -14,7 +14,8 @@ use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 use tempfile::TempDir;
 use tower_wcgi::{Access, ErrorKind, WcgiService};
 use wcgi_tests::calls::{
-    BAD_SUBSCRIPTIONS, BUFFER, CALLS, DIRECTORY, FILE, MEMORY, NOTHING, SUBSCRIPTIONS, VECTOR, record, records, script,
+    BAD_SUBSCRIPTIONS, BUFFER, CALLS, DIRECTORY, FILE, MEMORY, NOTHING, SUBSCRIPTIONS, VECTOR, body, call, record,
+    records, script,
 };
 use wcgi_tests::{Reply, are_components, engine, post, request};
 
@@ -78,11 +79,7 @@ const TABLE: &[Row] = &[
     ("fd_write", &[STDOUT, VECTOR, 0, BUFFER], &[(3, Pointer(4))]),
     ("path_create_directory", &[DIR, DIRECTORY.0, DIRECTORY.1], &[(1, Pointer(3))]),
     ("path_filestat_get", &[DIR, 0, FILE.0, FILE.1, BUFFER], &[(1, Flags(1)), (2, Pointer(5)), (4, Pointer(64))]),
-    (
-        "path_filestat_set_times",
-        &[DIR, 0, FILE.0, FILE.1, 0, 0, 0],
-        &[(1, Flags(1)), (2, Pointer(5)), (6, Flags(4))],
-    ),
+    ("path_filestat_set_times", &[DIR, 0, FILE.0, FILE.1, 0, 0, 0], &[(1, Flags(1)), (2, Pointer(5)), (6, Flags(4))]),
     (
         "path_link",
         &[DIR, 0, FILE.0, FILE.1, DIR, DIRECTORY.0, DIRECTORY.1],
@@ -114,6 +111,8 @@ const TABLE: &[Row] = &[
     ("sock_recv", &[OPEN, VECTOR, 1, 0, BUFFER, BUFFER], &[(3, Flags(2))]),
     ("sock_send", &[OPEN, VECTOR, 1, 0, BUFFER], &[(3, Short)]),
     ("sock_shutdown", &[OPEN, 1], &[(1, Flags(2))]),
+    ("wcgi.fd_lock", &[OPEN, 1, 0, 1], &[(1, Enum(3))]),
+    ("wcgi.fd_lock_test", &[OPEN, 1, 0, 1], &[(1, Enum(3))]),
 ];
 
 impl Kind {
@@ -146,10 +145,9 @@ fn service() -> (TempDir, WcgiService) {
 
 /// The call after the file was opened, and what each is answered with.
 async fn made(service: &WcgiService, name: &str, arguments: &[u64]) -> u8 {
-    let index = |name: &str| CALLS.iter().position(|(known, _)| *known == name).unwrap();
     let open = [DIR, 0, FILE.0, FILE.1, 0, 1 << 1 | 1 << 6, 0, 0, BUFFER];
-    let body = [record(index("path_open"), &open), record(index(name), arguments)].concat();
-    let reply = post(service, "/", body).await;
+    let records = [record(call("path_open"), &open), record(call(name), arguments)].concat();
+    let reply = post(service, "/", body(&records)).await;
     assert_eq!((reply.failure, reply.body.len()), (None, 2), "{name} {arguments:?}: {}", reply.text());
     assert_eq!(reply.body[0], SUCCESS, "a.txt is opened");
     reply.body[1]
@@ -199,15 +197,13 @@ async fn a_file_whose_number_could_not_be_told_is_not_left_open() {
         return;
     }
     let (_dir, service) = service();
-    let open = CALLS.iter().position(|(name, _)| *name == "path_open").unwrap();
-    let at = |number| record(open, &[DIR, 0, FILE.0, FILE.1, 0, 1 << 1, 0, 0, number]);
-    let mut body = at(MEMORY).repeat(400);
-    body.extend(at(BUFFER));
-    let reply = post(&service, "/", body).await;
+    let at = |number| record(call("path_open"), &[DIR, 0, FILE.0, FILE.1, 0, 1 << 1, 0, 0, number]);
+    let mut calls = at(MEMORY).repeat(400);
+    calls.extend(at(BUFFER));
+    let reply = post(&service, "/", body(&calls)).await;
     assert_eq!(reply.body.iter().filter(|errno| **errno == FAULT).count(), 400);
     assert_eq!(reply.body.last(), Some(&SUCCESS), "the limit of open files is not reached");
-    let close = CALLS.iter().position(|(name, _)| *name == "fd_close").unwrap();
-    let reply = post(&service, "/", [at(MEMORY), record(close, &[OPEN])].concat()).await;
+    let reply = post(&service, "/", body(&[at(MEMORY), record(call("fd_close"), &[OPEN])].concat())).await;
     assert_eq!(&reply.body[..], [FAULT, BADF]);
 }
 
@@ -221,10 +217,10 @@ fn no_numbers_end_a_script() {
     let (_dir, service) = service();
     // The same numbers in every run.
     let rng = TestRng::deterministic_rng(RngAlgorithm::ChaCha);
-    let mut runner = TestRunner::new_with_rng(Config { cases: 300, ..Config::default() }, rng);
+    let mut runner = TestRunner::new_with_rng(Config { cases: 1000, ..Config::default() }, rng);
     let made = runner.run(&vec(any::<u8>(), 0..600), |bytes| {
         let ended = runtime.block_on(async {
-            match service.try_call(request(Method::POST, "/", records(&bytes))).await {
+            match service.try_call(request(Method::POST, "/", body(&records(&bytes)))).await {
                 Ok(response) => Reply::read(response).await.failure,
                 Err(error) => Some(error.kind()),
             }

@@ -7,6 +7,7 @@ mod calls;
 mod cases;
 mod concurrency;
 mod contract;
+mod cut_off;
 mod cves;
 mod descriptors;
 mod extensions;

@@ -1,4 +1,4 @@
-//! A script that makes calls of WASI preview 1 with any arguments, in the library as it is.
+//! A script that makes calls with any arguments, in the library as it is.
 
 #[path = "../../../../tests/src/calls.rs"]
 mod script;
@@ -30,7 +30,7 @@ pub fn calls(data: &[u8]) {
     let (dir, runtime, service) = &*SERVICE;
     // It may have renamed or removed it.
     std::fs::write(dir.path().join("d/a.txt"), "abc").ok();
-    let request = Request::post("/").body(Full::<Bytes>::from(script::records(data))).expect("a valid request");
+    let request = Request::post("/").body(Full::<Bytes>::from(script::body(&script::records(data)))).expect("a valid request");
     let ended = runtime.block_on(async {
         match service.try_call(request).await {
             Ok(response) => response.into_body().collect().await.map(drop),

@@ -15,11 +15,12 @@ mod relay;
 mod slices;
 mod turns;
 
+use std::future::poll_fn;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll, Waker, ready};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -72,6 +73,7 @@ pub(crate) struct Exchange {
     pub(crate) stdout: Reader,
     stderr: Stderr,
     request_id: RequestId,
+    stdin: Stdin,
     task: Option<AbortHandle>,
     relay: Option<Relay>,
 }
@@ -81,7 +83,7 @@ impl Exchange {
     /// tick; only then the engine's threads take over, and if it then waits for its reader, that one may carry on with it.
     pub(crate) fn start(engine: &Engine, setup: Setup, permit: Permit) -> Self {
         let (writer, stdout) = pipe(setup.response_buffer);
-        let request_id = setup.request_id.clone();
+        let (request_id, stdin) = (setup.request_id.clone(), setup.stdin.clone());
         let stderr = Stderr::new(request_id.clone());
         // Made here, as a task may be ended before it has begun.
         let departure = Departure { request_id: Some(request_id.clone()), stdout: writer.clone() };
@@ -98,7 +100,29 @@ impl Exchange {
         } else {
             (Some(engine.threads().spawn(run).abort_handle()), None)
         };
-        Self { stdout, stderr, request_id, task, relay }
+        Self { stdout, stdin, stderr, request_id, task, relay }
+    }
+
+    /// What the script has written of its head.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::MalformedRequest`] when the request's body broke off, and the script has read all that came of it.
+    pub(crate) async fn read(&mut self) -> Option<Result<Bytes, Error>> {
+        poll_fn(|cx| {
+            // What it wrote before it read may be the head.
+            if let Poll::Ready(piece) = self.stdout.poll_read(cx, true) {
+                return Poll::Ready(piece);
+            }
+            let cut = ready!(self.stdin.poll_cut(cx));
+            Poll::Ready(Some(Err(Error::new(ErrorKind::MalformedRequest, cut.to_string()))))
+        })
+        .await
+    }
+
+    /// Says that the script's answer has begun: whatever becomes of the request's body, the script goes on.
+    pub(crate) fn answer_begun(&self) {
+        self.stdin.answer_begun();
     }
 
     /// What the script has written, as [`Reader::poll_read`] says. A script that only waited for somebody to read may be run
@@ -274,6 +298,9 @@ async fn run(
 /// exchange has done nothing wrong.
 fn begin_in_place(mut run: Run, threads: &Handle) -> Option<(AbortHandle, Relay)> {
     // Its timers belong to the engine. Whoever polls it next brings a waker.
+    if let Some(cut) = stdin.cut() {
+        tracing::warn!(%request_id, "{cut}, after the script had begun its answer");
+    }
     let _clock = threads.enter();
     let poll = || run.as_mut().poll(&mut Context::from_waker(Waker::noop()));
     match catch_unwind(AssertUnwindSafe(poll)) {
@@ -324,7 +351,7 @@ async fn guest(
     let result = {
         let mut call = pin!(call(&script.program, &mut store));
         // Output reaches the reader whenever the script waits or yields, not at each of its writes.
-        std::future::poll_fn(|cx| {
+        poll_fn(|cx| {
             let progress = call.as_mut().poll(cx);
             if progress.is_pending() {
                 slices.pending();

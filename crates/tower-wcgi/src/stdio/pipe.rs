@@ -198,6 +198,7 @@ impl Reader {
         state.buffer.is_empty() && state.writer_waker.is_some()
     }
 
+    #[cfg(test)]
     /// Wakes the guest if it waits for room.
     pub(crate) fn wake_writer(&mut self) {
         let waker = self.0.lock().writer_waker.take();
