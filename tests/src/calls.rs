@@ -6,7 +6,7 @@
 use std::fmt::Write as _;
 
 /// Every function, and the types of its arguments: `i` for `i32`, `I` for `i64`. `proc_exit` gives no number back.
-pub const CALLS: [(&str, &str); 47] = [
+pub const CALLS: [(&str, &str); 49] = [
     ("args_get", "ii"),
     ("args_sizes_get", "ii"),
     ("clock_res_get", "ii"),
@@ -52,8 +52,10 @@ pub const CALLS: [(&str, &str); 47] = [
     ("sock_recv", "iiiiii"),
     ("sock_send", "iiiii"),
     ("sock_shutdown", "ii"),
+    ("wcgi.client_left", ""),
     ("wcgi.fd_lock", "iiII"),
     ("wcgi.fd_lock_test", "iiII"),
+    ("wcgi.ignore_abort", "i"),
 ];
 
 /// The most arguments a function has.

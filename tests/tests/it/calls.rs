@@ -111,8 +111,10 @@ const TABLE: &[Row] = &[
     ("sock_recv", &[OPEN, VECTOR, 1, 0, BUFFER, BUFFER], &[(3, Flags(2))]),
     ("sock_send", &[OPEN, VECTOR, 1, 0, BUFFER], &[(3, Short)]),
     ("sock_shutdown", &[OPEN, 1], &[(1, Flags(2))]),
+    ("wcgi.client_left", &[], &[]),
     ("wcgi.fd_lock", &[OPEN, 1, 0, 1], &[(1, Enum(3))]),
     ("wcgi.fd_lock_test", &[OPEN, 1, 0, 1], &[(1, Enum(3))]),
+    ("wcgi.ignore_abort", &[1], &[(0, Enum(2))]),
 ];
 
 impl Kind {

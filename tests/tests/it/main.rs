@@ -15,6 +15,7 @@ mod faults;
 mod guest_crate;
 mod guestbook;
 mod guests;
+mod ignore_abort;
 mod lifecycle;
 mod locks;
 mod log;

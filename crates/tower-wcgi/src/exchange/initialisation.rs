@@ -22,7 +22,7 @@ use crate::engine::Ticking;
 use crate::error::{Error, ErrorKind};
 use crate::package::{Access, Mount};
 use crate::request::RequestId;
-use crate::script::{Exit, define_granted_locks, define_preview1};
+use crate::script::{Exit, define_client_alone, define_granted_locks, define_preview1};
 use crate::stdio::Stderr;
 
 /// All that an initialisation can see besides the module itself.
@@ -153,7 +153,8 @@ fn define(linker: &mut Linker<State>, random: &Random) -> wasmtime::Result<()> {
     linker.allow_shadowing(true);
     linker.func_wrap(WASI, "proc_exit", |status: u32| -> wasmtime::Result<()> { Err(Exit(status).into()) })?;
     random.define(linker)?;
-    define_granted_locks(linker)
+    define_granted_locks(linker)?;
+    define_client_alone(linker)
 }
 
 async fn call(

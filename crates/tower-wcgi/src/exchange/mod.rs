@@ -65,15 +65,17 @@ pub(crate) struct Setup {
     pub(crate) max_memory: usize,
     /// Output held for a reader that is slower than the script, in bytes.
     pub(crate) response_buffer: usize,
+    /// Whether the script may say that it wants to come to its end though its client leaves.
+    pub(crate) may_ignore_abort: bool,
 }
 
 /// A running exchange. Dropping it ends the script at once, unless it was [let go on](Self::let_go_on).
 #[derive(Debug)]
 pub(crate) struct Exchange {
     pub(crate) stdout: Reader,
+    stdin: Stdin,
     stderr: Stderr,
     request_id: RequestId,
-    stdin: Stdin,
     task: Option<AbortHandle>,
     relay: Option<Relay>,
 }
@@ -158,6 +160,11 @@ impl Drop for Exchange {
         if self.stdout.has_ended_well() {
             // A script that closed its stdout has said all it will, and may have more to do.
             self.stdout.discard();
+        } else if self.stdout.is_outlived() {
+            tracing::info!(request_id = %self.request_id, "the client left, the script goes on as it asked to");
+            // Nobody is left to say otherwise.
+            self.stdin.answer_begun();
+            self.stdout.discard();
         } else {
             task.abort();
         }
@@ -180,6 +187,7 @@ pub(crate) struct State {
     pub(crate) script: Arc<Script>,
     pub(crate) arguments: Arc<[String]>,
     pub(crate) environ: Environ,
+    pub(crate) may_ignore_abort: bool,
     pub(crate) stdin: Stdin,
     stdout: Writer,
     stderr: Stderr,
@@ -234,6 +242,16 @@ impl State {
         }
     }
 
+    /// Says whether the script wants to come to its end, within its deadline, though its client leaves.
+    pub(crate) fn ignore_abort(&self, ignore: bool) {
+        self.stdout.outlive_reader(ignore);
+    }
+
+    /// Whether nobody takes what the script writes.
+    pub(crate) fn client_left(&self) -> bool {
+        self.stdout.is_unread()
+    }
+
     /// Whether what is below the descriptor `dir` is this exchange's alone.
     pub(crate) fn is_private(&self, dir: u32) -> bool {
         self.view.as_ref().is_some_and(|view| view.is_private(dir))
@@ -280,6 +298,9 @@ async fn run(
         None if queues.load(Ordering::Relaxed) => Err(late(At::Queueing)),
         None => Err(late(At::Running)),
     };
+    if let Some(cut) = stdin.cut() {
+        tracing::warn!(%request_id, "{cut}, after the script had begun its answer");
+    }
     // What is left of the request's body is nobody's now.
     drop(stdin);
     // The instance is gone, so whoever sees the response's end finds the permit free.
@@ -298,9 +319,6 @@ async fn run(
 /// exchange has done nothing wrong.
 fn begin_in_place(mut run: Run, threads: &Handle) -> Option<(AbortHandle, Relay)> {
     // Its timers belong to the engine. Whoever polls it next brings a waker.
-    if let Some(cut) = stdin.cut() {
-        tracing::warn!(%request_id, "{cut}, after the script had begun its answer");
-    }
     let _clock = threads.enter();
     let poll = || run.as_mut().poll(&mut Context::from_waker(Waker::noop()));
     match catch_unwind(AssertUnwindSafe(poll)) {
@@ -319,7 +337,7 @@ async fn guest(
     queues: &Arc<AtomicBool>,
     in_place: bool,
 ) -> Result<(), Error> {
-    let Setup { script, files, arguments, environ, stdin, request_id, max_memory, .. } = setup;
+    let Setup { script, files, arguments, environ, stdin, request_id, max_memory, may_ignore_abort, .. } = setup;
     let view = if script.sees_files { Some(files.check_out(engine.threads()).await?) } else { None };
     let slices = Slices::new(Arc::clone(engine.stints()), in_place);
     let state = State {
@@ -334,6 +352,7 @@ async fn guest(
         script: Arc::clone(&script),
         arguments,
         environ,
+        may_ignore_abort,
         stdin,
         stdout: stdout.clone(),
         stderr: stderr.clone(),

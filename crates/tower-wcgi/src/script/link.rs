@@ -4,7 +4,7 @@ use std::fmt;
 
 use wasmtime::{Caller, Extern, Linker, Memory};
 
-use super::{files, locks, preview1, stdio};
+use super::{client, files, locks, preview1, stdio};
 use crate::error::{Error, ErrorKind};
 use crate::exchange::State;
 
@@ -48,7 +48,8 @@ fn define(linker: &mut Linker<State>) -> wasmtime::Result<()> {
     stdio::define(linker)?;
     files::define(linker)?;
     linker.allow_shadowing(false);
-    locks::define(linker)
+    locks::define(linker)?;
+    client::define(linker)
 }
 
 fn environ_sizes_get(mut caller: Caller<'_, State>, count: u32, size: u32) -> wasmtime::Result<u32> {

@@ -84,8 +84,9 @@ async fn file(state: &mut State, fd: u32) -> Result<FileId, Errno> {
     Ok(file)
 }
 
+/// Where scripts import what WASI does not have.
 pub(super) const MODULE: &str = "wcgi";
-const LOCK: &str = "fd_lock";
+pub(super) const LOCK: &str = "fd_lock";
 const TEST: &str = "fd_lock_test";
 /// What to do: 0 unlocks.
 const SHARED: u32 = 1;
