@@ -1,15 +1,19 @@
 //! What the tests share: where guests are, services and servers made of them, and requests in one line.
 #![expect(clippy::panic, reason = "a test that cannot go on")]
 
+pub mod calls;
 pub mod wordpress;
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::pin::Pin;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, Method, Request, Response, StatusCode};
+use http_body::{Body, Frame, SizeHint};
 use http_body_util::{BodyExt, Full};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto;
@@ -153,6 +157,29 @@ pub fn request(method: Method, target: &str, body: impl Into<Bytes>) -> Request<
     request.body(Full::new(body.into())).expect("a valid request")
 }
 
+/// A body that says how long it is, or does not, whatever it is made of.
+#[derive(Debug)]
+#[expect(clippy::exhaustive_structs, reason = "tests make it")]
+pub struct Announced<B>(
+    /// What comes.
+    pub B,
+    /// What is said.
+    pub Option<u64>,
+);
+
+impl<B: Body + Unpin> Body for Announced<B> {
+    type Data = B::Data;
+    type Error = B::Error;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
+        Pin::new(&mut self.0).poll_frame(cx)
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.1.map_or_else(SizeHint::default, SizeHint::with_exact)
+    }
+}
+
 /// A server on a free port of the loopback interface. Ends when dropped.
 #[derive(Debug)]
 pub struct Server {
@@ -171,7 +198,7 @@ impl Server {
     where
         S: Service<Request<hyper::body::Incoming>, Response = Response<B>, Error = Infallible> + Clone + Send + 'static,
         S::Future: Send + 'static,
-        B: http_body::Body + Send + 'static,
+        B: Body + Send + 'static,
         B::Data: Send,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {

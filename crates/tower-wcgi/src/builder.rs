@@ -34,6 +34,7 @@ use crate::warmup;
 /// | [`max_memory`](Self::max_memory) | the engine's, 256 MiB | |
 /// | [`max_body`](Self::max_body) | 64 MiB | above common upload limits (PHP: 8 MiB), far below a disk |
 /// | [`response_buffer`](Self::response_buffer) | 64 KiB | most pages at once; a slow client holds no more |
+/// | [`ignore_abort`](Self::ignore_abort) | allowed | a client could as well stay until the deadline |
 /// | [`server_name`](Self::server_name) | `localhost` | only for requests without a host |
 /// | [`server_port`](Self::server_port) | the scheme's | only for requests without a host |
 /// | [`server_software`](Self::server_software) | `tower-wcgi/` and the version | |
@@ -68,6 +69,7 @@ pub struct WcgiBuilder {
     max_memory: Option<usize>,
     max_body: Option<u64>,
     response_buffer: Option<usize>,
+    refuse_ignore_abort: bool,
     server_name: Option<String>,
     server_port: Option<u16>,
     server_software: Option<String>,
@@ -161,6 +163,13 @@ impl WcgiBuilder {
     /// Default: 64 KiB.
     pub fn response_buffer(mut self, bytes: usize) -> Self {
         self.response_buffer = Some(bytes);
+        self
+    }
+
+    /// Whether a script may [say](crate::_docs::client) that it wants to come to its end though its client leaves. It keeps
+    /// its permit until then, within the [deadline](Self::deadline). Default: yes, as a client could as well wait that long.
+    pub fn ignore_abort(mut self, allow: bool) -> Self {
+        self.refuse_ignore_abort = !allow;
         self
     }
 
@@ -276,6 +285,7 @@ impl WcgiBuilder {
             max_body: rest.max_body.unwrap_or(64 << 20),
             max_memory,
             response_buffer: rest.response_buffer.unwrap_or(64 << 10).max(1),
+            may_ignore_abort: !rest.refuse_ignore_abort,
             _unpacked: package.unpacked,
         }))
     }

@@ -56,6 +56,9 @@ pub mod _docs {
     #[doc = include_str!("../docs/performance.md")]
     pub mod performance {}
 
+    #[doc = include_str!("../docs/client.md")]
+    pub mod client {}
+
     #[doc = include_str!("../docs/locks.md")]
     pub mod locks {}
 

@@ -142,6 +142,7 @@ pub(crate) struct Inner {
     pub(crate) max_body: u64,
     pub(crate) max_memory: usize,
     pub(crate) response_buffer: usize,
+    pub(crate) may_ignore_abort: bool,
     /// Holds the files of a `.webc` while anything uses them.
     pub(crate) _unpacked: Option<Arc<crate::scratch::Scratch>>,
 }
@@ -222,6 +223,7 @@ impl Inner {
                 deadline: self.deadline,
                 max_memory: self.max_memory,
                 response_buffer: self.response_buffer,
+                may_ignore_abort: self.may_ignore_abort,
             };
             let mut exchange = Exchange::start(&self.engine, setup, permit);
             match read_head(&mut exchange).await.map_err(|error| exchange.logged(error))? {
@@ -371,10 +373,13 @@ impl Inner {
 async fn read_head(exchange: &mut Exchange) -> Result<(Head, Bytes), Error> {
     let mut parser = HeadParser::new();
     loop {
-        match exchange.stdout.read().await {
+        match exchange.read().await {
             Some(chunk) => match parser.feed(chunk?)? {
                 Progress::More => {}
-                Progress::Head { head, rest } => return Ok((head, rest)),
+                Progress::Head { head, rest } => {
+                    exchange.answer_begun();
+                    return Ok((head, rest));
+                }
             },
             None => return Err(parser.end()),
         }

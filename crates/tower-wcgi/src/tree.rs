@@ -80,7 +80,7 @@ impl Tree {
     /// Opens `path` as the script would, links and `..` within the mount included. Blocks for as long as the file system
     /// does.
     pub(crate) fn open(&self, path: &str) -> Result<(File, Metadata), Failure> {
-        let (mount, below) = self.resolve(path).ok_or(Failure::NoMount)?;
+        let (mount, below) = self.resolve(path.as_bytes()).ok_or(Failure::NoMount)?;
         let dir = open_mount(mount).map_err(Failure::Mount)?;
         let file = dir.open_with(below, &options()).map_err(Failure::Path)?.into_std();
         let metadata = file.metadata().map_err(Failure::Path)?;
@@ -102,15 +102,16 @@ impl Tree {
 
     /// The mount that holds `path`, and the path below it. `..` is left in: it is for the directories that are there to say
     /// where it leads, and the mount is not left by it.
-    fn resolve(&self, path: &str) -> Option<(&Mount, String)> {
-        let segments = path.strip_prefix('/')?.split('/').filter(|segment| !matches!(*segment, "" | "."));
-        let path: String = segments.flat_map(|segment| ["/", segment]).collect();
+    fn resolve(&self, path: &[u8]) -> Option<(&Mount, PathBuf)> {
+        let segments = path.strip_prefix(b"/")?.split(|byte| *byte == b'/');
+        let segments = segments.filter(|segment| !matches!(*segment, b"" | b"."));
+        let path: Vec<u8> = segments.flat_map(|segment| [&b"/"[..], segment]).flatten().copied().collect();
         let (mount, rest) = self.mounts.iter().find_map(|mount| Some((mount, below(&mount.guest, &path)?)))?;
         // The script's own /tmp lies over what is there on the host.
         if mount.guest == "/" && below("/tmp", &path).is_some() {
             return None;
         }
-        Some((mount, rest.trim_start_matches('/').to_owned()))
+        Some((mount, host_path(rest.strip_prefix(b"/").unwrap_or(rest))?))
     }
 }
 
@@ -121,18 +122,19 @@ impl<'t> Lookup<'t> {
     /// # Errors
     ///
     /// [`ErrorKind::Host`] when the mount or the path cannot be opened for a reason that is not the path's own.
-    pub(crate) fn find(&mut self, path: &str) -> Result<Option<Found>, Error> {
+    pub(crate) fn find(&mut self, path: &[u8]) -> Result<Option<Found>, Error> {
         let Some((mount, below)) = self.tree.resolve(path) else { return Ok(None) };
-        let below = if below.is_empty() { "." } else { &below };
+        let below = if below.as_os_str().is_empty() { Path::new(".") } else { &below };
         if self.at_once {
             let found = self.find_at_once(mount, below);
             self.gave_up |= found.is_none();
             return Ok(found.flatten());
         }
-        let (file, metadata, real) = match find(self.dir(mount)?, Path::new(below)) {
+        let (file, metadata, real) = match find(self.dir(mount)?, below) {
             Ok(found) => found,
             Err(error) if names_nothing(&error) => return Ok(None),
             Err(error) => {
+                let path = String::from_utf8_lossy(path);
                 return Err(Error::new(ErrorKind::Host, format!("cannot open {path:?}")).with_source(error));
             }
         };
@@ -151,7 +153,7 @@ impl<'t> Lookup<'t> {
     /// `RESOLVE_CACHED` walks a path only as far as no file system is asked, and `O_PATH` opens a file without asking it.
     /// What is not readable for everybody is left to an open that tries.
     #[cfg(target_os = "linux")]
-    fn find_at_once(&mut self, mount: &'t Mount, below: &str) -> Option<Option<Found>> {
+    fn find_at_once(&mut self, mount: &'t Mount, below: &Path) -> Option<Option<Found>> {
         use std::os::unix::fs::PermissionsExt;
 
         use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, openat2};
@@ -179,7 +181,7 @@ impl<'t> Lookup<'t> {
     }
 
     #[cfg(not(target_os = "linux"))]
-    fn find_at_once(&mut self, _mount: &'t Mount, _below: &str) -> Option<Option<Found>> {
+    fn find_at_once(&mut self, _mount: &'t Mount, _below: &Path) -> Option<Option<Found>> {
         None
     }
 
@@ -262,9 +264,22 @@ fn names_nothing(error: &io::Error) -> bool {
 }
 
 /// What of `path` comes after `guest`, if it is there or below.
-fn below<'a>(guest: &str, path: &'a str) -> Option<&'a str> {
-    let rest = path.strip_prefix(guest.trim_end_matches('/'))?;
-    (rest.is_empty() || rest.starts_with('/')).then_some(rest)
+fn below<'a>(guest: &str, path: &'a [u8]) -> Option<&'a [u8]> {
+    let rest = path.strip_prefix(guest.trim_end_matches('/').as_bytes())?;
+    (rest.is_empty() || rest.starts_with(b"/")).then_some(rest)
+}
+
+/// A path of the host's, whose names are bytes where the system has them so.
+#[cfg(unix)]
+fn host_path(path: &[u8]) -> Option<PathBuf> {
+    use std::ffi::OsStr;
+    use std::os::unix::ffi::OsStrExt;
+    Some(OsStr::from_bytes(path).into())
+}
+
+#[cfg(not(unix))]
+fn host_path(path: &[u8]) -> Option<PathBuf> {
+    std::str::from_utf8(path).ok().map(PathBuf::from)
 }
 
 fn options() -> OpenOptions {
@@ -358,11 +373,11 @@ mod tests {
             ("d/a", None),
             ("", None),
         ] {
-            let resolved = tree.resolve(path);
-            let resolved = resolved.as_ref().map(|(mount, below)| (mount.guest.as_str(), below.as_str()));
+            let resolved = tree.resolve(path.as_bytes());
+            let resolved = resolved.as_ref().map(|(mount, below)| (mount.guest.as_str(), below.to_str().unwrap()));
             assert_eq!(resolved, expected, "{path}");
         }
-        assert!(super::tests::tree(&[("/d", at)]).resolve("/e").is_none());
-        assert_eq!(super::tests::tree(&[("/tmp", at), ("/", at)]).resolve("/tmp/a").unwrap().0.guest, "/tmp");
+        assert!(super::tests::tree(&[("/d", at)]).resolve(b"/e").is_none());
+        assert_eq!(super::tests::tree(&[("/tmp", at), ("/", at)]).resolve(b"/tmp/a").unwrap().0.guest, "/tmp");
     }
 }

@@ -2,11 +2,14 @@
 
 use std::net::SocketAddr;
 use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Instant;
 
 use http::{Method, Request, Response, StatusCode, Uri, Version};
 use http_body::{Body, Frame, SizeHint};
+use hyper::body::Buf as _;
 use pin_project_lite::pin_project;
 use tower_wcgi::{RequestId, ResponseBody};
 
@@ -22,11 +25,14 @@ pub(crate) struct Access {
     request_id: Option<RequestId>,
     bytes: u64,
     whole: bool,
+    upload: Arc<Upload>,
 }
 
 impl Access {
-    pub(crate) fn start<B>(request: &Request<B>, peer: SocketAddr) -> Self {
-        Self {
+    /// Also gives the request back, with its body watched.
+    pub(crate) fn start<B: Body>(request: Request<B>, peer: SocketAddr) -> (Self, Request<Watched<B>>) {
+        let upload = Arc::new(Upload { length: request.body().size_hint().exact(), ..Upload::default() });
+        let access = Self {
             method: request.method().clone(),
             uri: request.uri().clone(),
             version: request.version(),
@@ -36,7 +42,9 @@ impl Access {
             request_id: None,
             bytes: 0,
             whole: false,
-        }
+            upload: Arc::clone(&upload),
+        };
+        (access, request.map(|body| Watched { body, upload }))
     }
 
     /// Counts the body and logs the line at its end.
@@ -62,12 +70,82 @@ impl Drop for Access {
                 id,
                 "{peer} \"{method} {uri} {version:?}\" {} {bytes} {millis:.1}ms{cut}", status.as_u16()
             ),
+            None if self.upload.is_cut() => tracing::info!(
+                target: "wcgi::access",
+                id,
+                "{peer} \"{method} {uri} {version:?}\" 400 0 {millis:.1}ms client left, {}", self.upload
+            ),
             None => tracing::info!(
                 target: "wcgi::access",
                 id,
                 "{peer} \"{method} {uri} {version:?}\" - 0 {millis:.1}ms client left"
             ),
         }
+    }
+}
+
+/// How much of a request's body came.
+#[derive(Debug, Default)]
+struct Upload {
+    length: Option<u64>,
+    came: AtomicU64,
+    /// Somebody read it.
+    asked: AtomicBool,
+    ended: AtomicBool,
+}
+
+impl Upload {
+    /// Whether it was being read and is not whole.
+    fn is_cut(&self) -> bool {
+        let whole = self.ended.load(Ordering::Relaxed) || self.length == Some(self.came.load(Ordering::Relaxed));
+        self.asked.load(Ordering::Relaxed) && !whole
+    }
+}
+
+impl std::fmt::Display for Upload {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let came = self.came.load(Ordering::Relaxed);
+        match self.length {
+            Some(length) => write!(f, "{came} of {length} bytes of its body came"),
+            None => write!(f, "its body broke off after {came} bytes"),
+        }
+    }
+}
+
+pin_project! {
+    /// A request body whose bytes are counted, for the access line of a client that leaves.
+    pub(crate) struct Watched<B> {
+        #[pin]
+        body: B,
+        upload: Arc<Upload>,
+    }
+}
+
+impl<B: Body> Body for Watched<B> {
+    type Data = B::Data;
+    type Error = B::Error;
+
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
+        let this = self.project();
+        this.upload.asked.store(true, Ordering::Relaxed);
+        let frame = ready!(this.body.poll_frame(cx));
+        match &frame {
+            Some(Ok(frame)) => {
+                let bytes = frame.data_ref().map_or(0, |data| data.remaining() as u64);
+                this.upload.came.fetch_add(bytes, Ordering::Relaxed);
+            }
+            Some(Err(_)) => {}
+            None => this.upload.ended.store(true, Ordering::Relaxed),
+        }
+        Poll::Ready(frame)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
     }
 }
 

@@ -64,9 +64,9 @@ async fn connection(stream: TcpStream, peer: SocketAddr, service: WcgiService, m
     let asked = Arc::new(AtomicBool::new(false));
     let answer = service_fn({
         let asked = Arc::clone(&asked);
-        move |mut request: Request<Incoming>| {
+        move |request: Request<Incoming>| {
             asked.store(true, Ordering::Relaxed);
-            let access = Access::start(&request, peer);
+            let (access, mut request) = Access::start(request, peer);
             request.extensions_mut().insert(peer);
             let mut service = service.clone();
             async move { service.call(request).await.map(|response| access.response(response)) }

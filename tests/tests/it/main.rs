@@ -3,9 +3,11 @@
 
 mod applications;
 mod browser;
+mod calls;
 mod cases;
 mod concurrency;
 mod contract;
+mod cut_off;
 mod cves;
 mod descriptors;
 mod extensions;
@@ -13,6 +15,7 @@ mod faults;
 mod guest_crate;
 mod guestbook;
 mod guests;
+mod ignore_abort;
 mod lifecycle;
 mod locks;
 mod log;

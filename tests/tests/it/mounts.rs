@@ -199,3 +199,33 @@ async fn a_path_and_the_open_file_are_told_alike() {
         assert!(said.starts_with(&expected), "{text}");
     }
 }
+
+/// Whatever is old, unpacked or uploaded may have such a name.
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn a_name_that_is_not_utf8_hides_no_other() {
+    use std::ffi::OsStr;
+    use std::os::unix::ffi::OsStrExt;
+    let dir = tempfile::tempdir().unwrap();
+    fs::create_dir(dir.path().join("sub")).unwrap();
+    for below in [dir.path().to_owned(), dir.path().join("sub")] {
+        for name in [&b"one"[..], b"two", b"caf\xe9.txt", b"\xff", "\u{e9}t\u{e9}".as_bytes()] {
+            fs::write(below.join(OsStr::from_bytes(name)), "content").unwrap();
+        }
+        fs::create_dir(below.join(OsStr::from_bytes(b"d\xe9"))).unwrap();
+    }
+    let service = builder("files").map_dir("/d", dir.path(), Access::ReadWrite).build().unwrap();
+    let listed = "ok 3\none\ntwo\n\u{e9}t\u{e9}\n";
+    assert_eq!(get(&service, "/?op=list&path=/d/sub").await.text(), format!("list /d/sub: {listed}"));
+    let text = get(&service, "/?op=list&path=/d&op=list&path=/d").await.text();
+    let with_sub = listed.replace("ok 3", "ok 4").replace("two", "sub/\ntwo");
+    assert_eq!(text, format!("list /d: {with_sub}list /d: {with_sub}"));
+    // What is listed is what it is.
+    assert_eq!(get(&service, "/?op=same&path=/d/one").await.text(), "same /d/one: ok\n");
+    // One so large that it takes several parts.
+    for n in 0..1000 {
+        fs::write(dir.path().join(format!("sub/many-name-so-that-it-takes-several-parts-{n:04}")), "").unwrap();
+    }
+    let text = get(&service, "/?op=list&path=/d/sub").await.text();
+    assert_eq!(text.lines().filter(|line| line.starts_with("many-")).count(), 1000);
+}

@@ -1,9 +1,10 @@
-//! The library's parsers, fed with any bytes, and what must hold whatever they are.
+//! The library's parsers, fed with any bytes, and what must hold whatever they are; and its calls for scripts.
 //!
-//! They are private there, so their files are compiled here as well. Run one with `cargo +nightly fuzz run response_head`.
+//! The parsers are private there, so their files are compiled here as well. Run one with `cargo +nightly fuzz run response_head`.
 #![allow(dead_code, unused_imports, reason = "the files are the library's, and it uses all of them")]
 #![allow(unreachable_pub, reason = "the same")]
 
+mod calls;
 #[path = "../../src/error.rs"]
 mod error;
 #[path = "../../src/gateway/mod.rs"]
@@ -23,6 +24,7 @@ use std::sync::{Arc, LazyLock};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, Version};
 
+pub use calls::calls;
 use gateway::{Head, HeadParser, Progress};
 use site::{Accepted, Route, Routes};
 

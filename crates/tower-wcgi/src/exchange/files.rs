@@ -6,6 +6,7 @@
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, UNIX_EPOCH};
 
@@ -24,11 +25,13 @@ use crate::scratch::Scratch;
 pub(crate) struct Files {
     mounts: Vec<Mount>,
     idle: Mutex<Vec<View>>,
+    /// That some names are left out of listings was said.
+    left_out: AtomicBool,
 }
 
 impl Files {
     pub(crate) fn new(mounts: Vec<Mount>) -> Self {
-        Self { mounts, idle: Mutex::default() }
+        Self { mounts, idle: Mutex::default(), left_out: AtomicBool::new(false) }
     }
 
     /// A view nobody else uses. `threads` is where its `/tmp` is emptied afterwards.
@@ -85,6 +88,17 @@ impl CheckedOut {
             Look::Found(found) => !matches!(found.kind, Kind::File | Kind::Directory),
             Look::NotThere => false,
         })
+    }
+
+    /// A directory was listed without some of its names, which is said once.
+    pub(crate) fn note_left_out(&self, directory: Option<&File>) {
+        if !self.files.left_out.swap(true, Ordering::Relaxed) {
+            let directory = directory.and_then(path_of).unwrap_or_else(|| "a mount".into());
+            tracing::warn!(
+                directory = %directory.display(),
+                "a directory has names that are not UTF-8; scripts do not see them, static files with them are served"
+            );
+        }
     }
 
     /// Says that the descriptor `fd` is no longer what it was at the start.
@@ -230,6 +244,20 @@ impl Tmp {
     fn is_untouched(&self) -> bool {
         self.handle.metadata().is_ok_and(|now| stamp(&now) == self.created)
             && fs::read_dir(self.dir.path()).is_ok_and(|mut entries| entries.next().is_none())
+    }
+}
+
+/// Where an open directory is, if the system can tell.
+fn path_of(directory: &File) -> Option<std::path::PathBuf> {
+    #[cfg(target_os = "linux")]
+    {
+        use std::os::fd::AsRawFd;
+        fs::read_link(format!("/proc/self/fd/{}", directory.as_raw_fd())).ok()
+    }
+    #[cfg(not(target_os = "linux"))]
+    {
+        let _ = directory;
+        None
     }
 }
 

@@ -12,7 +12,7 @@ use std::time::Duration;
 use tokio::runtime::Handle;
 use wasmtime::{Caller, Extern, Instance, Linker, Store};
 use wasmtime_wasi::filesystem::Descriptor;
-use wasmtime_wasi::p1::{self, WasiP1Ctx};
+use wasmtime_wasi::p1::WasiP1Ctx;
 use wasmtime_wasi::{HostMonotonicClock, HostWallClock, WasiCtxBuilder, WasiView};
 
 use super::MemoryLimit;
@@ -22,7 +22,7 @@ use crate::package::{Access, Mount};
 use crate::request::RequestId;
 use crate::runtime::Ticking;
 use crate::scratch::Scratch;
-use crate::script::{Beginning, Code, Exit, define_granted_locks};
+use crate::script::{Beginning, Code, Exit, define_client_alone, define_granted_locks, define_preview1};
 use crate::stdio::Stderr;
 
 /// All that an initialisation can see besides the module itself.
@@ -150,11 +150,12 @@ pub(crate) fn on_own_thread<T: Send>(
 
 /// WASI as wasmtime-wasi has it. What scripts get instead of it makes requests faster and keeps concurrent writers apart.
 fn define(linker: &mut Linker<State>, random: &Random) -> wasmtime::Result<()> {
-    p1::add_to_linker_async(linker, |state: &mut State| &mut state.wasi)?;
+    define_preview1(linker, |state| &mut state.wasi)?;
     linker.allow_shadowing(true);
     linker.func_wrap(WASI, "proc_exit", |status: u32| -> wasmtime::Result<()> { Err(Exit(status).into()) })?;
     random.define(linker)?;
-    define_granted_locks(linker)
+    define_granted_locks(linker)?;
+    define_client_alone(linker)
 }
 
 async fn call(

@@ -74,9 +74,21 @@ pub(super) fn look(_directory: &File, _path: &[u8], _follow: bool) -> Option<Loo
     None
 }
 
+/// Which file is open.
+#[cfg(unix)]
+pub(crate) fn file_id(file: &File) -> Option<FileId> {
+    use std::os::unix::fs::MetadataExt;
+    file.metadata().ok().map(|metadata| id(metadata.dev(), metadata.ino()))
+}
+
+#[cfg(not(unix))]
+pub(crate) fn file_id(_file: &File) -> Option<FileId> {
+    None
+}
+
 /// As wasmtime-wasi makes it, which tells scripts the one of an open file: some compare the two.
-#[cfg_attr(not(target_os = "linux"), expect(dead_code, reason = "only Linux looks"))]
-fn id(device: u64, inode: u64) -> FileId {
+#[cfg_attr(not(unix), expect(dead_code, reason = "only Unix has these numbers"))]
+pub(super) fn id(device: u64, inode: u64) -> FileId {
     let mut hasher = DefaultHasher::new();
     (device, inode).hash(&mut hasher);
     FileId(hasher.finish())

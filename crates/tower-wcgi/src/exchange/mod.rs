@@ -15,11 +15,12 @@ mod relay;
 mod slices;
 mod turns;
 
+use std::future::poll_fn;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll, Waker, ready};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -34,7 +35,7 @@ pub(crate) use files::{CheckedOut, Files};
 pub(crate) use linger::Lingering;
 pub(crate) use listings::{Listing, Listings};
 pub(crate) use locks::{Kind, Locks, NoLock};
-pub(crate) use look::{Found, Kind as FileKind, Look};
+pub(crate) use look::{Found, Kind as FileKind, Look, file_id};
 pub(crate) use outcome::log;
 pub(crate) use turns::{By, Deadlock, FileId, Turns};
 
@@ -65,12 +66,15 @@ pub(crate) struct Setup {
     pub(crate) max_memory: usize,
     /// Output held for a reader that is slower than the script, in bytes.
     pub(crate) response_buffer: usize,
+    /// Whether the script may say that it wants to come to its end though its client leaves.
+    pub(crate) may_ignore_abort: bool,
 }
 
 /// A running exchange. Dropping it ends the script at once, unless it was [let go on](Self::let_go_on).
 #[derive(Debug)]
 pub(crate) struct Exchange {
     pub(crate) stdout: Reader,
+    stdin: Stdin,
     stderr: Stderr,
     request_id: RequestId,
     task: Option<AbortHandle>,
@@ -82,7 +86,7 @@ impl Exchange {
     /// tick; only then the engine's threads take over, and if it then waits for its reader, that one may carry on with it.
     pub(crate) fn start(engine: &Engine, setup: Setup, permit: Permit) -> Self {
         let (writer, stdout) = pipe(setup.response_buffer);
-        let request_id = setup.request_id.clone();
+        let (request_id, stdin) = (setup.request_id.clone(), setup.stdin.clone());
         let stderr = Stderr::new(request_id.clone());
         // Made here, as a task may be ended before it has begun.
         let departure = Departure { request_id: Some(request_id.clone()), stdout: writer.clone() };
@@ -99,7 +103,29 @@ impl Exchange {
         } else {
             (Some(engine.threads().spawn(run).abort_handle()), None)
         };
-        Self { stdout, stderr, request_id, task, relay }
+        Self { stdout, stdin, stderr, request_id, task, relay }
+    }
+
+    /// What the script has written of its head.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::MalformedRequest`] when the request's body broke off, and the script has read all that came of it.
+    pub(crate) async fn read(&mut self) -> Option<Result<Bytes, Error>> {
+        poll_fn(|cx| {
+            // What it wrote before it read may be the head.
+            if let Poll::Ready(piece) = self.stdout.poll_read(cx, true) {
+                return Poll::Ready(piece);
+            }
+            let cut = ready!(self.stdin.poll_cut(cx));
+            Poll::Ready(Some(Err(Error::new(ErrorKind::MalformedRequest, cut.to_string()))))
+        })
+        .await
+    }
+
+    /// Says that the script's answer has begun: whatever becomes of the request's body, the script goes on.
+    pub(crate) fn answer_begun(&self) {
+        self.stdin.answer_begun();
     }
 
     /// What the script has written, as [`Reader::poll_read`] says. A script that only waited for somebody to read may be run
@@ -135,6 +161,11 @@ impl Drop for Exchange {
         if self.stdout.has_ended_well() {
             // A script that closed its stdout has said all it will, and may have more to do.
             self.stdout.discard();
+        } else if self.stdout.is_outlived() {
+            tracing::info!(request_id = %self.request_id, "the client left, the script goes on as it asked to");
+            // Nobody is left to say otherwise.
+            self.stdin.answer_begun();
+            self.stdout.discard();
         } else {
             task.abort();
         }
@@ -157,6 +188,7 @@ pub(crate) struct State {
     pub(crate) script: Arc<Script>,
     pub(crate) arguments: Arc<[String]>,
     pub(crate) environ: Environ,
+    pub(crate) may_ignore_abort: bool,
     pub(crate) stdin: Stdin,
     stdout: Writer,
     stderr: Stderr,
@@ -211,6 +243,16 @@ impl State {
         }
     }
 
+    /// Says whether the script wants to come to its end, within its deadline, though its client leaves.
+    pub(crate) fn ignore_abort(&self, ignore: bool) {
+        self.stdout.outlive_reader(ignore);
+    }
+
+    /// Whether nobody takes what the script writes.
+    pub(crate) fn client_left(&self) -> bool {
+        self.stdout.is_unread()
+    }
+
     /// Whether what is below the descriptor `dir` is this exchange's alone.
     pub(crate) fn is_private(&self, dir: u32) -> bool {
         self.view.as_ref().is_some_and(|view| view.is_private(dir))
@@ -257,6 +299,9 @@ async fn run(
         None if queues.load(Ordering::Relaxed) => Err(late(At::Queueing)),
         None => Err(late(At::Running)),
     };
+    if let Some(cut) = stdin.cut() {
+        tracing::warn!(%request_id, "{cut}, after the script had begun its answer");
+    }
     // What is left of the request's body is nobody's now.
     drop(stdin);
     // The instance is gone, so whoever sees the response's end finds the permit free.
@@ -293,7 +338,7 @@ async fn guest(
     queues: &Arc<AtomicBool>,
     in_place: bool,
 ) -> Result<(), Error> {
-    let Setup { script, files, arguments, environ, stdin, request_id, max_memory, .. } = setup;
+    let Setup { script, files, arguments, environ, stdin, request_id, max_memory, may_ignore_abort, .. } = setup;
     let view = if script.sees_files { Some(files.check_out(engine.threads()).await?) } else { None };
     let slices = Slices::new(Arc::clone(engine.stints()), in_place);
     let state = State {
@@ -308,6 +353,7 @@ async fn guest(
         script: Arc::clone(&script),
         arguments,
         environ,
+        may_ignore_abort,
         stdin,
         stdout: stdout.clone(),
         stderr: stderr.clone(),
@@ -325,7 +371,7 @@ async fn guest(
     let result = {
         let mut call = pin!(call(&script.program, &mut store));
         // Output reaches the reader whenever the script waits or yields, not at each of its writes.
-        std::future::poll_fn(|cx| {
+        poll_fn(|cx| {
             let progress = call.as_mut().poll(cx);
             if progress.is_pending() {
                 slices.pending();

@@ -3,18 +3,21 @@
 //! A file opened for writing is one exchange's at a time; SQLite's lock directories are kept by the host; what could hold
 //! the thread for long lets other scripts have it.
 
+use std::fs::File;
 use std::future::poll_fn;
 use std::pin::pin;
+use std::sync::Arc;
 
 use wasmtime::{AsContextMut, Caller, Linker};
 use wasmtime_wasi::WasiView;
-use wasmtime_wasi::filesystem::WasiFilesystemCtx;
+use wasmtime_wasi::filesystem::{Descriptor, WasiFilesystemCtx};
 use wasmtime_wasi::p1::wasi_snapshot_preview1::{self as preview1, WasiSnapshotPreview1};
 use wasmtime_wasi::p1::{WasiP1Ctx, types};
 use wiggle::{GuestMemory, GuestPtr};
 
-use super::link::{ERRNO_FAULT, ERRNO_SUCCESS, Errno, IntoErrno, WASI, call, memory, slice, write};
-use crate::exchange::{By, Deadlock, FileId, FileKind, Found, Listing, Listings, Look, State};
+use super::link::{ERRNO_FAULT, ERRNO_INVAL, ERRNO_SUCCESS, Errno, IntoErrno, WASI, memory, slice, write};
+use super::preview1::{ERRNO_ILSEQ, call, told};
+use crate::exchange::{By, Deadlock, FileId, FileKind, Found, Listing, Listings, Look, State, file_id};
 
 type Call<'a> = Caller<'a, State>;
 
@@ -49,6 +52,9 @@ struct At {
 }
 
 async fn path_filestat_get(mut caller: Call<'_>, at: At, follow: u32, result: u32) -> wasmtime::Result<Errno> {
+    if follow & !SYMLINK_FOLLOW != 0 {
+        return Ok(ERRNO_INVAL);
+    }
     let memory = memory(&mut caller)?;
     let (bytes, state) = memory.data_and_store_mut(&mut caller);
     let path = slice(bytes, at.path, at.len).filter(|path| path.len() < MAX_PATH && std::str::from_utf8(path).is_ok());
@@ -90,6 +96,10 @@ type Open = (u32, u32, u32, u32, u32, u64, u64, u32, u32);
 async fn path_open(mut caller: Call<'_>, arguments: Open) -> wasmtime::Result<Errno> {
     let (dir, follow, path, len, how, rights, inherited, flags, number) = arguments;
     let at = At { dir, path, len };
+    // A file that is open under a number nobody was told is never closed.
+    if !number.is_multiple_of(FD) || slice(memory(&mut caller)?.data(&caller), number, FD).is_none() {
+        return Ok(ERRNO_FAULT);
+    }
     if is_special(&mut caller, at, follow).await? {
         return Ok(ERRNO_NOTSUP);
     }
@@ -112,7 +122,7 @@ async fn path_open(mut caller: Call<'_>, arguments: Open) -> wasmtime::Result<Er
     if !takes_turn {
         return Ok(errno);
     }
-    let fd = slice(memory(&mut caller)?.data(&caller), number, 4).and_then(|bytes| bytes.first_chunk());
+    let fd = slice(memory(&mut caller)?.data(&caller), number, FD).and_then(|bytes| bytes.first_chunk());
     let Some(fd) = fd.copied().map(u32::from_le_bytes) else { return Ok(ERRNO_FAULT) };
     let errno = own(caller.data_mut(), fd, empties).await?;
     if errno != ERRNO_SUCCESS {
@@ -273,7 +283,7 @@ async fn fd_readdir(mut caller: Call<'_>, arguments: ReadDir) -> wasmtime::Resul
     let (fd, buffer, len, cookie, used) = arguments;
     let state = caller.data_mut();
     if cookie == 0 || state.listings.get(fd).is_none() {
-        match list(state.wasi(), fd).await? {
+        match list(state, fd).await? {
             Ok(listing) => state.listings.insert(fd, listing),
             Err(errno) => return Ok(errno),
         }
@@ -287,7 +297,8 @@ async fn fd_readdir(mut caller: Call<'_>, arguments: ReadDir) -> wasmtime::Resul
     Ok(errno)
 }
 
-async fn list(wasi: &mut WasiP1Ctx, fd: u32) -> wasmtime::Result<Result<Listing, Errno>> {
+async fn list(state: &mut State, fd: u32) -> wasmtime::Result<Result<Listing, Errno>> {
+    let wasi = state.wasi();
     // wasmtime-wasi holds all of it before it says how much it is. On disks a name takes about as much as here.
     match wasi.fd_filestat_get(&mut GuestMemory::Unshared(&mut []), fd.into()).await {
         Ok(stat) if stat.size > Listings::ROOM as u64 => return Ok(Err(ERRNO_NOMEM)),
@@ -302,7 +313,44 @@ async fn list(wasi: &mut WasiP1Ctx, fd: u32) -> wasmtime::Result<Result<Listing,
         tokio::task::yield_now().await;
         listed = list_once(wasi, fd).await?;
     }
+    // Or has a name that cannot be said.
+    if matches!(listed, Err(ERRNO_ILSEQ))
+        && let Some(directory) = directory(wasi, fd).await
+    {
+        return Ok(list_ourselves(state, &directory).await);
+    }
     Ok(listed)
+}
+
+/// The directory that is open as `fd`. wasmtime-wasi does not say, but has it among all that is open, and says which it is.
+async fn directory(wasi: &mut WasiP1Ctx, fd: u32) -> Option<Arc<File>> {
+    let wanted = wasi.fd_filestat_get(&mut GuestMemory::Unshared(&mut []), fd.into()).await.ok()?.ino;
+    let mut open = wasi.ctx().table.iter_mut().filter_map(|entry| match entry.downcast_ref() {
+        Some(Descriptor::Dir(dir)) => Some(&dir.dir),
+        Some(Descriptor::File(_)) | None => None,
+    });
+    open.find(|dir| file_id(dir) == Some(FileId(wanted))).map(Arc::clone)
+}
+
+#[cfg(unix)]
+async fn list_ourselves(state: &mut State, directory: &File) -> Result<Listing, Errno> {
+    match aside(async { Listing::without_unspeakable(directory) }).await {
+        Ok(Some((listing, left_out))) => {
+            if left_out > 0
+                && let Some(view) = &state.view
+            {
+                view.note_left_out(Some(directory));
+            }
+            Ok(listing)
+        }
+        Ok(None) => Err(ERRNO_NOMEM),
+        Err(_) => Err(ERRNO_IO),
+    }
+}
+
+#[cfg(not(unix))]
+async fn list_ourselves(_state: &mut State, _directory: &File) -> Result<Listing, Errno> {
+    Err(ERRNO_ILSEQ)
 }
 
 async fn list_once(wasi: &mut WasiP1Ctx, fd: u32) -> wasmtime::Result<Result<Listing, Errno>> {
@@ -377,13 +425,14 @@ pub(super) const LOCK: &str = ".lock";
 const LOCK_LEN: u32 = 5;
 /// Longer ones the kernel refuses.
 const MAX_PATH: usize = 4096;
+/// The size and alignment of a descriptor's number.
+const FD: u32 = 4;
 const SYMLINK_FOLLOW: u32 = 1 << 0;
 const OFLAGS_TRUNC: u32 = 1 << 3;
 const RIGHTS_FD_WRITE: u64 = 1 << 6;
 const FDFLAGS_APPEND: u32 = 1 << 0;
 pub(super) const ERRNO_DEADLK: u32 = 16;
 const ERRNO_EXIST: u32 = 20;
-pub(super) const ERRNO_INVAL: u32 = 28;
 const ERRNO_IO: u32 = 29;
 const ERRNO_MFILE: u32 = 33;
 const ERRNO_NOENT: u32 = 44;

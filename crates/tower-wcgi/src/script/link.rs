@@ -4,7 +4,7 @@ use std::fmt;
 
 use wasmtime::{Caller, Extern, Linker, Memory};
 
-use super::{files, locks, stdio};
+use super::{client, files, locks, preview1, stdio};
 use crate::error::{Error, ErrorKind};
 use crate::exchange::State;
 
@@ -32,7 +32,7 @@ impl fmt::Display for Exit {
 impl std::error::Error for Exit {}
 
 fn define(linker: &mut Linker<State>) -> wasmtime::Result<()> {
-    wasmtime_wasi::p1::add_to_linker_async(linker, |state: &mut State| state.wasi())?;
+    preview1::define(linker, State::wasi)?;
     linker.allow_shadowing(true);
     // wasmtime-wasi gives a plain error, not an exit status, for 126 and above; php-cgi exits with 255.
     linker.func_wrap(WASI, "proc_exit", |status: u32| -> wasmtime::Result<()> { Err(Exit(status).into()) })?;
@@ -48,7 +48,8 @@ fn define(linker: &mut Linker<State>) -> wasmtime::Result<()> {
     stdio::define(linker)?;
     files::define(linker)?;
     linker.allow_shadowing(false);
-    locks::define(linker)
+    locks::define(linker)?;
+    client::define(linker)
 }
 
 fn environ_sizes_get(mut caller: Caller<'_, State>, count: u32, size: u32) -> wasmtime::Result<u32> {
@@ -114,21 +115,8 @@ async fn random_get(mut caller: Caller<'_, State>, buffer: u32, len: u32) -> was
     Ok(ERRNO_SUCCESS)
 }
 
-/// Calls wasmtime-wasi's function of that name as its own linker would.
-macro_rules! call {
-    ($caller:ident, $name:ident($($argument:expr),*)) => {{
-        let memory = memory(&mut $caller)?;
-        let fuel = $caller.as_context_mut().hostcall_fuel();
-        let (memory, state) = memory.data_and_store_mut(&mut $caller);
-        let wasi = state.wasi();
-        wasi.set_hostcall_fuel(fuel);
-        preview1::$name(wasi, &mut GuestMemory::Unshared(memory), $($argument),*).await?.cast_unsigned()
-    }};
-}
-pub(super) use call;
-
 /// The memory WASI pointers point into: the export of that name.
-pub(super) fn memory(caller: &mut Caller<'_, State>) -> wasmtime::Result<Memory> {
+pub(super) fn memory<T>(caller: &mut Caller<'_, T>) -> wasmtime::Result<Memory> {
     match caller.get_export("memory") {
         Some(Extern::Memory(memory)) => Ok(memory),
         _ => wasmtime::bail!("missing required memory export"),
@@ -178,4 +166,5 @@ pub(super) const WASI: &str = "wasi_snapshot_preview1";
 const RANDOM_CHUNK: usize = 16 << 10;
 pub(super) const ERRNO_SUCCESS: u32 = 0;
 pub(super) const ERRNO_FAULT: u32 = 21;
+pub(super) const ERRNO_INVAL: u32 = 28;
 const ERRNO_OVERFLOW: u32 = 61;

@@ -7,8 +7,8 @@ use wasmtime_wasi::p1::types;
 use wasmtime_wasi::p1::wasi_snapshot_preview1::WasiSnapshotPreview1 as _;
 use wiggle::GuestMemory;
 
-use super::files::{ERRNO_DEADLK, ERRNO_INVAL};
-use super::link::{ERRNO_SUCCESS, Errno};
+use super::files::ERRNO_DEADLK;
+use super::link::{ERRNO_INVAL, ERRNO_SUCCESS, Errno};
 use crate::exchange::{By, Deadlock, FileId, Kind, NoLock, State};
 
 pub(super) fn define(linker: &mut Linker<State>) -> wasmtime::Result<()> {
@@ -84,8 +84,9 @@ async fn file(state: &mut State, fd: u32) -> Result<FileId, Errno> {
     Ok(file)
 }
 
+/// Where scripts import what WASI does not have.
 pub(super) const MODULE: &str = "wcgi";
-const LOCK: &str = "fd_lock";
+pub(super) const LOCK: &str = "fd_lock";
 const TEST: &str = "fd_lock_test";
 /// What to do: 0 unlocks.
 const SHARED: u32 = 1;

@@ -4,6 +4,7 @@
 
 #[cfg(feature = "compiler")]
 mod cache;
+mod client;
 mod code;
 mod compiled;
 mod component;
@@ -13,6 +14,7 @@ mod guarded;
 mod link;
 mod locks;
 mod prepare;
+mod preview1;
 #[cfg(feature = "compiler")]
 mod snapshot;
 mod stdio;
@@ -28,10 +30,12 @@ use wasmtime_wasi::p2::bindings::CommandPre;
 
 #[cfg(feature = "compiler")]
 pub(crate) use cache::Cache;
+pub(crate) use client::define_alone as define_client_alone;
 pub(crate) use code::{Beginning, Code, Shelf};
 pub(crate) use component::{Handles, link as link_components};
 pub(crate) use link::{Exit, link};
 pub(crate) use locks::define_granted as define_granted_locks;
+pub(crate) use preview1::define as define_preview1;
 #[cfg(feature = "compiler")]
 pub(crate) use snapshot::Contents;
 #[cfg(feature = "compiler")]
@@ -156,14 +160,15 @@ impl Script {
         let instance_pre = engine.linker().instantiate_pre(&module).map_err(|source| {
             Error::new(ErrorKind::Module, format!("{label} can never run here"))
                 .with_source(source)
-                .with_hint("modules may import WASI preview 1, the file locks of `wcgi`, and nothing else")
+                .with_hint("modules may import WASI preview 1, the functions of `wcgi`, and nothing else")
         })?;
         let sees_files = module.imports().any(|import| {
             let name = import.name();
             name.starts_with("path_") || name.starts_with("fd_prestat_") || name == "fd_readdir"
         });
         let never_waits = !sees_files && !module.imports().any(|import| import.name().ends_with("sync"));
-        let imports_locks = module.imports().any(|import| import.module() == locks::MODULE);
+        let imports_locks =
+            module.imports().any(|import| (import.module(), import.name()) == (locks::MODULE, locks::LOCK));
         Ok(Self {
             imports_locks,
             ..Self::new(Program::Module { instance_pre, beginning, start }, sees_files, never_waits)

@@ -9,7 +9,8 @@ use wasmtime_wasi::p2::StreamError;
 use wiggle::GuestMemory;
 
 use super::files::aside;
-use super::link::{ERRNO_FAULT, Errno, Fault, IntoErrno, WASI, call, memory, slice, slice_mut, write};
+use super::link::{ERRNO_FAULT, ERRNO_INVAL, Errno, Fault, IntoErrno, WASI, memory, slice, slice_mut, write};
+use super::preview1::{call, told};
 use crate::exchange::State;
 
 pub(super) fn define(linker: &mut Linker<State>) -> wasmtime::Result<()> {
@@ -135,6 +136,9 @@ async fn fd_seek(
     whence: u32,
     position: u32,
 ) -> wasmtime::Result<Errno> {
+    if whence > WHENCE_END {
+        return Ok(ERRNO_INVAL);
+    }
     if caller.data().has_stdio(fd) {
         return Ok(ERRNO_SPIPE);
     }
@@ -147,6 +151,7 @@ pub(super) const LARGE: u32 = 1 << 20;
 const IOV_MAX: u32 = 1024;
 /// The size of one entry of a vector of buffers, in bytes.
 const BUFFER: u32 = 8;
+const WHENCE_END: u32 = 2;
 const RIGHTS_FD_READ: u64 = 1 << 1;
 const RIGHTS_FD_WRITE: u64 = 1 << 6;
 const ERRNO_BADF: u32 = 8;

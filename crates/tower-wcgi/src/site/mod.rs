@@ -59,7 +59,7 @@ impl Routes {
         let site = site.checked()?;
         let refuse = |message: String| Error::new(ErrorKind::Package, message);
         let place = &site.root_place;
-        match tree.look().find(&site.root)? {
+        match tree.look().find(site.root.as_bytes())? {
             Some(Found::Directory) => {}
             Some(Found::File(_)) => return Err(refuse(format!("{place}: {} is a file", site.root))),
             None => {
@@ -120,17 +120,14 @@ impl Routes {
                 return Err(not_found("the request's path is one of those that are never served"));
             }
             Step::Missing => None,
-            Step::NoScript => match std::str::from_utf8(path) {
-                Ok(path) if path.ends_with('/') => self.index_of(path, tree, accepted)?,
-                Ok(path) => self.file_or_directory(path, tree, accepted)?,
-                Err(_) => None,
-            },
+            Step::NoScript if path.ends_with(b"/") => self.index_of(path, tree, accepted)?,
+            Step::NoScript => self.file_or_directory(path, tree, accepted)?,
         };
         match (route, &self.fallback) {
             (Some(route), _) => Ok(route),
             (None, None) => Err(not_found("the request's path names no file of the site")),
             (None, Some(fallback)) => self
-                .file(fallback, tree, accepted)?
+                .file(fallback.as_bytes(), tree, accepted)?
                 .ok_or_else(|| not_found("the request's path names no file, and the site's fallback is not there")),
         }
     }
@@ -147,7 +144,7 @@ impl Routes {
             if self.names.is_hidden(name) {
                 break;
             }
-            match self.find(name, tree)? {
+            match self.find(name.as_bytes(), tree)? {
                 Some(Found::File(opened)) if self.is_open_to_all(&opened) => {
                     let path_info = path.get(end..).unwrap_or_default().to_owned();
                     return Ok(Step::Script(self.script_path(name, path_info)));
@@ -160,11 +157,11 @@ impl Routes {
     }
 
     /// What answers for the directory `path`, which ends in a slash.
-    fn index_of(&self, path: &str, tree: &mut Lookup<'_>, accepted: &Accepted) -> Result<Option<Route>, Error> {
+    fn index_of(&self, path: &[u8], tree: &mut Lookup<'_>, accepted: &Accepted) -> Result<Option<Route>, Error> {
         for name in &self.index {
-            let path = format!("{path}{name}");
+            let path = [path, name.as_bytes()].concat();
             if let Some(route) = self.file(&path, tree, accepted)? {
-                if self.names.is_denied(&path) {
+                if self.names.is_denied(&String::from_utf8_lossy(&path)) {
                     return Err(not_found("the site denies the index of the request's path"));
                 }
                 return Ok(Some(route));
@@ -175,7 +172,7 @@ impl Routes {
 
     fn file_or_directory(
         &self,
-        path: &str,
+        path: &[u8],
         tree: &mut Lookup<'_>,
         accepted: &Accepted,
     ) -> Result<Option<Route>, Error> {
@@ -183,19 +180,19 @@ impl Routes {
             Some(Found::File(opened)) => self.static_file(path, opened, tree, accepted),
             // A directory without an index is nothing, so that it says nothing of itself.
             Some(Found::Directory) => {
-                let index = self.index_of(&format!("{path}/"), tree, accepted)?;
+                let index = self.index_of(&[path, b"/"].concat(), tree, accepted)?;
                 Ok(index.map(|_| Route::Directory))
             }
             None => Ok(None),
         }
     }
 
-    /// The file `path`, run or served as its name says.
-    fn file(&self, path: &str, tree: &mut Lookup<'_>, accepted: &Accepted) -> Result<Option<Route>, Error> {
+    /// The file `path`, run or served as its name says. A script's path is UTF-8, as it is to open it by that.
+    fn file(&self, path: &[u8], tree: &mut Lookup<'_>, accepted: &Accepted) -> Result<Option<Route>, Error> {
         match self.find(path, tree)? {
-            Some(Found::File(opened)) if self.names.is_script(path) => {
-                let script = || Route::Script(self.script_path(path, Vec::new()));
-                Ok(self.is_open_to_all(&opened).then(script))
+            Some(Found::File(opened)) if self.names.is_script(&String::from_utf8_lossy(path)) => {
+                let script = |path: &str| Route::Script(self.script_path(path, Vec::new()));
+                Ok(std::str::from_utf8(path).ok().filter(|_| self.is_open_to_all(&opened)).map(script))
             }
             Some(Found::File(opened)) => self.static_file(path, opened, tree, accepted),
             Some(Found::Directory) | None => Ok(None),
@@ -204,7 +201,7 @@ impl Routes {
 
     fn static_file(
         &self,
-        path: &str,
+        path: &[u8],
         opened: Opened,
         tree: &mut Lookup<'_>,
         accepted: &Accepted,
@@ -212,10 +209,10 @@ impl Routes {
         if !self.may_be_served(path, &opened) {
             return Ok(None);
         }
-        let mut file = StaticFile::new(path, opened);
+        let mut file = StaticFile::new(&String::from_utf8_lossy(path), opened);
         if file.is_worth_coding() {
             for coding in accepted.codings() {
-                let path = format!("{path}{}", coding.extension);
+                let path = [path, coding.extension.as_bytes()].concat();
                 if let Some(Found::File(opened)) = self.find(&path, tree)?
                     && self.may_be_served(&path, &opened)
                     && file.encode(coding, opened)
@@ -228,9 +225,11 @@ impl Routes {
     }
 
     /// Neither the path nor, where links led to the file, its own name is one of those that are never served.
-    fn may_be_served(&self, path: &str, opened: &Opened) -> bool {
+    fn may_be_served(&self, path: &[u8], opened: &Opened) -> bool {
         let is_served = |path: &str| !self.names.is_never_served(path);
-        is_served(path) && opened.linked.as_deref().is_none_or(is_served) && self.is_open_to_all(opened)
+        is_served(&String::from_utf8_lossy(path))
+            && opened.linked.as_deref().is_none_or(is_served)
+            && self.is_open_to_all(opened)
     }
 
     /// Where links led to the file, its place is neither hidden nor denied.
@@ -242,12 +241,12 @@ impl Routes {
         })
     }
 
-    fn find(&self, path: &str, tree: &mut Lookup<'_>) -> Result<Option<Found>, Error> {
+    fn find(&self, path: &[u8], tree: &mut Lookup<'_>) -> Result<Option<Found>, Error> {
         // To some systems a backslash is a slash, and then the path is not the one that was looked at.
-        if path.contains('\\') {
+        if path.contains(&b'\\') {
             return Ok(None);
         }
-        tree.find(&format!("{}{path}", self.root))
+        tree.find(&[self.root.as_bytes(), path].concat())
     }
 
     fn script_path(&self, name: &str, path_info: Vec<u8>) -> ScriptPath {

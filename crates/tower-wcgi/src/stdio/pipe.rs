@@ -30,6 +30,7 @@ pub(crate) fn pipe(capacity: usize) -> (Writer, Reader) {
         closed: false,
         end: None,
         reader: ReaderState::Reading,
+        outlives: false,
         reader_waker: None,
         writer_waker: None,
         discard_waker: None,
@@ -93,6 +94,16 @@ impl Writer {
     /// it back does not close it.
     pub(crate) fn never_closed(self) -> NeverClosed {
         NeverClosed(self)
+    }
+
+    /// Says whether the guest wants to come to its end though its reader leaves.
+    pub(crate) fn outlive_reader(&self, outlives: bool) {
+        self.0.lock().outlives = outlives;
+    }
+
+    /// Whether nobody reads what is written.
+    pub(crate) fn is_unread(&self) -> bool {
+        !matches!(self.0.lock().reader, ReaderState::Reading)
     }
 
     /// Waits until the reader has said that it takes no more.
@@ -187,6 +198,7 @@ impl Reader {
         }
     }
 
+    #[cfg(test)]
     pub(crate) async fn read(&mut self) -> Option<Result<Bytes, Error>> {
         poll_fn(|cx| self.poll_read(cx, true)).await
     }
@@ -213,6 +225,11 @@ impl Reader {
     /// Whether all that will ever come is there, and nothing went wrong.
     pub(crate) fn has_ended_well(&self) -> bool {
         matches!(self.0.lock().end, Some(Ok(())))
+    }
+
+    /// Whether the guest wants to come to its end without a reader.
+    pub(crate) fn is_outlived(&self) -> bool {
+        self.0.lock().outlives
     }
 
     /// From here on, what the guest writes is dropped and it may go on to its end, unless it has no end: a script that
@@ -351,6 +368,7 @@ struct State {
     closed: bool,
     end: Option<Result<(), Error>>,
     reader: ReaderState,
+    outlives: bool,
     reader_waker: Option<Waker>,
     writer_waker: Option<Waker>,
     discard_waker: Option<Waker>,

@@ -27,8 +27,10 @@ pub(crate) async fn spool(mut body: BoxBody, limit: u64, threads: &Handle) -> Re
     let mut file: Option<std::fs::File> = None;
     let mut length = 0_u64;
     while let Some(frame) = poll_fn(|cx| body.as_mut().poll_frame(cx)).await {
-        let frame = frame
-            .map_err(|error| Error::new(ErrorKind::MalformedRequest, "the request's body failed").with_source(error))?;
+        let frame = frame.map_err(|error| {
+            let message = format!("the request's body broke off after {length} bytes");
+            Error::new(ErrorKind::MalformedRequest, message).with_source(error)
+        })?;
         let Ok(data) = frame.into_data() else { continue };
         length = length.saturating_add(data.len() as u64);
         if length > limit {

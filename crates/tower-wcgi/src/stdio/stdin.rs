@@ -1,13 +1,13 @@
 //! stdin: the request's body, polled by the guest's own reads.
 //!
 //! In: an http body. Out: what the guest reads. Nothing is read ahead but the frame the guest is in, so a guest that does
-//! not read leaves the body where it is, and back-pressure reaches the client. A body that fails is a failed read, never a
-//! clean end.
+//! not read leaves the body where it is, and back-pressure reaches the client. A body that breaks off is never a clean end.
+//! A read of it waits until the exchange is ended, or fails where the answer has begun.
 
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll, Waker, ready};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -26,16 +26,18 @@ pub(crate) struct Stdin(Arc<Mutex<State>>);
 impl Stdin {
     /// Reads exactly `length` bytes from `body`: what `CONTENT_LENGTH` says is what there is (RFC 3875 §4.2).
     pub(crate) fn new(body: BoxBody, length: u64) -> Self {
-        Self(Arc::new(Mutex::new(State {
-            source: Source::Body(body),
-            chunk: Bytes::new(),
-            remaining: length,
-            waiting: false,
-        })))
+        Self::of(Source::Body(body), length)
     }
 
     pub(crate) fn empty() -> Self {
-        Self(Arc::new(Mutex::new(State { source: Source::Ended, chunk: Bytes::new(), remaining: 0, waiting: false })))
+        Self::of(Source::Ended, 0)
+    }
+
+    fn of(source: Source, length: u64) -> Self {
+        let (chunk, remaining) = (Bytes::new(), length);
+        let state =
+            State { source, chunk, length, remaining, waiting: false, begun: false, reader: None, watcher: None };
+        Self(Arc::new(Mutex::new(state)))
     }
 
     /// Reads some bytes into `target`, waiting for the first; none at the end.
@@ -61,8 +63,53 @@ impl Stdin {
         self.lock().waiting
     }
 
+    /// Ready when the request's body has broken off and a read of it waits to hear what becomes of that.
+    pub(crate) fn poll_cut(&self, cx: &mut Context<'_>) -> Poll<Cut> {
+        let mut state = self.lock();
+        match state.cut() {
+            Some(cut) => Poll::Ready(cut),
+            None => {
+                state.watcher = Some(cx.waker().clone());
+                Poll::Pending
+            }
+        }
+    }
+
+    /// How the body broke off, if it has.
+    pub(crate) fn cut(&self) -> Option<Cut> {
+        self.lock().cut()
+    }
+
+    /// The script's answer has begun. From here on a body that breaks off is a read that fails.
+    pub(crate) fn answer_begun(&self) {
+        let mut state = self.lock();
+        state.begun = true;
+        if let Some(reader) = state.reader.take() {
+            reader.wake();
+        }
+    }
+
     fn lock(&self) -> MutexGuard<'_, State> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// How much of a request's body came before it broke off, in bytes.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Cut {
+    pub(crate) came: u64,
+    pub(crate) length: u64,
+}
+
+impl std::fmt::Display for Cut {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "the request's body broke off: {} of {} bytes came", self.came, self.length)
+    }
+}
+
+impl std::fmt::Debug for Stdin {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Stdin").finish_non_exhaustive()
     }
 }
 
@@ -106,14 +153,21 @@ impl InputStream for Stdin {
 struct State {
     source: Source,
     chunk: Bytes,
-    /// Bytes of `CONTENT_LENGTH` that have not come yet.
+    /// `CONTENT_LENGTH`, and how much of it has not come yet.
+    length: u64,
     remaining: u64,
     waiting: bool,
+    /// Whether the script's answer has begun.
+    begun: bool,
+    /// A read that waits to hear of that.
+    reader: Option<Waker>,
+    /// Who waits for the body to break off.
+    watcher: Option<Waker>,
 }
 
 enum Source {
     Body(BoxBody),
-    Failed(BoxError),
+    BrokenOff,
     Ended,
 }
 
@@ -136,11 +190,33 @@ impl State {
                         self.chunk = data;
                     }
                 }
-                Some(Err(error)) => self.source = Source::Failed(error),
-                None => self.source = Source::Failed("the request's body ended before its Content-Length".into()),
+                Some(Err(error)) => self.break_off(&*error),
+                None => self.break_off("it ended before its Content-Length"),
             }
         }
+        if self.is_undecided() {
+            self.reader = Some(cx.waker().clone());
+            return Poll::Pending;
+        }
         Poll::Ready(())
+    }
+
+    fn break_off(&mut self, reason: impl std::fmt::Display) {
+        tracing::debug!(%reason, "the request's body broke off");
+        self.source = Source::BrokenOff;
+        if let Some(watcher) = self.watcher.take() {
+            watcher.wake();
+        }
+    }
+
+    /// Whether the script is at the end of a body that has broken off, and may yet be ended for it.
+    fn is_undecided(&self) -> bool {
+        matches!(self.source, Source::BrokenOff) && self.chunk.is_empty() && !self.begun
+    }
+
+    fn cut(&self) -> Option<Cut> {
+        let is_broken = matches!(self.source, Source::BrokenOff) && self.chunk.is_empty();
+        is_broken.then_some(Cut { came: self.length - self.remaining, length: self.length })
     }
 
     fn read(&mut self, size: usize) -> StreamResult<Bytes> {
@@ -150,9 +226,10 @@ impl State {
         match &self.source {
             Source::Body(_) if self.remaining > 0 => Ok(Bytes::new()),
             Source::Body(_) | Source::Ended => Err(StreamError::Closed),
-            Source::Failed(error) => {
-                tracing::debug!(error, "the request's body failed while the script read it");
-                Err(StreamError::LastOperationFailed(wasmtime::Error::msg("the request's body failed")))
+            // As if nothing had come yet.
+            Source::BrokenOff if !self.begun => Ok(Bytes::new()),
+            Source::BrokenOff => {
+                Err(StreamError::LastOperationFailed(wasmtime::Error::msg("the request's body broke off")))
             }
         }
     }

@@ -208,3 +208,18 @@ fn the_start_up_is_run_once_unless_that_is_not_wanted() {
     assert_eq!(loops_of(&[]), 0);
     assert!(loops_of(&["--no-snapshot"]) > 0);
 }
+
+#[test]
+fn a_body_that_breaks_off_is_400_in_the_log() {
+    let serving = Serving::start(&guest("count"), &[]);
+    let mut stream = serving.connect();
+    write!(stream, "POST /half HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{}", "x".repeat(50)).unwrap();
+    drop(stream);
+    let (mut said, mut accessed) = (false, false);
+    while !(said && accessed) {
+        let line = serving.line(" ");
+        said |= line.contains("50 of 100 bytes");
+        accessed |= line.contains("POST /half") && line.contains(" 400 ");
+        assert!(!line.contains(" 200 "), "{line}");
+    }
+}

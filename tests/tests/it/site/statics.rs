@@ -234,3 +234,44 @@ async fn over_http_the_length_and_the_bytes_agree() {
     let refused = server.raw(format!("{head}{body}").as_bytes()).await;
     assert!(refused.starts_with("HTTP/1.1 405") && refused.ends_with("Method Not Allowed"), "{refused}");
 }
+
+/// A URL's path is bytes, and so is a file's name.
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn a_name_that_is_not_utf8_is_served_by_its_bytes() {
+    use std::ffi::OsStr;
+    use std::os::unix::ffi::OsStrExt;
+    let dir = files(&[("index.php", ""), ("a.txt", "")]);
+    let sub = dir.path().join(OsStr::from_bytes(b"d\xe9"));
+    fs::create_dir_all(sub.join(".git")).unwrap();
+    for (name, content) in [
+        (&b"caf\xe9.txt"[..], "latin"),
+        (b"d\xe9/\xff.html", "deep"),
+        (b"d\xe9/index.html", "index"),
+        (b"d\xe9/a.php", "source"),
+        (b"a.php\xe9", "source"),
+        (b"\xe9.php", "source"),
+        (b".\xe9", "hidden"),
+        (b"d\xe9/.git/a", "hidden"),
+    ] {
+        fs::write(dir.path().join(OsStr::from_bytes(name)), content).unwrap();
+    }
+    let service = service(&dir);
+    for (target, expected) in [
+        ("/caf%E9.txt", "200 latin"),
+        ("/caf%e9.txt", "200 latin"),
+        ("/d%E9/%FF.html", "200 deep"),
+        ("/d%E9/", "200 index"),
+        ("/d%E9", "301 /d%E9/"),
+        ("/caf%C3%A9.txt", "404 Not Found"),
+        ("/caf%EF%BF%BD.txt", "404 Not Found"),
+        ("/d%E9/a.php", "404 Not Found"),
+        ("/a.php%E9", "404 Not Found"),
+        ("/%E9.php", "404 Not Found"),
+        ("/.%E9", "404 Not Found"),
+        ("/d%E9/.git/a", "404 Not Found"),
+    ] {
+        assert_eq!(super::summary(&get(&service, target).await), expected, "{target}");
+    }
+    assert_eq!(get(&service, "/caf%E9.txt").await.header("content-type"), "text/plain; charset=utf-8");
+}

@@ -297,7 +297,7 @@ async fn read_directory(
     Ok(listing)
 }
 
-/// Entries that went while wasmtime-wasi looked at them are left out.
+/// Entries that went while wasmtime-wasi looked at them are left out, and names that are not UTF-8.
 async fn read_directory_entry(
     state: &mut State,
     (listing,): (Resource<DirectoryEntryStream>,),
@@ -306,6 +306,11 @@ async fn read_directory_entry(
         let entry = state.filesystem().read_directory_entry(Resource::new_borrow(listing.rep())).await;
         match entry {
             Err(error) if matches!(error.downcast_ref(), Some(ErrorCode::NoEntry)) => {}
+            Err(error) if matches!(error.downcast_ref(), Some(ErrorCode::IllegalByteSequence)) => {
+                if let Some(view) = &state.view {
+                    view.note_left_out(None);
+                }
+            }
             entry => return entry,
         }
     }
