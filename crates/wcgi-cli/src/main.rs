@@ -39,8 +39,10 @@ fn main() -> ExitCode {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(error) => {
-            report::error(&error);
+            log.print(&report::error(&error));
             ExitCode::FAILURE
         }
-    }
+    };
+    log.finish();
+    code
 }

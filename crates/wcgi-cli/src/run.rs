@@ -11,7 +11,7 @@ use tower_wcgi::{Engine, EngineBuilder, WcgiBuilder, WcgiService};
 use crate::arguments::{Package, Run};
 use crate::log::Log;
 use crate::report::WithHint;
-use crate::server;
+use crate::server::{self, Signals};
 
 /// Serves until a signal ends it.
 pub(crate) fn run(arguments: Run, log: &Log) -> anyhow::Result<()> {
@@ -20,16 +20,21 @@ pub(crate) fn run(arguments: Run, log: &Log) -> anyhow::Result<()> {
         .build()
         .context("cannot start the server's threads")?;
     raise_file_limit();
-    runtime.block_on(async {
+    let result = runtime.block_on(async {
         let addr = arguments.addr.clone();
         // Before the package is opened: a busy port is known at once, a compiled module may take seconds.
         let listener = listen(&addr).await?;
         let address = listener.local_addr().context("the socket has no address")?;
         let service = open_with_progress(arguments, address).await?;
-        announce(address)?;
-        log.release();
-        server::serve(listener, service).await
-    })
+        // From here on a signal is an orderly end.
+        let signals = Signals::new().context("cannot listen for signals")?;
+        // The one line a program that starts this one waits for.
+        log.announce(&format!("listening on http://{address}/"));
+        server::serve(listener, service, signals).await
+    });
+    // What a file system or a script holds up must not hold up the end.
+    runtime.shutdown_timeout(LAST_TASKS);
+    result
 }
 
 /// Every connection is a descriptor, and so are the files that scripts open; the soft limit of most systems is 1024.
@@ -53,11 +58,6 @@ async fn listen(addr: &str) -> anyhow::Result<TcpListener> {
         };
         WithHint { message: format!("cannot listen on {addr}"), hint, source }.into()
     })
-}
-
-/// The one line a program that starts this one waits for.
-fn announce(address: SocketAddr) -> anyhow::Result<()> {
-    writeln!(io::stderr(), "listening on http://{address}/").context("cannot write to stderr")
 }
 
 /// Opens the package; on a terminal, shows that something happens when that takes long.
@@ -126,3 +126,5 @@ pub(crate) fn package(arguments: Package, mut engine: EngineBuilder) -> anyhow::
     }
     Ok(service)
 }
+
+const LAST_TASKS: Duration = Duration::from_secs(1);

@@ -7,7 +7,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use anyhow::Context;
 use http::Request;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
@@ -22,8 +21,7 @@ use tower_wcgi::WcgiService;
 use crate::access::Access;
 
 /// Serves until SIGINT or SIGTERM, then finishes what runs. A second signal, or too long a wait, ends it at once.
-pub(crate) async fn serve(listener: TcpListener, service: WcgiService) -> anyhow::Result<()> {
-    let mut signals = Signals::new().context("cannot listen for signals")?;
+pub(crate) async fn serve(listener: TcpListener, service: WcgiService, mut signals: Signals) -> anyhow::Result<()> {
     let (stop, stopping) = watch::channel(false);
     let mut connections = JoinSet::new();
     loop {
@@ -87,7 +85,8 @@ async fn connection(stream: TcpStream, peer: SocketAddr, service: WcgiService, m
     }
 }
 
-struct Signals {
+/// The signals that end the server.
+pub(crate) struct Signals {
     #[cfg(unix)]
     terminate: tokio::signal::unix::Signal,
     #[cfg(unix)]
@@ -96,7 +95,7 @@ struct Signals {
 
 impl Signals {
     #[cfg(unix)]
-    fn new() -> std::io::Result<Self> {
+    pub(crate) fn new() -> std::io::Result<Self> {
         use tokio::signal::unix::{SignalKind, signal};
         Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
     }
@@ -110,7 +109,7 @@ impl Signals {
     }
 
     #[cfg(not(unix))]
-    fn new() -> std::io::Result<Self> {
+    pub(crate) fn new() -> std::io::Result<Self> {
         Ok(Self {})
     }
 

@@ -3,6 +3,7 @@
 
 mod build;
 mod failures;
+mod log;
 mod new;
 mod process;
 mod run;

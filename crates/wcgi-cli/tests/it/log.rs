@@ -1,0 +1,145 @@
+//! The log of a server that nobody reads, and what is in it of strangers' text.
+
+use std::fs::File;
+use std::io::{BufRead, Read, Write};
+use std::net::TcpStream;
+use std::process::Stdio;
+
+use rustix::process::Signal;
+use wcgi_tests::guest;
+
+use crate::process::{PATIENCE, Serving, run, wcgi};
+
+/// A target whose access line takes some KiB, so that a pipe is full after some ten.
+fn long_target() -> String {
+    format!("/{}", "x".repeat(8 << 10))
+}
+
+#[test]
+fn requests_are_answered_when_the_reader_of_the_log_is_gone() {
+    let (serving, stderr) = Serving::spawn_unread(run(&guest("stderr"), &["-v"]));
+    drop(stderr);
+    for _ in 0..8 {
+        assert!(serving.get("/").starts_with("HTTP/1.1 200"));
+    }
+    // A failure has its line too, and a connection that ends early.
+    drop(serving.connect().write_all(b"G<T / HTTP/1.1\r\n\r\n"));
+    assert!(serving.get("/%00").starts_with("HTTP/1.1 400"));
+    serving.signal(Signal::TERM);
+    assert_eq!(serving.wait().code(), Some(0));
+}
+
+#[test]
+fn a_log_that_nobody_reads_stops_neither_requests_nor_signals() {
+    let (serving, stderr) = Serving::spawn_unread(run(&guest("hello"), &[]));
+    let target = long_target();
+    for _ in 0..300 {
+        assert!(serving.get(&target).starts_with("HTTP/1.1 200"));
+    }
+    serving.signal(Signal::TERM);
+    assert_eq!(serving.wait().code(), Some(0));
+    drop(stderr);
+}
+
+#[test]
+fn a_second_signal_ends_it_with_a_log_that_nobody_reads() {
+    let (serving, stderr) = Serving::spawn_unread(run(&guest("spin"), &["--deadline", "0", "-v"]));
+    let target = long_target().replace("/x", "/%00");
+    for _ in 0..30 {
+        assert!(serving.get(&target).starts_with("HTTP/1.1 400"));
+    }
+    let mut running = serving.connect();
+    running.write_all(b"GET /?head HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
+    running.read_exact(&mut [0; 8]).unwrap();
+    serving.signal(Signal::TERM);
+    serving.signal(Signal::INT);
+    assert_eq!(serving.wait().code(), Some(0));
+    drop(stderr);
+}
+
+#[test]
+fn lines_that_were_dropped_are_counted_and_the_next_are_there_again() {
+    let (serving, mut stderr) = Serving::spawn_unread(run(&guest("hello"), &[]));
+    let target = long_target();
+    for _ in 0..300 {
+        assert!(serving.get(&target).starts_with("HTTP/1.1 200"));
+    }
+    let (mut line, mut logged) = (String::new(), 0);
+    while !line.contains("lines of the log were dropped") {
+        logged += usize::from(line.contains("\"GET /xxx"));
+        line.clear();
+        assert!(stderr.read_line(&mut line).unwrap() > 0, "the log ended");
+    }
+    let lines = line.split("lines=").nth(1).expect("a number").trim();
+    assert_eq!(lines.parse::<usize>().unwrap() + logged, 300, "{line}");
+    assert!(line.contains("WARN"), "{line}");
+    assert!(serving.get("/after").starts_with("HTTP/1.1 200"));
+    while !line.contains("GET /after") {
+        line.clear();
+        assert!(stderr.read_line(&mut line).unwrap() > 0, "the log ended");
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_full_disk_below_the_log_changes_nothing_but_the_log() {
+    let addr = free_address();
+    let mut command = wcgi(&["run", "--addr", &addr, "--cache-dir"]);
+    command.arg(wcgi_tests::cache_dir()).arg(guest("hello")).stdout(Stdio::null());
+    command.stderr(File::options().write(true).open("/dev/full").unwrap());
+    let mut child = command.spawn().unwrap();
+    let begin = std::time::Instant::now();
+    let mut stream = loop {
+        match TcpStream::connect(&addr) {
+            Ok(stream) => break stream,
+            Err(_) => assert!(begin.elapsed() < PATIENCE && child.try_wait().unwrap().is_none()),
+        }
+    };
+    stream.write_all(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").unwrap();
+    let mut response = String::new();
+    stream.read_to_string(&mut response).unwrap();
+    assert!(response.starts_with("HTTP/1.1 200"), "{response}");
+    rustix::process::kill_process(rustix::process::Pid::from_child(&child), Signal::TERM).unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+}
+
+/// Where nothing listens a moment later.
+fn free_address() -> String {
+    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string()
+}
+
+#[test]
+fn readers_that_are_gone_make_no_command_panic() {
+    let nothing = tempfile::tempdir().unwrap();
+    let missing = nothing.path().join("missing");
+    let cases: [(&[&str], i32); 6] = [
+        (&["--help"], 0),
+        (&["run", "--help"], 0),
+        (&["new", "--list"], 0),
+        (&["run", missing.to_str().unwrap()], 1),
+        (&["run", "--no-such-option"], 2),
+        (&["new", "--template", "c", "No Name"], 1),
+    ];
+    for (arguments, code) in cases {
+        let mut child = wcgi(arguments).stdout(gone()).stderr(gone()).spawn().unwrap();
+        assert_eq!(child.wait().unwrap().code(), Some(code), "{arguments:?}");
+    }
+}
+
+/// The writing end of a pipe that nobody reads any more.
+fn gone() -> Stdio {
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    writer.into()
+}
+
+#[test]
+fn what_rust_log_says_wrong_is_said_after_the_first_line() {
+    let mut command = run(&guest("hello"), &[]);
+    command.env("RUST_LOG", "wcgi=info,nonsense=[[,x=loud");
+    let serving = Serving::spawn(command);
+    assert!(serving.line("RUST_LOG").contains("nonsense"));
+    assert!(serving.line("RUST_LOG").contains("x=loud"));
+    assert!(serving.get("/").starts_with("HTTP/1.1 200"));
+    assert!(serving.line("\"GET /").contains(" 200 "));
+}
