@@ -9,6 +9,7 @@ use http::request::Parts;
 use crate::connection::{ConnectionInfo, Hook};
 use crate::engine::Engine;
 use crate::error::{Error, ErrorKind};
+use crate::escape;
 use crate::exchange::Files;
 use crate::exchange::initialisation::{Surroundings, WARMUP};
 use crate::gateway::{self, Environ};
@@ -301,7 +302,7 @@ impl WcgiBuilder {
         }
         tracing::debug!(package = package.name, module = package.module_label, "opening");
         for warning in &package.warnings {
-            tracing::warn!("{warning}");
+            tracing::warn!("{}", escape::Line(warning));
         }
         if package.cwd.is_some() {
             tracing::warn!("the command's cwd is ignored: WASI preview 1 has no current directory");

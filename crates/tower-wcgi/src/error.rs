@@ -9,6 +9,8 @@ use std::fmt;
 
 use http::StatusCode;
 
+use crate::escape::Quoted;
+
 /// What stands between a request and its response, or between a package and a running service.
 ///
 /// [`Display`](fmt::Display) is one lower-case line without the source; walk [`source`](StdError::source) for the rest.
@@ -105,6 +107,15 @@ impl Error {
         self
     }
 
+    /// Ends the message with the line of a script's output that is to blame, cut if it is long.
+    pub(crate) fn quoting(mut self, line: &[u8]) -> Self {
+        let line = line.strip_suffix(b"\r").unwrap_or(line);
+        if !line.is_empty() {
+            self.0.message = format!("{}: {}", self.0.message, Quoted { line, most: QUOTED_BYTES }).into();
+        }
+        self
+    }
+
     /// Says that the log has it, so that nobody logs it again.
     pub(crate) fn into_logged(mut self) -> Self {
         self.0.logged = true;
@@ -198,3 +209,5 @@ struct Inner {
     source: Option<Box<dyn StdError + Send + Sync>>,
     logged: bool,
 }
+
+const QUOTED_BYTES: usize = 200;

@@ -47,6 +47,7 @@ const LAYERS: &[Layer] = &[
             "connection",
             "engine",
             "error",
+            "escape",
             "exchange::Files",
             "exchange::initialisation",
             "gateway",
@@ -76,7 +77,17 @@ const LAYERS: &[Layer] = &[
     // The environment is a block of bytes by then, and the id is for the log. What is left of a body is a `Body`.
     Layer {
         name: "exchange",
-        uses: &["engine", "error", "gateway::Environ", "package", "request::RequestId", "runtime", "script", "stdio"],
+        uses: &[
+            "engine",
+            "error",
+            "escape",
+            "gateway::Environ",
+            "package",
+            "request::RequestId",
+            "runtime",
+            "script",
+            "stdio",
+        ],
         never: &[&["http", "tower_service", "axum"]],
     },
     Layer {
@@ -96,7 +107,11 @@ const LAYERS: &[Layer] = &[
     },
     Layer { name: "tree", uses: &["error", "package::Mount"], never: &[HTTP, WASM, RUNTIME] },
     // A guest's read polls the request's body itself: one more channel between them would only add a place to wait.
-    Layer { name: "stdio", uses: &["error", "request::RequestId"], never: &[&["http", "tower_service", "axum"]] },
+    Layer {
+        name: "stdio",
+        uses: &["error", "escape", "request::RequestId"],
+        never: &[&["http", "tower_service", "axum"]],
+    },
     // The engine only to keep its threads while they read a file.
     Layer {
         name: "body",
@@ -104,8 +119,9 @@ const LAYERS: &[Layer] = &[
         never: &[WASM, RUNTIME],
     },
     Layer { name: "future", uses: &["body", "error"], never: &[WASM, RUNTIME] },
-    Layer { name: "package", uses: &["error"], never: &[HTTP, WASM, RUNTIME] },
-    Layer { name: "error", uses: &[], never: &[WASM, RUNTIME] },
+    Layer { name: "package", uses: &["connection::TrustedProxies", "error"], never: &[HTTP, WASM, RUNTIME] },
+    Layer { name: "error", uses: &["escape"], never: &[WASM, RUNTIME] },
+    Layer { name: "escape", uses: &[], never: &[HTTP, WASM, RUNTIME, WORLD] },
 ];
 
 #[test]

@@ -52,7 +52,15 @@ impl Access {
 
 impl Drop for Access {
     fn drop(&mut self) {
+        if !tracing::enabled!(target: "wcgi::access", tracing::Level::INFO) {
+            return;
+        }
         let Self { method, uri, version, peer, bytes, .. } = self;
+        // The quotes around it are ours.
+        let mut uri = uri.to_string();
+        if uri.contains(['"', '\\']) {
+            uri = uri.replace('\\', "\\\\").replace('"', "\\\"");
+        }
         let millis = self.start.elapsed().as_secs_f64() * 1e3;
         let id = self.request_id.as_ref().map(tracing::field::display);
         let cut = if self.whole { "" } else { " cut off" };

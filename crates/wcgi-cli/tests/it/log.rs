@@ -143,3 +143,27 @@ fn what_rust_log_says_wrong_is_said_after_the_first_line() {
     assert!(serving.get("/").starts_with("HTTP/1.1 200"));
     assert!(serving.line("\"GET /").contains(" 200 "));
 }
+
+/// What a script, a target and a response head can do to the log of a server: nothing.
+#[test]
+fn control_characters_of_strangers_are_escaped() {
+    let hello = Serving::start(&guest("stderr"), &["-v"]);
+    assert!(hello.get("/?a%00b%1b%5b2Jc%07%0dforged%0aline%e2%80%a8two%c2%9b31m%09tab").contains("Hello"));
+    assert_eq!(said(&hello.line("wcgi::stderr")), "a\\u0000b\\u001b[2Jc\\u0007\\u000dforged");
+    assert_eq!(said(&hello.line("wcgi::stderr")), "line\\u2028two\\u009b31m\\u0009tab");
+    assert!(hello.get("/seen\u{9b}31m\u{202e}\"\\").contains("Hello"));
+    let line = hello.line("\"GET /seen");
+    assert!(!line.contains(char::is_control) && !line.contains('\u{202e}'), "{line:?}");
+    assert!(line.contains(r#"\"\\ HTTP/1.1" 200 "#), "{line}");
+
+    let raw = Serving::start(&guest("raw"), &[]);
+    assert!(raw.get("/?%1b%5b2J%3cb%3e%00%0a%0a").starts_with("HTTP/1.1 502"));
+    let line = raw.line("WARN");
+    assert!(line.contains("malformed line: \"\\u001b[2J<b>\\u0000\""), "{line}");
+}
+
+/// The message of a line about a script's stderr, which the request's id follows.
+fn said(line: &str) -> &str {
+    let message = line.split("wcgi::stderr: ").nth(1).expect("a message");
+    message.rsplit_once(" request_id=").expect("an id").0
+}
