@@ -39,6 +39,7 @@ use crate::warmup;
 /// | [`server_port`](Self::server_port) | the scheme's | only for requests without a host |
 /// | [`server_software`](Self::server_software) | `tower-wcgi/` and the version | |
 /// | [`pass_authorization`](Self::pass_authorization) | no | credentials are for the layer that checks them |
+/// | [`allow_trace`](Self::allow_trace) | no | it shows a page what the browser hides from it |
 /// | [`connection_info`](Self::connection_info) | what the server left in the extensions | headers can be forged |
 /// | [`snapshot`](Self::snapshot) | if the module has one to give | a request costs what its own work costs |
 /// | [`snapshot_deadline`](Self::snapshot_deadline) | 60 s | a large application that is warmed up takes some ten |
@@ -78,6 +79,7 @@ pub struct WcgiBuilder {
     snapshot_deadline: Option<Duration>,
     x_sendfile: bool,
     site: Option<Site>,
+    allow_trace: bool,
 }
 
 #[derive(Debug, Default, Clone, Copy)]
@@ -190,6 +192,14 @@ impl WcgiBuilder {
         self
     }
 
+    /// Whether scripts answer requests with the method `TRACE`. Default: no, they are answered 405. A script that repeats the
+    /// request would show a page's JavaScript the cookies and credentials that the browser hides from it. `CONNECT` is always
+    /// answered 405.
+    pub fn allow_trace(mut self, allow: bool) -> Self {
+        self.allow_trace = allow;
+        self
+    }
+
     /// How the client's address and its use of TLS are found out: see [`TrustedProxies`](crate::TrustedProxies) for a
     /// server behind proxies. Default: [`ConnectionInfo::of`].
     pub fn connection_info(mut self, hook: impl Fn(&Parts) -> ConnectionInfo + Send + Sync + 'static) -> Self {
@@ -268,6 +278,7 @@ impl WcgiBuilder {
             settings,
             connection_info: rest.connection_info,
             mount,
+            allow_trace: rest.allow_trace,
             deadline: match rest.deadline {
                 Deadline::Default => Some(Duration::from_secs(30)),
                 Deadline::None => None,
