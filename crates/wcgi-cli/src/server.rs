@@ -19,16 +19,18 @@ use tower_service::Service;
 use tower_wcgi::WcgiService;
 
 use crate::access::Access;
+use crate::refused::Refused;
 
 /// Serves until SIGINT or SIGTERM, then finishes what runs. A second signal, or too long a wait, ends it at once.
 pub(crate) async fn serve(listener: TcpListener, service: WcgiService, mut signals: Signals) -> anyhow::Result<()> {
     let (stop, stopping) = watch::channel(false);
+    let refused = Refused::default();
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {
             accepted = listener.accept() => match accepted {
                 Ok((stream, peer)) => {
-                    connections.spawn(connection(stream, peer, service.clone(), stopping.clone()));
+                    connections.spawn(connection(stream, peer, service.clone(), refused.clone(), stopping.clone()));
                 }
                 Err(error) => {
                     // Mostly too many open files: others have to close first.
@@ -52,7 +54,13 @@ pub(crate) async fn serve(listener: TcpListener, service: WcgiService, mut signa
     Ok(())
 }
 
-async fn connection(stream: TcpStream, peer: SocketAddr, service: WcgiService, mut stopping: watch::Receiver<bool>) {
+async fn connection(
+    stream: TcpStream,
+    peer: SocketAddr,
+    service: WcgiService,
+    refused: Refused,
+    mut stopping: watch::Receiver<bool>,
+) {
     // What a script flushes shall not wait for more.
     let _ = stream.set_nodelay(true);
     let asked = Arc::new(AtomicBool::new(false));
@@ -80,8 +88,17 @@ async fn connection(stream: TcpStream, peer: SocketAddr, service: WcgiService, m
             connection.await
         }
     };
-    if let Err(error) = ended {
-        tracing::debug!(%peer, error, "the connection ended early");
+    let Err(error) = ended else { return };
+    match refused.log(peer, &*error) {
+        (false, _) => tracing::debug!(%peer, error, "the connection ended early"),
+        (true, None) => {}
+        (true, Some(later)) => {
+            tokio::select! {
+                () = tokio::time::sleep_until(later) => {}
+                _ = async { stopping.wait_for(|stop| *stop).await.map(drop) } => {}
+            }
+            refused.tell_left_out();
+        }
     }
 }
 

@@ -162,6 +162,49 @@ fn control_characters_of_strangers_are_escaped() {
     assert!(line.contains("malformed line: \"\\u001b[2J<b>\\u0000\""), "{line}");
 }
 
+#[test]
+fn what_is_refused_before_the_service_has_a_line() {
+    let serving = Serving::start(&guest("hello"), &[]);
+    for (request, reason) in [
+        (&b"GET /\"<> HTTP/1.1\r\nHost: x\r\n\r\n"[..], "invalid URI"),
+        (b"GET /caf\xe9 HTTP/1.1\r\nHost: x\r\n\r\n", "invalid URI"),
+        (b"GET / HTTP/1.1\r\nBad Name: x\r\n\r\n", "header"),
+        (b"G\x01T / HTTP/1.1\r\n\r\n", "method"),
+        (b"\x16\x03\x01\x02\0\x01\0\x01\xfc\x03\x03", "method"),
+        (b"GET / HTTP/3.7\r\n\r\n", "version"),
+        (b"GET / HTTP/1.1\r\nContent-Length: x\r\n\r\n", "content-length"),
+    ] {
+        let mut stream = serving.connect();
+        let peer = stream.local_addr().unwrap();
+        stream.write_all(request).unwrap();
+        // What it answers, if anything, is hyper's.
+        let _ = stream.read_to_end(&mut Vec::new());
+        let line = serving.line("refused");
+        assert!(line.contains("INFO") && line.contains(&format!("peer={peer}")), "{line}");
+        assert!(line.contains(reason), "{reason}: {line}");
+    }
+}
+
+#[test]
+fn refusals_without_a_line_are_counted() {
+    let serving = Serving::start(&guest("hello"), &[]);
+    for _ in 0..300 {
+        let mut stream = serving.connect();
+        stream.write_all(b"GET /< HTTP/1.1\r\n\r\n").unwrap();
+        let _ = stream.read_to_end(&mut Vec::new());
+    }
+    let (mut lines, mut requests) = (0, 0);
+    while lines + requests < 300 {
+        let line = serving.line("refused");
+        match line.split("requests=").nth(1) {
+            Some(number) => requests += number.trim().parse::<usize>().unwrap(),
+            None => lines += 1,
+        }
+    }
+    assert_eq!(lines + requests, 300);
+    assert!(requests > 0, "all had a line");
+}
+
 /// The message of a line about a script's stderr, which the request's id follows.
 fn said(line: &str) -> &str {
     let message = line.split("wcgi::stderr: ").nth(1).expect("a message");
