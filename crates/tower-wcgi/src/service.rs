@@ -19,7 +19,7 @@ use tower_service::Service;
 
 use crate::body::ResponseBody;
 use crate::builder::WcgiBuilder;
-use crate::connection::Hook;
+use crate::connection::{ConnectionInfo, Hook};
 use crate::engine::Engine;
 use crate::error::{Error, ErrorKind};
 use crate::exchange::{self, Exchange, Files, Lingering, Setup};
@@ -72,6 +72,12 @@ impl WcgiService {
     #[must_use]
     pub fn engine(&self) -> &Engine {
         &self.0.engine
+    }
+
+    /// What the service takes for a request's connection, for a log of the same clients as the scripts see.
+    #[must_use]
+    pub fn connection_info(&self, parts: &http::request::Parts) -> ConnectionInfo {
+        self.0.connection_info.of(parts)
     }
 
     /// Answers `request`, or says why that was not possible.

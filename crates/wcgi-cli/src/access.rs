@@ -1,11 +1,13 @@
 //! The access line: one for each request, when its response is over.
 
+use std::fmt::Display;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Instant;
 
-use http::{Method, Request, Response, StatusCode, Uri, Version};
+use http::request::Parts;
+use http::{Method, Response, StatusCode, Uri, Version};
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 use tower_wcgi::{RequestId, ResponseBody};
@@ -16,7 +18,8 @@ pub(crate) struct Access {
     method: Method,
     uri: Uri,
     version: Version,
-    peer: SocketAddr,
+    /// Without a port where only a proxy has seen it.
+    client: SocketAddr,
     start: Instant,
     status: Option<StatusCode>,
     request_id: Option<RequestId>,
@@ -25,12 +28,12 @@ pub(crate) struct Access {
 }
 
 impl Access {
-    pub(crate) fn start<B>(request: &Request<B>, peer: SocketAddr) -> Self {
+    pub(crate) fn start(request: &Parts, client: SocketAddr) -> Self {
         Self {
-            method: request.method().clone(),
-            uri: request.uri().clone(),
-            version: request.version(),
-            peer,
+            method: request.method.clone(),
+            uri: request.uri.clone(),
+            version: request.version,
+            client,
             start: Instant::now(),
             status: None,
             request_id: None,
@@ -55,12 +58,14 @@ impl Drop for Access {
         if !tracing::enabled!(target: "wcgi::access", tracing::Level::INFO) {
             return;
         }
-        let Self { method, uri, version, peer, bytes, .. } = self;
+        let Self { method, uri, version, client, bytes, .. } = self;
         // The quotes around it are ours.
         let mut uri = uri.to_string();
         if uri.contains(['"', '\\']) {
             uri = uri.replace('\\', "\\\\").replace('"', "\\\"");
         }
+        let ip = client.ip();
+        let client: &dyn Display = if client.port() == 0 { &ip } else { client };
         let millis = self.start.elapsed().as_secs_f64() * 1e3;
         let id = self.request_id.as_ref().map(tracing::field::display);
         let cut = if self.whole { "" } else { " cut off" };
@@ -68,12 +73,12 @@ impl Drop for Access {
             Some(status) => tracing::info!(
                 target: "wcgi::access",
                 id,
-                "{peer} \"{method} {uri} {version:?}\" {} {bytes} {millis:.1}ms{cut}", status.as_u16()
+                "{client} \"{method} {uri} {version:?}\" {} {bytes} {millis:.1}ms{cut}", status.as_u16()
             ),
             None => tracing::info!(
                 target: "wcgi::access",
                 id,
-                "{peer} \"{method} {uri} {version:?}\" - 0 {millis:.1}ms client left"
+                "{client} \"{method} {uri} {version:?}\" - 0 {millis:.1}ms client left"
             ),
         }
     }

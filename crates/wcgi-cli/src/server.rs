@@ -66,11 +66,13 @@ async fn connection(
     let asked = Arc::new(AtomicBool::new(false));
     let answer = service_fn({
         let asked = Arc::clone(&asked);
-        move |mut request: Request<Incoming>| {
+        move |request: Request<Incoming>| {
             asked.store(true, Ordering::Relaxed);
-            let access = Access::start(&request, peer);
-            request.extensions_mut().insert(peer);
+            let (mut parts, body) = request.into_parts();
+            parts.extensions.insert(peer);
             let mut service = service.clone();
+            let access = Access::start(&parts, service.connection_info(&parts).client().unwrap_or(peer));
+            let request = Request::from_parts(parts, body);
             async move { service.call(request).await.map(|response| access.response(response)) }
         }
     });

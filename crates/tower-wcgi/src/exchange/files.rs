@@ -31,6 +31,15 @@ impl Files {
         Self { mounts, idle: Mutex::default() }
     }
 
+    /// Makes sure that exchanges can have a `/tmp`.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Host`] when no temporary directory can be made.
+    pub(crate) fn check_tmp() -> Result<(), Error> {
+        Tmp::create().map(drop)
+    }
+
     /// A view nobody else uses. `threads` is where its `/tmp` is emptied afterwards.
     ///
     /// # Errors
@@ -220,7 +229,10 @@ impl Tmp {
             Ok(Self { dir, handle, created })
         };
         make().map_err(|error: std::io::Error| {
-            Error::new(ErrorKind::Host, "cannot make a temporary directory").with_source(error)
+            let place = std::env::temp_dir();
+            Error::new(ErrorKind::Host, format!("cannot make a temporary directory in {}", place.display()))
+                .with_source(error)
+                .with_hint("set TMPDIR to a directory that can be written")
         })
     }
 

@@ -23,7 +23,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-pub(crate) use self::command::{Snapshot, set_env};
+pub(crate) use self::command::{Front, Snapshot, set_env};
 #[cfg(feature = "compiler")]
 pub(crate) use self::manifest::Written;
 pub use self::mount::Access;
@@ -63,6 +63,7 @@ pub(crate) struct Package {
     pub(crate) mounts: Vec<Mount>,
     /// How URL paths name files; without it the module answers for all of them.
     pub(crate) site: Option<Site>,
+    pub(crate) front: Front,
     /// Where the files of a `.webc` were unpacked; the mounts point into it, so it must outlive them.
     pub(crate) unpacked: Option<Arc<tempfile::TempDir>>,
     /// One line each, naming file and line, for whoever opens the package to log.
@@ -128,6 +129,7 @@ pub(crate) fn open(path: &Path, command: Option<&str>) -> Result<Package, Error>
         cwd: None,
         mounts: Vec::new(),
         site: None,
+        front: Front::default(),
         unpacked: None,
         warnings: Vec::new(),
     })

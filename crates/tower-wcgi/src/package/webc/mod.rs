@@ -101,6 +101,7 @@ fn read(path: &Path, file: &str, bytes: Bytes, asked: Option<&str>) -> Result<Pa
         unpacked: (!mounts.is_empty()).then(|| Arc::new(unpacked.directory)),
         mounts,
         site: settings.site,
+        front: settings.front,
         warnings,
     })
 }
