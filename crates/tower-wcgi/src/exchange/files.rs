@@ -141,8 +141,8 @@ impl View {
                 Access::ReadOnly => FsPerms::ReadOnly,
                 Access::ReadWrite => FsPerms::ReadWrite,
             };
-            opened.push(Opened::new(&mount.host).map_err(|error| cannot_open(mount, error))?);
-            builder.preopened_dir(&mount.host, &mount.guest, perms).map_err(|error| cannot_open(mount, error))?;
+            opened.push(Opened::new(&mount.host).map_err(|error| mount.cannot_open(error))?);
+            builder.preopened_dir(&mount.host, &mount.guest, perms).map_err(|error| mount.cannot_open(error))?;
         }
         let tmp = if mounts.iter().any(|mount| mount.guest == TMP) { None } else { Some(Tmp::create()?) };
         if let Some(tmp) = &tmp {
@@ -271,11 +271,6 @@ type Stamp = Option<std::time::SystemTime>;
 #[cfg(not(unix))]
 fn stamp(metadata: &fs::Metadata) -> Stamp {
     metadata.modified().ok()
-}
-
-fn cannot_open(mount: &Mount, error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Error {
-    let Mount { guest, host, .. } = mount;
-    Error::new(ErrorKind::Host, format!("cannot open {} for the mount {guest}", host.display())).with_source(error)
 }
 
 const TMP: &str = "/tmp";

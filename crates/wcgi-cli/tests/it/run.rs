@@ -308,3 +308,19 @@ fn short_addresses_are_every_address_and_this_machine() {
         assert!(serving.get("/").starts_with("HTTP/1.1 200"), "{addr}");
     }
 }
+
+#[test]
+fn a_mount_that_was_moved_away_is_named_in_the_log_alone() {
+    let dir = tempfile::tempdir().unwrap();
+    let (mount, away) = (dir.path().join("data"), dir.path().join("away"));
+    fs::create_dir(&mount).unwrap();
+    let serving = Serving::start(&guest("files"), &["--mapdir", &format!("/d:{}", mount.display())]);
+    assert!(serving.get("/?op=list&path=/d").starts_with("HTTP/1.1 200"));
+    fs::rename(&mount, &away).unwrap();
+    let response = serving.get("/?op=list&path=/d");
+    assert!(response.starts_with("HTTP/1.1 500") && response.ends_with("\r\n\r\nInternal Server Error"), "{response}");
+    let line = serving.line("ERROR");
+    assert!(line.contains(&format!("{} for the mount /d", mount.display())) && line.contains("hint="), "{line}");
+    fs::rename(&away, &mount).unwrap();
+    assert!(serving.get("/?op=list&path=/d").starts_with("HTTP/1.1 200"));
+}
