@@ -1,6 +1,6 @@
-//! Requests that hyper refuses before the service sees them.
+//! Requests that hyper and h2 refuse before the service sees them.
 //!
-//! In: how a connection ended. Out: a line with the peer and the reason, or, where there are too many of them, their number.
+//! In: why one was refused. Out: a line with the peer and the reason, or, where there are too many of them, their number.
 
 use std::error::Error;
 use std::net::SocketAddr;
@@ -23,13 +23,8 @@ struct Lines {
 }
 
 impl Refused {
-    /// Logs the end of a connection if it is a refusal. Whether it is.
-    ///
-    /// The caller goes on with [`tell_left_out`](Self::tell_left_out) at the moment that this gives, if any.
-    pub(crate) fn log(&self, peer: SocketAddr, error: &(dyn Error + 'static)) -> (bool, Option<Instant>) {
-        if !error.downcast_ref::<hyper::Error>().is_some_and(hyper::Error::is_parse) {
-            return (false, None);
-        }
+    /// Logs a refusal, or counts it.
+    pub(crate) fn log(&self, peer: SocketAddr, reason: &str) {
         let mut lines = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let now = Instant::now();
         let end = match lines.end.filter(|end| now < *end) {
@@ -39,30 +34,42 @@ impl Refused {
                 *lines.end.insert(now + PERIOD)
             }
         };
-        if lines.logged == MOST_LINES {
-            lines.left_out += 1;
-            return (true, (lines.left_out == 1).then_some(end));
+        if lines.logged < MOST_LINES {
+            lines.logged += 1;
+            drop(lines);
+            let reason: String = reason.chars().take(MOST_REASON).collect();
+            tracing::info!(%peer, reason, "refused a request that is not HTTP");
+            return;
         }
-        lines.logged += 1;
-        drop(lines);
-        tracing::info!(%peer, reason = reason(error), "refused a request that is not HTTP");
-        (true, None)
+        lines.left_out += 1;
+        if lines.left_out == 1 {
+            let this = self.clone();
+            tokio::spawn(async move {
+                tokio::time::sleep_until(end).await;
+                this.tell_left_out();
+            });
+        }
     }
 
-    /// Logs how many requests had no line of their own.
+    /// Logs how many requests had no line of their own, if any.
     pub(crate) fn tell_left_out(&self) {
         let mut lines = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let requests = std::mem::take(&mut lines.left_out);
         drop(lines);
-        tracing::info!(requests, "refused more requests that are not HTTP");
+        if requests > 0 {
+            tracing::info!(requests, "refused more requests that are not HTTP");
+        }
     }
 }
 
-fn reason(error: &(dyn Error + 'static)) -> String {
+/// Why a connection ended, if that was a refusal.
+pub(crate) fn reason(error: &(dyn Error + 'static)) -> Option<String> {
+    error.downcast_ref::<hyper::Error>().filter(|error| error.is_parse())?;
     let causes = std::iter::successors(Some(error), |error| (*error).source());
-    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
+    Some(causes.map(ToString::to_string).collect::<Vec<_>>().join(": "))
 }
 
 /// A port scan or a broken client must not fill a disk.
 const MOST_LINES: u32 = 20;
+const MOST_REASON: usize = 200;
 const PERIOD: Duration = Duration::from_secs(1);

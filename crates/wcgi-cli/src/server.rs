@@ -2,7 +2,7 @@
 
 use std::future::poll_fn;
 use std::net::SocketAddr;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -19,7 +19,8 @@ use tower_service::Service;
 use tower_wcgi::WcgiService;
 
 use crate::access::Access;
-use crate::refused::Refused;
+use crate::log::take_refused;
+use crate::refused::{Refused, reason};
 
 /// Serves until SIGINT or SIGTERM, then finishes what runs. A second signal, or too long a wait, ends it at once.
 pub(crate) async fn serve(listener: TcpListener, service: WcgiService, mut signals: Signals) -> anyhow::Result<()> {
@@ -30,6 +31,8 @@ pub(crate) async fn serve(listener: TcpListener, service: WcgiService, mut signa
         tokio::select! {
             accepted = listener.accept() => match accepted {
                 Ok((stream, peer)) => {
+                    // A socket for IPv6 too shows an IPv4 client as ::ffff:1.2.3.4.
+                    let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
                     connections.spawn(connection(stream, peer, service.clone(), refused.clone(), stopping.clone()));
                 }
                 Err(error) => {
@@ -51,6 +54,7 @@ pub(crate) async fn serve(listener: TcpListener, service: WcgiService, mut signa
         () = signals.next() => tracing::warn!("stopped at the second signal"),
         () = tokio::time::sleep(DRAIN) => tracing::warn!("stopped with exchanges still running after {DRAIN:?}"),
     }
+    refused.tell_left_out();
     Ok(())
 }
 
@@ -81,27 +85,34 @@ async fn connection(
     builder.http2().timer(TokioTimer::new());
     let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), answer));
     let ended = tokio::select! {
-        ended = poll_fn(|cx| connection.as_mut().poll(cx)) => ended,
+        ended = refusals_logged(connection.as_mut(), peer, &refused) => ended,
         _ = async { stopping.wait_for(|stop| *stop).await.map(drop) } => {
             if !asked.load(Ordering::Relaxed) {
                 return;
             }
             connection.as_mut().graceful_shutdown();
-            connection.await
+            refusals_logged(connection, peer, &refused).await
         }
     };
     let Err(error) = ended else { return };
-    match refused.log(peer, &*error) {
-        (false, _) => tracing::debug!(%peer, error, "the connection ended early"),
-        (true, None) => {}
-        (true, Some(later)) => {
-            tokio::select! {
-                () = tokio::time::sleep_until(later) => {}
-                _ = async { stopping.wait_for(|stop| *stop).await.map(drop) } => {}
-            }
-            refused.tell_left_out();
-        }
+    match reason(&*error) {
+        Some(reason) => refused.log(peer, &reason),
+        None => tracing::debug!(%peer, error, "the connection ended early"),
     }
+}
+
+/// Runs a connection, and logs what of it is refused while others of its requests go on.
+async fn refusals_logged<C: Future>(mut connection: Pin<&mut C>, peer: SocketAddr, refused: &Refused) -> C::Output {
+    poll_fn(|cx| {
+        // What another task on this thread has left is not this peer's.
+        drop(take_refused());
+        let polled = connection.as_mut().poll(cx);
+        for reason in take_refused() {
+            refused.log(peer, &reason);
+        }
+        polled
+    })
+    .await
 }
 
 /// The signals that end the server.

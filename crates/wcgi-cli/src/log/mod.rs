@@ -5,17 +5,21 @@
 
 mod escape;
 mod queue;
+mod streams;
 
 use std::backtrace::{Backtrace, BacktraceStatus};
 use std::io::{self, IsTerminal, Write};
 use std::panic::PanicHookInfo;
 use std::time::Duration;
 
-use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::{Directive, LevelFilter};
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{EnvFilter, Layer};
 
 use self::escape::escape;
 use self::queue::Queue;
+pub(crate) use self::streams::take_refused;
 use crate::arguments::Verbosity;
 
 /// Installs the log for the whole process.
@@ -25,13 +29,13 @@ pub(crate) fn init(verbosity: Verbosity) -> Log {
     let log = Log { queue: Queue::start(io::stderr(), say_dropped), colors };
     let (filter, ignored) = filter(verbosity);
     let writer = log.clone();
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
+    let lines = tracing_subscriber::fmt::layer()
         .with_ansi(colors)
         // They would be printed to stderr, and that panics when stderr is gone.
         .log_internal_errors(false)
         .with_writer(move || writer.clone())
-        .init();
+        .with_filter(filter);
+    tracing_subscriber::registry().with(lines).with(streams::layer()).init();
     // The default hook writes to stderr itself, and waits for its reader.
     std::panic::set_hook(Box::new(say_panic));
     for directive in ignored {

@@ -185,6 +185,23 @@ fn what_is_refused_before_the_service_has_a_line() {
     }
 }
 
+/// h2 resets the stream and goes on, hyper hears nothing of it.
+#[test]
+fn what_is_refused_on_an_http_2_connection_has_a_line() {
+    let serving = Serving::start(&guest("hello"), &[]);
+    let mut stream = serving.connect();
+    let peer = stream.local_addr().unwrap();
+    stream.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0").unwrap();
+    // HEADERS that end the stream: GET, http, and as the path `/<\x1b`, a literal without Huffman.
+    let headers = b"\x82\x86\x04\x03/<\x1b";
+    stream
+        .write_all(&[&[0, 0, u8::try_from(headers.len()).unwrap(), 1, 5, 0, 0, 0, 1], &headers[..]].concat())
+        .unwrap();
+    let line = serving.line("refused");
+    assert!(line.contains("INFO") && line.contains(&format!("peer={peer}")) && line.contains("path"), "{line}");
+    assert!(!line.contains(char::is_control), "{line:?}");
+}
+
 #[test]
 fn refusals_without_a_line_are_counted() {
     let serving = Serving::start(&guest("hello"), &[]);
