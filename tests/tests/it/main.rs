@@ -13,6 +13,7 @@ mod faults;
 mod guest_crate;
 mod guestbook;
 mod guests;
+mod layers;
 mod lifecycle;
 mod locks;
 mod log;

@@ -76,6 +76,7 @@ pub(crate) enum Module {
     /// In a file of its own, binary or text format, not read yet.
     File(PathBuf),
     /// In memory, taken from a `.webc`.
+    #[cfg_attr(not(feature = "webc"), expect(dead_code, reason = "only a `.webc` has one"))]
     Bytes(Bytes),
 }
 

@@ -178,8 +178,10 @@ mod tests {
             let (answers, answered) = channel();
             let (dropped_by, dropped) = channel();
             let stderr = Stderr { written: written_by, answers: answered };
-            // The test may be over.
-            let queue = Queue::start(stderr, move |lines| drop(dropped_by.send(lines)));
+            let queue = Queue::start(stderr, move |lines| {
+                // The test may be over.
+                let _ = dropped_by.send(lines);
+            });
             Self { queue, written, answers, dropped }
         }
 
