@@ -138,7 +138,7 @@ pub(crate) struct Run {
     #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:8000")]
     pub(crate) addr: String,
 
-    /// All clients use TLS, which a proxy ends: sets HTTPS, REQUEST_SCHEME and the default of SERVER_PORT
+    /// All clients use TLS, which a proxy ends: the scheme is https, and the port 443 unless they say another
     #[arg(long)]
     pub(crate) https: bool,
 

@@ -32,7 +32,11 @@ pub(crate) fn parts(memory: &[u8], page: usize) -> Vec<Range<usize>> {
 }
 
 /// The parts of `memory`, by pages, that are not what `other` gives for their place.
-pub(crate) fn differences<'o>(memory: &[u8], page: usize, other: impl Fn(usize) -> Option<&'o [u8]>) -> Vec<Range<usize>> {
+pub(crate) fn differences<'o>(
+    memory: &[u8],
+    page: usize,
+    other: impl Fn(usize) -> Option<&'o [u8]>,
+) -> Vec<Range<usize>> {
     let differs = |(n, bytes): &(usize, &[u8])| match other(n * page) {
         Some(content) => content != *bytes,
         None => bytes.iter().any(|byte| *byte != 0),
@@ -57,7 +61,9 @@ pub(crate) fn over(base: &[Span], patch: &[Span]) -> Vec<Span> {
     let mut spans = patch.to_vec();
     for span in base {
         let mut rest = span.clone();
-        for hole in patch.iter().map(|patch| &patch.at).filter(|hole| hole.start < span.at.end && span.at.start < hole.end) {
+        for hole in
+            patch.iter().map(|patch| &patch.at).filter(|hole| hole.start < span.at.end && span.at.start < hole.end)
+        {
             if rest.at.start < hole.start {
                 spans.push(Span { at: rest.at.start..hole.start, ..rest });
             }
@@ -76,7 +82,10 @@ pub(crate) fn over(base: &[Span], patch: &[Span]) -> Vec<Span> {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Content<'s> {
     /// The bytes of this span, from `skip` on.
-    Of { span: &'s Span, skip: usize },
+    Of {
+        span: &'s Span,
+        skip: usize,
+    },
     Zeros,
 }
 
@@ -141,9 +150,8 @@ mod tests {
 
     /// A memory of some pages, mostly zeros.
     fn memories() -> impl Strategy<Value = Vec<u8>> {
-        prop::collection::vec(prop_oneof![4 => Just(0_u8), 1 => 1_u8..4], 0..200).prop_map(|pages| {
-            pages.iter().flat_map(|page| [*page, 0, *page, 0]).collect()
-        })
+        prop::collection::vec(prop_oneof![4 => Just(0_u8), 1 => 1_u8..4], 0..200)
+            .prop_map(|pages| pages.iter().flat_map(|page| [*page, 0, *page, 0]).collect())
     }
 
     /// What a layer holds of `memory`.

@@ -74,12 +74,7 @@ impl Scanner {
 
     /// Looks for written pages among `addresses`, up to `most` pages of them. Gives how many runs of them are in `found`, and
     /// up to where it has looked.
-    pub(crate) fn scan(
-        &self,
-        addresses: Range<usize>,
-        most: usize,
-        found: &mut [Found],
-    ) -> io::Result<(usize, usize)> {
+    pub(crate) fn scan(&self, addresses: Range<usize>, most: usize, found: &mut [Found]) -> io::Result<(usize, usize)> {
         if !self.same_process.is_whole() {
             return Err(io::ErrorKind::Unsupported.into());
         }

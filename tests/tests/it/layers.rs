@@ -1,4 +1,4 @@
-//! Layers of tower, tower-http and tower_governor: right around the service, around a router that has it, and nested in one.
+//! Layers of tower, tower-http and `tower_governor`: right around the service, around a router that has it, and nested in one.
 
 use std::convert::Infallible;
 use std::sync::LazyLock;

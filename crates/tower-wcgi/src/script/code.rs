@@ -134,7 +134,8 @@ impl Places {
         let Some(data) = prepare::data(wasm) else { return Ok(None) };
         let Some(memory) = module.get_export_index(prepare::MEMORY) else { return Ok(None) };
         let data = Image::new(&data.memory, data.len).map_err(|error| {
-            Error::new(ErrorKind::Host, "there is no room for what the module's memory holds at first").with_source(error)
+            Error::new(ErrorKind::Host, "there is no room for what the module's memory holds at first")
+                .with_source(error)
         })?;
         let global = |name: &str| {
             let index = name.strip_prefix(prepare::GLOBAL)?.parse().ok()?;

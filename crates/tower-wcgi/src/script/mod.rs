@@ -162,7 +162,10 @@ impl Script {
         });
         let never_waits = !sees_files && !module.imports().any(|import| import.name().ends_with("sync"));
         let imports_locks = module.imports().any(|import| import.module() == locks::MODULE);
-        Ok(Self { imports_locks, ..Self::new(Program::Module { instance_pre, beginning, start }, sees_files, never_waits) })
+        Ok(Self {
+            imports_locks,
+            ..Self::new(Program::Module { instance_pre, beginning, start }, sees_files, never_waits)
+        })
     }
 
     /// Writes what was compiled of `wasm` into the directory of a package. Says how many bytes that is.
@@ -173,7 +176,9 @@ impl Script {
     #[cfg(feature = "compiler")]
     pub(crate) fn export(&self, wasm: &[u8], directory: &Path) -> Result<usize, Error> {
         let (code, input) = match &self.program {
-            Program::Module { instance_pre, .. } => (instance_pre.module().serialize(), prepare::input(ModuleHash::of(wasm))),
+            Program::Module { instance_pre, .. } => {
+                (instance_pre.module().serialize(), prepare::input(ModuleHash::of(wasm)))
+            }
             Program::Component(command) => (command.instance_pre().component().serialize(), blake3::hash(wasm)),
         };
         let cannot = "cannot write the compiled code";
@@ -426,10 +431,9 @@ fn check_size(needs: &ResourcesRequired, label: &str, max_memory: usize) -> Resu
         )
         .with_hint("raise the memory limit"));
     }
-    for (count, most, what) in [
-        (needs.num_memories, MAX_MEMORIES, "Wasm linear memories"),
-        (needs.num_tables, MAX_TABLES, "tables"),
-    ] {
+    for (count, most, what) in
+        [(needs.num_memories, MAX_MEMORIES, "Wasm linear memories"), (needs.num_tables, MAX_TABLES, "tables")]
+    {
         if count as usize > most {
             return Err(Error::new(ErrorKind::Module, format!("{label} can never run here"))
                 .with_source(format!("it has {count} {what}, above the limit of {most}")));

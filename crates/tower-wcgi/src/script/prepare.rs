@@ -77,7 +77,9 @@ pub(super) fn prepare(wasm: &[u8]) -> Option<Vec<u8>> {
         match payload {
             Payload::ExportSection(exports) => {
                 let mut ours: Vec<(String, ExportKind, u32)> = vec![(MEMORY.to_owned(), ExportKind::Memory, 0)];
-                ours.extend(plan.globals.iter().map(|global| (format!("{GLOBAL}{global}"), ExportKind::Global, *global)));
+                ours.extend(
+                    plan.globals.iter().map(|global| (format!("{GLOBAL}{global}"), ExportKind::Global, *global)),
+                );
                 ours.extend(plan.start.map(|start| (START.to_owned(), ExportKind::Func, start)));
                 let mut section = Vec::new();
                 (exports.count() + u32::try_from(ours.len()).ok()?).encode(&mut section);

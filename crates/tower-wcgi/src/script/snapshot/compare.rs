@@ -11,8 +11,8 @@ use super::{Contents, Entry, Inputs, LATER, Left, check, seed};
 use crate::engine::Engine;
 use crate::error::{Error, ErrorKind};
 use crate::exchange::initialisation::{Surroundings, on_own_thread};
-use crate::script::code::Code;
 use crate::package;
+use crate::script::code::Code;
 
 /// What of the outside a [snapshot](crate::_docs::snapshots) keeps, so that it is the same in every request.
 ///
@@ -100,9 +100,7 @@ impl Left {
     pub(super) fn differences(&self, other: &Self) -> Vec<Place> {
         let mut ranges: Vec<Range<usize>> = Vec::new();
         let len = self.memory.len().max(other.memory.len());
-        let differing = |start: &usize| {
-            piece(&self.memory, *start) != piece(&other.memory, *start)
-        };
+        let differing = |start: &usize| piece(&self.memory, *start) != piece(&other.memory, *start);
         let pieces = (0..len).step_by(PIECE).filter(differing).flat_map(|start| start..(start + PIECE).min(len));
         for address in pieces.filter(|at| self.memory.get(*at) != other.memory.get(*at)) {
             match ranges.last_mut() {
@@ -117,7 +115,8 @@ impl Left {
     }
 
     fn has_globals_of(&self, other: &Self) -> bool {
-        let bits = |left: &Self| left.globals.iter().map(|(index, value)| format!("{index} {value:?}")).collect::<Vec<_>>();
+        let bits =
+            |left: &Self| left.globals.iter().map(|(index, value)| format!("{index} {value:?}")).collect::<Vec<_>>();
         bits(self) == bits(other)
     }
 }

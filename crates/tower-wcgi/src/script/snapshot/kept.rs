@@ -78,8 +78,8 @@ impl Snapshots {
             Some((place, other)) => (Image::like(&other, memory, memory.len()), Some(place)),
             None => (Image::new(memory, memory.len()), None),
         };
-        let image = image
-            .map_err(|error| Error::new(ErrorKind::Host, "there is no room for a snapshot").with_source(error))?;
+        let image =
+            image.map_err(|error| Error::new(ErrorKind::Host, "there is no room for a snapshot").with_source(error))?;
         let base = base.filter(|_| image.base().is_some());
         let snapshot = Snapshot { image: Arc::new(image), globals };
         // An image that nobody has kept can be nobody's base on the next start.

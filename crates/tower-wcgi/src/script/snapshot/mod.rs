@@ -6,8 +6,8 @@
 
 mod compare;
 mod file;
-mod key;
 mod kept;
+mod key;
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -131,7 +131,13 @@ pub(super) fn warn(label: &str, error: &Error) {
     tracing::warn!(reason = error.kind().as_str(), detail, "{label} runs without a snapshot of its start-up: {error}");
 }
 
-fn take(engine: &Engine, code: &Arc<Code>, wasm: &[u8], entry: Entry, surroundings: &Surroundings) -> Result<Left, Error> {
+fn take(
+    engine: &Engine,
+    code: &Arc<Code>,
+    wasm: &[u8],
+    entry: Entry,
+    surroundings: &Surroundings,
+) -> Result<Left, Error> {
     check(code, wasm, entry)?;
     on_own_thread(engine.threads(), async || {
         let inputs = Inputs::now()?;
@@ -163,9 +169,8 @@ fn check(code: &Arc<Code>, wasm: &[u8], entry: Entry) -> Result<(), Error> {
         }
         Wizer::new().instrument(wasm).map(drop).map_err(|error| format!("{error:#}"))
     });
-    let unsuitable = |source: String| {
-        Error::new(ErrorKind::Module, "the module cannot be snapshotted").with_source(source)
-    };
+    let unsuitable =
+        |source: String| Error::new(ErrorKind::Module, "the module cannot be snapshotted").with_source(source);
     checked.clone().map_err(unsuitable)?;
     super::start(&code.module, "the module", entry.start).map(drop)
 }
