@@ -78,6 +78,34 @@ impl ResponseBody {
     }
 }
 
+/// An empty body, as layers make that answer in place of the service.
+impl Default for ResponseBody {
+    fn default() -> Self {
+        Self::empty()
+    }
+}
+
+/// A body of these bytes, for a layer's own answer.
+impl From<Bytes> for ResponseBody {
+    fn from(bytes: Bytes) -> Self {
+        Self(Content::Whole(bytes))
+    }
+}
+
+/// A body of this text, for a layer's own answer.
+impl From<String> for ResponseBody {
+    fn from(text: String) -> Self {
+        Bytes::from(text).into()
+    }
+}
+
+/// A body of this text, for a layer's own answer.
+impl From<&'static str> for ResponseBody {
+    fn from(text: &'static str) -> Self {
+        Self::text(text)
+    }
+}
+
 impl Body for ResponseBody {
     type Data = Bytes;
     type Error = Error;

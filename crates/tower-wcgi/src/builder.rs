@@ -1,6 +1,6 @@
 //! Every setting of a service, each with its default.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,6 +9,7 @@ use http::request::Parts;
 use crate::connection::{ConnectionInfo, Hook};
 use crate::engine::Engine;
 use crate::error::{Error, ErrorKind};
+use crate::escape;
 use crate::exchange::Files;
 use crate::exchange::initialisation::{Surroundings, WARMUP};
 use crate::gateway::{self, Environ};
@@ -38,7 +39,9 @@ use crate::warmup;
 /// | [`server_name`](Self::server_name) | `localhost` | only for requests without a host |
 /// | [`server_port`](Self::server_port) | the scheme's | only for requests without a host |
 /// | [`server_software`](Self::server_software) | `tower-wcgi/` and the version | |
-/// | [`pass_authorization`](Self::pass_authorization) | no | credentials are for the layer that checks them |
+/// | [`https`](Self::https) | the package's, else found out for each request | |
+/// | [`pass_authorization`](Self::pass_authorization) | the package's, else no | credentials are for the layer that checks them |
+/// | [`allow_trace`](Self::allow_trace) | no | it shows a page what the browser hides from it |
 /// | [`connection_info`](Self::connection_info) | what the server left in the extensions | headers can be forged |
 /// | [`snapshot`](Self::snapshot) | if the module has one to give | a request costs what its own work costs |
 /// | [`snapshot_deadline`](Self::snapshot_deadline) | 60 s | a large application that is warmed up takes some ten |
@@ -73,12 +76,14 @@ pub struct WcgiBuilder {
     server_name: Option<String>,
     server_port: Option<u16>,
     server_software: Option<String>,
-    pass_authorization: bool,
-    connection_info: Hook,
+    https: Option<bool>,
+    pass_authorization: Option<bool>,
+    connection_info: Option<Hook>,
     snapshot: Option<bool>,
     snapshot_deadline: Option<Duration>,
     x_sendfile: bool,
     site: Option<Site>,
+    allow_trace: bool,
 }
 
 #[derive(Debug, Default, Clone, Copy)]
@@ -191,17 +196,34 @@ impl WcgiBuilder {
         self
     }
 
-    /// Whether scripts see the headers `Authorization` and `Proxy-Authorization`. Default: no; an authentication layer
-    /// inserts a [`RemoteUser`](crate::RemoteUser) instead.
+    /// Whether all clients use TLS, as behind a proxy that ends it, whatever [`connection_info`](Self::connection_info) says:
+    /// `HTTPS`, `REQUEST_SCHEME` and the default of `SERVER_PORT` follow it. A [variable](Self::env) `HTTPS` or
+    /// `REQUEST_SCHEME` is the same setting, and wins. Default: what the package's manifest says, else it is found out for each
+    /// request.
+    pub fn https(mut self, https: bool) -> Self {
+        self.https = Some(https);
+        self
+    }
+
+    /// Whether scripts see the headers `Authorization` and `Proxy-Authorization`. Default: what the package's
+    /// manifest says, else no; an authentication layer inserts a [`RemoteUser`](crate::RemoteUser) instead.
     pub fn pass_authorization(mut self, pass: bool) -> Self {
-        self.pass_authorization = pass;
+        self.pass_authorization = Some(pass);
+        self
+    }
+
+    /// Whether scripts answer requests with the method `TRACE`. Default: no, they are answered 405. A script that repeats the
+    /// request would show a page's JavaScript the cookies and credentials that the browser hides from it. `CONNECT` is always
+    /// answered 405.
+    pub fn allow_trace(mut self, allow: bool) -> Self {
+        self.allow_trace = allow;
         self
     }
 
     /// How the client's address and its use of TLS are found out: see [`TrustedProxies`](crate::TrustedProxies) for a
-    /// server behind proxies. Default: [`ConnectionInfo::of`].
+    /// server behind proxies. Default: the proxies that the package's manifest trusts, else [`ConnectionInfo::of`].
     pub fn connection_info(mut self, hook: impl Fn(&Parts) -> ConnectionInfo + Send + Sync + 'static) -> Self {
-        self.connection_info = Hook::new(hook);
+        self.connection_info = Some(Hook::new(hook));
         self
     }
 
@@ -259,13 +281,15 @@ impl WcgiBuilder {
     /// # Errors
     ///
     /// [`ErrorKind::Package`] for what is wrong with the package, a mount or a setting, [`ErrorKind::Module`] for a module
-    /// that can never run, [`ErrorKind::Host`] when there is no room for an engine.
+    /// that can never run, [`ErrorKind::Host`] when there is no room for an engine, or no temporary directory can be made.
     pub fn build(self) -> Result<WcgiService, Error> {
         let opened = self.open()?;
         let max_memory = opened.surroundings.max_memory;
         let taken = opened.take_snapshot.then_some(&opened.surroundings);
         let script = Script::load(&opened.engine, &opened.source(), max_memory, taken)?;
         let Opened { package, engine, mount, mounts, tree, site, settings, surroundings, rest, .. } = opened;
+        let of_proxies =
+            package.front.trusted_proxies.map(|proxies| Hook::new(move |parts: &Parts| proxies.connection_info(parts)));
         Ok(WcgiService::new(Inner {
             engine,
             script: Arc::new(script),
@@ -274,8 +298,9 @@ impl WcgiBuilder {
             files: Arc::new(Files::new(mounts)),
             arguments: surroundings.arguments,
             settings,
-            connection_info: rest.connection_info,
+            connection_info: rest.connection_info.or(of_proxies).unwrap_or_default(),
             mount,
+            allow_trace: rest.allow_trace,
             deadline: match rest.deadline {
                 Deadline::Default => Some(Duration::from_secs(30)),
                 Deadline::None => None,
@@ -292,6 +317,7 @@ impl WcgiBuilder {
 
     pub(crate) fn open(mut self) -> Result<Opened, Error> {
         let path = self.package.take().ok_or_else(|| setting("no package was given"))?;
+        Files::check_tmp()?;
         let mut package = package::open(&path, self.command.as_deref())?;
         let engine = match self.engine.take() {
             Some(engine) => engine,
@@ -311,7 +337,7 @@ impl WcgiBuilder {
         }
         tracing::debug!(package = package.name, module = package.module_label, "opening");
         for warning in &package.warnings {
-            tracing::warn!("{warning}");
+            tracing::warn!("{}", escape::Line(warning));
         }
         if package.cwd.is_some() {
             tracing::warn!("the command's cwd is ignored: WASI preview 1 has no current directory");
@@ -327,7 +353,8 @@ impl WcgiBuilder {
                 .unwrap_or_else(|| concat!("tower-wcgi/", env!("CARGO_PKG_VERSION")).to_owned()),
             server_name: self.server_name.take().unwrap_or_else(|| "localhost".to_owned()),
             server_port: self.server_port,
-            pass_authorization: self.pass_authorization,
+            https: self.https.or(package.front.https),
+            pass_authorization: self.pass_authorization.or(package.front.pass_authorization).unwrap_or(false),
             document_root: site.as_ref().map(|site| site.document_root().to_owned()),
             constants: environ(&env)?,
         };
@@ -391,6 +418,13 @@ impl Opened {
 }
 
 fn overlay(package: Vec<Mount>, over: Vec<(String, PathBuf, Access)>) -> Result<Vec<Mount>, Error> {
+    if let Some((guest, host, _)) = over.iter().find(|(guest, host, _)| looks_swapped(guest, host)) {
+        let host = host.display();
+        let message = format!("mount {guest}: no directory {host}");
+        return Err(setting(message).with_hint(format!(
+            "the guest's path comes first: if {guest} is the host's, write `--mapdir {host}:{guest}`, else make the directory"
+        )));
+    }
     let over = over
         .into_iter()
         .map(|(guest, host, access)| Ok(Mount { guest: package::guest_path(&guest)?, host, access }))
@@ -398,6 +432,11 @@ fn overlay(package: Vec<Mount>, over: Vec<(String, PathBuf, Access)>) -> Result<
     let mounts = package::overlay(package, over);
     package::check(&mounts)?;
     Ok(mounts)
+}
+
+/// Guest paths are absolute, and the host's have to be there.
+fn looks_swapped(guest: &str, host: &Path) -> bool {
+    host.is_absolute() && !host.exists() && Path::new(guest).is_dir()
 }
 
 /// The part of the environment that is the same for every request, each name once.

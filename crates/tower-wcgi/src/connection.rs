@@ -48,6 +48,12 @@ impl ConnectionInfo {
         self
     }
 
+    /// The client's address, if it is known. Its port is 0 where only a proxy has seen the client.
+    #[must_use]
+    pub fn client(&self) -> Option<SocketAddr> {
+        self.remote_addr
+    }
+
     pub(crate) fn parts(self) -> (Option<SocketAddr>, Option<bool>) {
         (self.remote_addr, self.https)
     }
@@ -63,7 +69,7 @@ impl ConnectionInfo {
 /// let builder = WcgiService::builder().connection_info(move |parts| proxies.connection_info(parts));
 /// # Ok(()) }
 /// ```
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TrustedProxies(Vec<IpNet>);
 
 impl TrustedProxies {
@@ -100,6 +106,12 @@ impl TrustedProxies {
             }
         }
         client
+    }
+
+    /// As text, for a manifest.
+    #[cfg(feature = "compiler")]
+    pub(crate) fn networks(&self) -> impl Iterator<Item = String> {
+        self.0.iter().map(ToString::to_string)
     }
 
     fn trusts(&self, address: IpAddr) -> bool {
@@ -177,10 +189,10 @@ fn x_forwarded(headers: &HeaderMap) -> Vec<Hop> {
     hops.collect()
 }
 
-/// An address with or without a port; names, `unknown` and `_hidden` are no addresses.
+/// An address without its port, of which nothing is known here; names, `unknown` and `_hidden` are no addresses.
 fn node(text: &str) -> Option<SocketAddr> {
-    if let Ok(address) = text.parse() {
-        return Some(address);
+    if let Ok(address) = text.parse::<SocketAddr>() {
+        return Some(SocketAddr::new(address.ip(), 0));
     }
     let bare = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(text);
     bare.parse().ok().map(|ip| SocketAddr::new(ip, 0))
@@ -243,7 +255,7 @@ mod tests {
         let cases: [Case<'_>; 15] = [
             (&[], "10.0.0.1:9", None),
             (&[("x-forwarded-for", "1.2.3.4")], "1.2.3.4:0", None),
-            (&[("x-forwarded-for", "1.2.3.4:567"), ("x-forwarded-proto", "https")], "1.2.3.4:567", Some(true)),
+            (&[("x-forwarded-for", "1.2.3.4:567"), ("x-forwarded-proto", "https")], "1.2.3.4:0", Some(true)),
             (&[("x-forwarded-for", "6.6.6.6, 1.2.3.4"), ("x-forwarded-proto", "https")], "1.2.3.4:0", Some(true)),
             (
                 &[("x-forwarded-for", "6.6.6.6, 1.2.3.4, 10.9.9.9"), ("x-forwarded-proto", "http")],
@@ -254,7 +266,7 @@ mod tests {
             (&[("x-forwarded-for", "2001:db8::1")], "[2001:db8::1]:0", None),
             (&[("x-forwarded-for", "not-an-address")], "unknown", None),
             (&[("forwarded", "for=1.2.3.4;proto=https")], "1.2.3.4:0", Some(true)),
-            (&[("forwarded", "For=\"[2001:db8::1]:4711\";Proto=http")], "[2001:db8::1]:4711", Some(false)),
+            (&[("forwarded", "For=\"[2001:db8::1]:4711\";Proto=http")], "[2001:db8::1]:0", Some(false)),
             (
                 &[("forwarded", "for=6.6.6.6, for=1.2.3.4;proto=https, for=10.0.0.7;proto=http")],
                 "1.2.3.4:0",

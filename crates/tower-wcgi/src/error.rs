@@ -9,6 +9,8 @@ use std::fmt;
 
 use http::StatusCode;
 
+use crate::escape::Quoted;
+
 /// What stands between a request and its response, or between a package and a running service.
 ///
 /// [`Display`](fmt::Display) is one lower-case line without the source; walk [`source`](StdError::source) for the rest.
@@ -25,7 +27,8 @@ pub enum ErrorKind {
     NotFound,
     /// The request's body is larger than the limit.
     BodyTooLarge,
-    /// The request's path names a static file, and its method is neither `GET` nor `HEAD`.
+    /// The request's path names a static file, and its method is neither `GET` nor `HEAD`. Or its method is one that no
+    /// script gets: `CONNECT`, and `TRACE` unless [allowed](crate::WcgiBuilder::allow_trace).
     MethodNotAllowed,
 
     // The script's fault.
@@ -92,7 +95,18 @@ impl ErrorKind {
 
 impl Error {
     pub(crate) fn new(kind: ErrorKind, message: impl Into<Cow<'static, str>>) -> Self {
-        Self(Box::new(Inner { kind, message: message.into(), hint: None, source: None, logged: false }))
+        Self(Box::new(Inner { kind, message: message.into(), hint: None, source: None, allow: None, logged: false }))
+    }
+
+    /// The request's method is not among the methods of `allow`, a value of the header `Allow` (RFC 9110 §15.5.6).
+    pub(crate) fn method_not_allowed(message: &'static str, allow: &'static str) -> Self {
+        let mut error = Self::new(ErrorKind::MethodNotAllowed, message);
+        error.0.allow = Some(allow);
+        error
+    }
+
+    pub(crate) fn allow(&self) -> Option<&'static str> {
+        self.0.allow
     }
 
     pub(crate) fn with_source(mut self, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
@@ -102,6 +116,15 @@ impl Error {
 
     pub(crate) fn with_hint(mut self, hint: impl Into<Cow<'static, str>>) -> Self {
         self.0.hint = Some(hint.into());
+        self
+    }
+
+    /// Ends the message with the line of a script's output that is to blame, cut if it is long.
+    pub(crate) fn quoting(mut self, line: &[u8]) -> Self {
+        let line = line.strip_suffix(b"\r").unwrap_or(line);
+        if !line.is_empty() {
+            self.0.message = format!("{}: {}", self.0.message, Quoted { line, most: QUOTED_BYTES }).into();
+        }
         self
     }
 
@@ -172,7 +195,7 @@ impl fmt::Display for Error {
 
 impl fmt::Debug for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Inner { kind, message, hint, source, logged: _ } = &*self.0;
+        let Inner { kind, message, hint, source, allow: _, logged: _ } = &*self.0;
         let mut f = f.debug_struct("Error");
         f.field("kind", kind).field("message", message);
         if let Some(hint) = hint {
@@ -196,5 +219,9 @@ struct Inner {
     message: Cow<'static, str>,
     hint: Option<Cow<'static, str>>,
     source: Option<Box<dyn StdError + Send + Sync>>,
+    /// The methods that would do.
+    allow: Option<&'static str>,
     logged: bool,
 }
+
+const QUOTED_BYTES: usize = 200;

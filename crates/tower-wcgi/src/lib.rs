@@ -5,6 +5,7 @@ mod builder;
 mod connection;
 mod engine;
 mod error;
+mod escape;
 mod exchange;
 #[cfg(feature = "compiler")]
 mod export;

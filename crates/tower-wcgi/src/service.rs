@@ -19,7 +19,7 @@ use tower_service::Service;
 
 use crate::body::ResponseBody;
 use crate::builder::WcgiBuilder;
-use crate::connection::Hook;
+use crate::connection::{ConnectionInfo, Hook};
 use crate::engine::Engine;
 use crate::error::{Error, ErrorKind};
 use crate::exchange::{self, Exchange, Files, Lingering, Setup};
@@ -72,6 +72,12 @@ impl WcgiService {
     #[must_use]
     pub fn engine(&self) -> &Engine {
         &self.0.engine
+    }
+
+    /// What the service takes for a request's connection, for a log of the same clients as the scripts see.
+    #[must_use]
+    pub fn connection_info(&self, parts: &http::request::Parts) -> ConnectionInfo {
+        self.0.connection_info.of(parts)
     }
 
     /// Answers `request`, or says why that was not possible.
@@ -138,6 +144,7 @@ pub(crate) struct Inner {
     pub(crate) connection_info: Hook,
     /// Where the service is mounted, if that was said: empty or `/prefix`.
     pub(crate) mount: Option<String>,
+    pub(crate) allow_trace: bool,
     pub(crate) deadline: Option<Duration>,
     pub(crate) max_body: u64,
     pub(crate) max_memory: usize,
@@ -170,6 +177,7 @@ impl Inner {
     ) -> Result<Response<ResponseBody>, Error> {
         let start = Instant::now();
         let (mut parts, body) = request.into_parts();
+        self.check_method(&parts.method)?;
         let original = request::original_uri(&parts.extensions).unwrap_or(&parts.uri).clone();
         let mount = self.mount.clone().or_else(|| request::mount(&parts.extensions));
         let mut target = gateway::split(original.path(), parts.uri.path(), mount.as_deref())?;
@@ -263,6 +271,18 @@ impl Inner {
         ))
     }
 
+    /// `CONNECT` asks a proxy for a connection, and this is none. `TRACE` gives a page what the browser hides from it.
+    fn check_method(&self, method: &Method) -> Result<(), Error> {
+        let methods = if self.allow_trace { METHODS_WITH_TRACE } else { METHODS };
+        if *method == Method::CONNECT {
+            return Err(Error::method_not_allowed("CONNECT is for proxies", methods));
+        }
+        if *method == Method::TRACE && !self.allow_trace {
+            return Err(Error::method_not_allowed("TRACE is not allowed", methods));
+        }
+        Ok(())
+    }
+
     /// The settings, with the variables of this one request among the constants.
     fn settings_for(&self, env: Option<&RequestEnv>) -> Result<Cow<'_, gateway::Settings>, Error> {
         let Some(env) = env else { return Ok(Cow::Borrowed(&self.settings)) };
@@ -321,7 +341,7 @@ impl Inner {
         file: StaticFile,
     ) -> Result<Response<ResponseBody>, Error> {
         if method != Method::GET && method != Method::HEAD {
-            return Err(Error::new(ErrorKind::MethodNotAllowed, "the request's path names a file that is no script"));
+            return Err(Error::method_not_allowed("the request's path names a file that is no script", "GET, HEAD"));
         }
         let StaticFile { file, facts, headers, .. } = file;
         Ok(self.file_response(request_id, method, asked, StatusCode::OK, headers, (file, facts)))
@@ -424,8 +444,8 @@ fn error_response(request_id: &RequestId, error: &Error) -> Response<ResponseBod
     if error.is_overload() {
         headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
     }
-    if error.kind() == ErrorKind::MethodNotAllowed {
-        headers.insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
+    if let Some(methods) = error.allow() {
+        headers.insert(ALLOW, HeaderValue::from_static(methods));
     }
     response.extensions_mut().insert(request_id.clone());
     response
@@ -502,5 +522,9 @@ where
 
 /// What a path is written with as it is, and need not be escaped.
 const IN_PATH: &AsciiSet = &NON_ALPHANUMERIC.remove(b'/').remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
+/// The registered methods that scripts get; they get others too.
+const METHODS: &str = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS";
+const METHODS_WITH_TRACE: &str = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS, TRACE";
 
 const MAX_LOCAL_REDIRECTS: usize = 10;

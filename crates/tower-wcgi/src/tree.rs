@@ -134,8 +134,10 @@ impl<'t> Lookup<'t> {
             Ok(found) => found,
             Err(error) if names_nothing(&error) => return Ok(None),
             Err(error) => {
+                let Mount { guest, host, .. } = mount;
                 let path = String::from_utf8_lossy(path);
-                return Err(Error::new(ErrorKind::Host, format!("cannot open {path:?}")).with_source(error));
+                let message = format!("cannot open {path:?} in {} for the mount {guest}", host.display());
+                return Err(Error::new(ErrorKind::Host, message).with_source(error));
             }
         };
         if metadata.is_dir() {
@@ -200,10 +202,7 @@ impl Facts {
 }
 
 fn open_mount(mount: &Mount) -> Result<Dir, Error> {
-    Dir::open_ambient_dir(&mount.host, ambient_authority()).map_err(|error| {
-        let Mount { guest, host, .. } = mount;
-        Error::new(ErrorKind::Host, format!("cannot open {} for the mount {guest}", host.display())).with_source(error)
-    })
+    Dir::open_ambient_dir(&mount.host, ambient_authority()).map_err(|error| mount.cannot_open(error))
 }
 
 /// What is at `path`, open, and its path without links if there are any in it.

@@ -48,6 +48,7 @@ const LAYERS: &[Layer] = &[
             "connection",
             "engine",
             "error",
+            "escape",
             "exchange::Files",
             "exchange::initialisation",
             "gateway",
@@ -80,6 +81,7 @@ const LAYERS: &[Layer] = &[
         uses: &[
             "engine",
             "error",
+            "escape",
             "gateway::Environ",
             "package",
             "request::RequestId",
@@ -107,7 +109,11 @@ const LAYERS: &[Layer] = &[
     },
     Layer { name: "tree", uses: &["error", "package::Mount"], never: &[HTTP, WASM, RUNTIME] },
     // A guest's read polls the request's body itself: one more channel between them would only add a place to wait.
-    Layer { name: "stdio", uses: &["error", "request::RequestId"], never: &[&["http", "tower_service", "axum"]] },
+    Layer {
+        name: "stdio",
+        uses: &["error", "escape", "request::RequestId"],
+        never: &[&["http", "tower_service", "axum"]],
+    },
     // The engine only to keep its threads while they read a file.
     Layer {
         name: "body",
@@ -115,9 +121,10 @@ const LAYERS: &[Layer] = &[
         never: &[WASM, RUNTIME],
     },
     Layer { name: "future", uses: &["body", "error"], never: &[WASM, RUNTIME] },
-    Layer { name: "package", uses: &["error", "scratch"], never: &[HTTP, WASM, RUNTIME] },
+    Layer { name: "package", uses: &["connection::TrustedProxies", "error", "scratch"], never: &[HTTP, WASM, RUNTIME] },
     Layer { name: "scratch", uses: &[], never: &[HTTP, WASM, RUNTIME] },
-    Layer { name: "error", uses: &[], never: &[WASM, RUNTIME] },
+    Layer { name: "error", uses: &["escape"], never: &[WASM, RUNTIME] },
+    Layer { name: "escape", uses: &[], never: &[HTTP, WASM, RUNTIME, WORLD] },
 ];
 
 #[test]

@@ -1,5 +1,6 @@
 //! The access line: one for each request, when its response is over.
 
+use std::fmt::Display;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -7,7 +8,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Instant;
 
-use http::{Method, Request, Response, StatusCode, Uri, Version};
+use http::request::Parts;
+use http::{Method, Response, StatusCode, Uri, Version};
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Buf as _;
 use pin_project_lite::pin_project;
@@ -19,7 +21,8 @@ pub(crate) struct Access {
     method: Method,
     uri: Uri,
     version: Version,
-    peer: SocketAddr,
+    /// Without a port where only a proxy has seen it.
+    client: SocketAddr,
     start: Instant,
     status: Option<StatusCode>,
     request_id: Option<RequestId>,
@@ -29,14 +32,14 @@ pub(crate) struct Access {
 }
 
 impl Access {
-    /// Also gives the request back, with its body watched.
-    pub(crate) fn start<B: Body>(request: Request<B>, peer: SocketAddr) -> (Self, Request<Watched<B>>) {
-        let upload = Arc::new(Upload { length: request.body().size_hint().exact(), ..Upload::default() });
+    /// Also gives the body back, watched.
+    pub(crate) fn start<B: Body>(request: &Parts, body: B, client: SocketAddr) -> (Self, Watched<B>) {
+        let upload = Arc::new(Upload { length: body.size_hint().exact(), ..Upload::default() });
         let access = Self {
-            method: request.method().clone(),
-            uri: request.uri().clone(),
-            version: request.version(),
-            peer,
+            method: request.method.clone(),
+            uri: request.uri.clone(),
+            version: request.version,
+            client,
             start: Instant::now(),
             status: None,
             request_id: None,
@@ -44,7 +47,7 @@ impl Access {
             whole: false,
             upload: Arc::clone(&upload),
         };
-        (access, request.map(|body| Watched { body, upload }))
+        (access, Watched { body, upload })
     }
 
     /// Counts the body and logs the line at its end.
@@ -60,7 +63,17 @@ impl Access {
 
 impl Drop for Access {
     fn drop(&mut self) {
-        let Self { method, uri, version, peer, bytes, .. } = self;
+        if !tracing::enabled!(target: "wcgi::access", tracing::Level::INFO) {
+            return;
+        }
+        let Self { method, uri, version, client, bytes, .. } = self;
+        // The quotes around it are ours.
+        let mut uri = uri.to_string();
+        if uri.contains(['"', '\\']) {
+            uri = uri.replace('\\', "\\\\").replace('"', "\\\"");
+        }
+        let ip = client.ip();
+        let client: &dyn Display = if client.port() == 0 { &ip } else { client };
         let millis = self.start.elapsed().as_secs_f64() * 1e3;
         let id = self.request_id.as_ref().map(tracing::field::display);
         let cut = if self.whole { "" } else { " cut off" };
@@ -68,17 +81,17 @@ impl Drop for Access {
             Some(status) => tracing::info!(
                 target: "wcgi::access",
                 id,
-                "{peer} \"{method} {uri} {version:?}\" {} {bytes} {millis:.1}ms{cut}", status.as_u16()
+                "{client} \"{method} {uri} {version:?}\" {} {bytes} {millis:.1}ms{cut}", status.as_u16()
             ),
             None if self.upload.is_cut() => tracing::info!(
                 target: "wcgi::access",
                 id,
-                "{peer} \"{method} {uri} {version:?}\" 400 0 {millis:.1}ms client left, {}", self.upload
+                "{client} \"{method} {uri} {version:?}\" 400 0 {millis:.1}ms client left, {}", self.upload
             ),
             None => tracing::info!(
                 target: "wcgi::access",
                 id,
-                "{peer} \"{method} {uri} {version:?}\" - 0 {millis:.1}ms client left"
+                "{client} \"{method} {uri} {version:?}\" - 0 {millis:.1}ms client left"
             ),
         }
     }

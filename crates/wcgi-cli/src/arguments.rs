@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{ArgAction, Args, Parser, Subcommand};
-use tower_wcgi::Access;
+use tower_wcgi::{Access, TrustedProxies};
 
 use crate::new::Template;
 
@@ -90,7 +90,7 @@ pub(crate) struct Package {
     #[arg(long, value_name = "NAME")]
     pub(crate) command: Option<String>,
 
-    /// Linear memory of one instance
+    /// Linear memory of one instance; sizes take K, M, G, KB, MB, GB, KiB, MiB, GiB, all powers of two
     #[arg(long, value_name = "SIZE", default_value = "256MiB", value_parser = size)]
     pub(crate) max_memory: u64,
 
@@ -134,9 +134,21 @@ pub(crate) struct Run {
     #[command(flatten)]
     pub(crate) package: Package,
 
-    /// Where to listen; port 0 picks a free one
+    /// Where to listen; :8000 is every address, 8000 this machine alone, port 0 a free one
     #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:8000")]
     pub(crate) addr: String,
+
+    /// All clients use TLS, which a proxy ends: the scheme is https, and the port 443 unless they say another
+    #[arg(long)]
+    pub(crate) https: bool,
+
+    /// A proxy whose Forwarded and X-Forwarded-* headers count, as 127.0.0.1 or 10.0.0.0/8; repeatable
+    #[arg(long, value_name = "CIDR", value_parser = network)]
+    pub(crate) trusted_proxy: Vec<String>,
+
+    /// Let the program see the headers Authorization and Proxy-Authorization
+    #[arg(long)]
+    pub(crate) pass_authorization: bool,
 
     /// Run the program's start-up in each request, even if it could be run once
     #[arg(long)]
@@ -207,16 +219,25 @@ fn seconds(text: &str) -> Result<Duration, String> {
 
 fn size(text: &str) -> Result<u64, String> {
     let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
-    let unit = match text.strip_prefix(digits).unwrap_or_default() {
-        "" | "B" => 1,
-        "KiB" => 1 << 10,
-        "MiB" => 1 << 20,
-        "GiB" => 1 << 30,
-        _ => return Err("expected bytes, or a number with KiB, MiB or GiB".to_owned()),
+    let unit = match text.strip_prefix(digits).unwrap_or_default().to_ascii_lowercase().as_str() {
+        "" | "b" => 1,
+        "k" | "kb" | "kib" => 1 << 10,
+        "m" | "mb" | "mib" => 1 << 20,
+        "g" | "gb" | "gib" => 1 << 30,
+        _ => return Err(A_SIZE.to_owned()),
     };
-    let number: u64 = digits.parse().map_err(|_| "expected bytes, or a number with KiB, MiB or GiB")?;
+    let number: u64 = digits.parse().map_err(|_| A_SIZE)?;
     number.checked_mul(unit).ok_or_else(|| "too large".to_owned())
 }
+
+fn network(text: &str) -> Result<String, String> {
+    match TrustedProxies::new([text]) {
+        Ok(_) => Ok(text.to_owned()),
+        Err(_) => Err("expected an address or a network, such as 127.0.0.1 or 10.0.0.0/8".to_owned()),
+    }
+}
+
+const A_SIZE: &str = "expected bytes, or a number with K, M, G, KB, MB, GB, KiB, MiB or GiB";
 
 #[cfg(test)]
 mod tests {
@@ -231,12 +252,31 @@ mod tests {
 
     #[test]
     fn sizes() {
-        for (text, bytes) in
-            [("0", 0), ("64", 64), ("64B", 64), ("2KiB", 2048), ("256MiB", 256 << 20), ("3GiB", 3 << 30)]
-        {
+        for (text, bytes) in [("0", 0), ("64", 64), ("64B", 64)] {
             assert_eq!(size(text), Ok(bytes), "{text}");
         }
-        for text in ["", "MiB", "1.5GiB", "-1", "1 MiB", "1MB", "1mib", "99999999999999999999", "99999999999GiB"] {
+        for (units, bytes) in [(["K", "KB", "KiB", "k"], 1 << 10), (["M", "MB", "MiB", "mb"], 1 << 20)] {
+            for unit in units {
+                assert_eq!(size(&format!("3{unit}")), Ok(3 * bytes), "{unit}");
+            }
+        }
+        for unit in ["G", "GB", "GiB", "g"] {
+            assert_eq!(size(&format!("3{unit}")), Ok(3 << 30), "{unit}");
+        }
+        for text in [
+            "",
+            "M",
+            "MiB",
+            "1.5GiB",
+            "-1",
+            "1 MiB",
+            "1T",
+            "1iB",
+            "1Mi",
+            "1MMB",
+            "99999999999999999999",
+            "99999999999GiB",
+        ] {
             assert!(size(text).is_err(), "{text}");
         }
     }

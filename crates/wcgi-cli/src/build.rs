@@ -1,14 +1,12 @@
 //! `wcgi build`: writes a package that begins where the start-up of another ended, and says what is in it.
 
-use std::io::{self, Write as _};
 use std::time::Instant;
 
-use anyhow::Context as _;
 use tower_wcgi::{Access, Engine};
 
 use crate::arguments::{Build, MapDir, Package};
 use crate::log::Log;
-use crate::report::size;
+use crate::report::{data, size};
 use crate::run::package;
 
 pub(crate) fn run(arguments: Build, log: &Log) -> anyhow::Result<()> {
@@ -36,7 +34,7 @@ pub(crate) fn run(arguments: Build, log: &Log) -> anyhow::Result<()> {
     }
     let trust = if exported.code_bytes().is_some() { "--trust-precompiled " } else { "" };
     text += &format!("serve it:  wcgi run {trust}{needed}{output}\n");
-    io::stdout().write_all(text.as_bytes()).context("cannot write to stdout")
+    data(&text)
 }
 
 /// The options that the new package is to be served with, as it was built with them.

@@ -1,13 +1,10 @@
 //! `wcgi check`: what of the outside a package's snapshot keeps.
 
-use std::io::{self, Write as _};
-
-use anyhow::Context as _;
 use tower_wcgi::Engine;
 
 use crate::arguments::Check;
 use crate::log::Log;
-use crate::report::size;
+use crate::report::{data, size};
 use crate::run::package;
 
 /// Prints what was found. Whether that is nothing.
@@ -36,7 +33,7 @@ pub(crate) fn run(arguments: Check, log: &Log) -> anyhow::Result<bool> {
     if captured.len() > MOST {
         text += &format!("and {} more\n", captured.len() - MOST);
     }
-    io::stdout().write_all(text.as_bytes()).context("cannot write to stdout")?;
+    data(&text)?;
     Ok(captured.is_empty())
 }
 

@@ -1,7 +1,8 @@
 //! `wcgi`: serves CGI programs compiled to WebAssembly over HTTP.
 //!
 //! From top to bottom: [`arguments`] says what was asked for, [`run`] opens the package and starts, [`server`] answers
-//! connections, [`access`] logs each request, [`log`] is where log lines go, and [`report`] how a failure is told. [`new`]
+//! connections, [`access`] logs each request, [`refused`] those that are not
+//! HTTP, [`log`] is where log lines go, and [`report`] how a failure is told. [`new`]
 //! writes a package to start from, `build` one that has been started, and `check` looks into what that would keep.
 
 mod access;
@@ -12,6 +13,7 @@ mod build;
 mod check;
 mod log;
 mod new;
+mod refused;
 mod report;
 mod run;
 mod server;
@@ -34,13 +36,14 @@ fn main() -> ExitCode {
         Command::Check(check) => check::run(check, &log),
         Command::New(new) => new::run(&new).map(|()| true),
     };
-    log.release();
-    match result {
+    let code = match result {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(error) => {
-            report::error(&error);
+            log.print(&report::error(&error));
             ExitCode::FAILURE
         }
-    }
+    };
+    log.finish();
+    code
 }

@@ -2,14 +2,14 @@
 //! `templates/LANG`, with the package's name put in.
 
 use std::fs;
-use std::io::{self, Write as _};
+use std::io;
 use std::path::Path;
 
 use anyhow::{Context as _, bail};
 use include_dir::{Dir, DirEntry, include_dir};
 
 use crate::arguments::New;
-use crate::report::WithHint;
+use crate::report::{WithHint, data};
 
 /// A language there is a template for.
 #[derive(Debug)]
@@ -72,7 +72,7 @@ pub(crate) fn run(arguments: &New) -> anyhow::Result<()> {
             }
         }
     }
-    io::stdout().write_all(text.as_bytes()).context("cannot write to stdout")
+    data(&text)
 }
 
 /// The last part of the path, if it can be the name of a package in every language.

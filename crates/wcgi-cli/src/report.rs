@@ -1,9 +1,23 @@
-//! How a failure is told: one `error:` line with its causes, and a `hint:` where there is one.
+//! How a result is told: data on stdout; of a failure one `error:` line with its causes, and a `hint:` where there is one.
 
-use std::io::Write;
+use std::io::{self, Write};
 
-/// Writes `error` to stderr.
-pub(crate) fn error(error: &anyhow::Error) {
+use anyhow::Context as _;
+
+/// Writes `text` to stdout.
+///
+/// # Errors
+///
+/// When it cannot be written. A reader that wants no more of it, as `head`, is no failure.
+pub(crate) fn data(text: &str) -> anyhow::Result<()> {
+    match io::stdout().write_all(text.as_bytes()).and_then(|()| io::stdout().flush()) {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        written => written.context("cannot write to stdout"),
+    }
+}
+
+/// The lines about `error`.
+pub(crate) fn error(error: &anyhow::Error) -> String {
     let hint = error.chain().find_map(|cause| {
         let from_library = cause.downcast_ref::<tower_wcgi::Error>().and_then(tower_wcgi::Error::hint);
         from_library.or_else(|| cause.downcast_ref::<WithHint>().map(|error| error.hint))
@@ -28,8 +42,7 @@ pub(crate) fn error(error: &anyhow::Error) {
         text.push_str(hint);
         text.push('\n');
     }
-    // Nobody is left to tell that stderr is gone.
-    let _ = std::io::stderr().write_all(text.as_bytes());
+    text
 }
 
 /// A number of bytes as a person reads it.

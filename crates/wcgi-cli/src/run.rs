@@ -6,12 +6,12 @@ use std::time::Duration;
 
 use anyhow::Context;
 use tokio::net::TcpListener;
-use tower_wcgi::{Engine, EngineBuilder, WcgiBuilder, WcgiService};
+use tower_wcgi::{Engine, EngineBuilder, TrustedProxies, WcgiBuilder, WcgiService};
 
 use crate::arguments::{Package, Run};
 use crate::log::Log;
 use crate::report::WithHint;
-use crate::server;
+use crate::server::{self, Signals};
 
 /// Serves until a signal ends it.
 pub(crate) fn run(arguments: Run, log: &Log) -> anyhow::Result<()> {
@@ -20,17 +20,22 @@ pub(crate) fn run(arguments: Run, log: &Log) -> anyhow::Result<()> {
         .build()
         .context("cannot start the server's threads")?;
     raise_file_limit();
-    runtime.block_on(async {
+    let result = runtime.block_on(async {
         outlive_size_limit();
         let addr = arguments.addr.clone();
         // Before the package is opened: a busy port is known at once, a compiled module may take seconds.
         let listener = listen(&addr).await?;
         let address = listener.local_addr().context("the socket has no address")?;
         let service = open_with_progress(arguments, address).await?;
-        announce(address)?;
-        log.release();
-        server::serve(listener, service).await
-    })
+        // From here on a signal is an orderly end.
+        let signals = Signals::new().context("cannot listen for signals")?;
+        // The one line a program that starts this one waits for.
+        log.announce(&format!("listening on http://{address}/"));
+        server::serve(listener, service, signals).await
+    });
+    // What a file system or a script holds up must not hold up the end.
+    runtime.shutdown_timeout(LAST_TASKS);
+    result
 }
 
 /// Every connection is a descriptor, and so are the files that scripts open; the soft limit of most systems is 1024.
@@ -61,18 +66,24 @@ fn outlive_size_limit() {
 fn outlive_size_limit() {}
 
 async fn listen(addr: &str) -> anyhow::Result<TcpListener> {
-    TcpListener::bind(addr).await.map_err(|source| {
+    let bound = match addr.strip_prefix(':') {
+        // IPv4 too, unless the system has been told otherwise.
+        Some(port) => match TcpListener::bind(format!("[::]:{port}")).await {
+            Err(error) if error.kind() != io::ErrorKind::AddrInUse => {
+                TcpListener::bind(format!("0.0.0.0:{port}")).await
+            }
+            bound => bound,
+        },
+        None if addr.bytes().all(|byte| byte.is_ascii_digit()) => TcpListener::bind(format!("127.0.0.1:{addr}")).await,
+        None => TcpListener::bind(addr).await,
+    };
+    bound.map_err(|source| {
         let hint = match source.kind() {
             io::ErrorKind::AddrInUse => "another program listens there; --addr 127.0.0.1:0 picks a free port",
-            _ => "--addr takes HOST:PORT, as in --addr 127.0.0.1:8000",
+            _ => "--addr takes HOST:PORT, :PORT or PORT, as in --addr 127.0.0.1:8000",
         };
         WithHint { message: format!("cannot listen on {addr}"), hint, source }.into()
     })
-}
-
-/// The one line a program that starts this one waits for.
-fn announce(address: SocketAddr) -> anyhow::Result<()> {
-    writeln!(io::stderr(), "listening on http://{address}/").context("cannot write to stderr")
 }
 
 /// Opens the package; on a terminal, shows that something happens when that takes long.
@@ -107,15 +118,29 @@ fn open(arguments: Run, address: SocketAddr) -> anyhow::Result<WcgiService> {
         .queue(arguments.queue)
         .queue_wait(arguments.queue_wait)
         .trust_precompiled(arguments.trust_precompiled);
+    let says_https = |(name, value): &(String, String)| name == "HTTPS" && !matches!(&**value, "" | "off");
+    let env_says_https = arguments.package.env.iter().any(says_https);
     let mut service = package(arguments.package, engine)?;
     if arguments.no_snapshot {
         service = service.snapshot(false);
     }
-    let service = service
+    service = service
         .mount(arguments.mount)
         .deadline(Some(arguments.deadline).filter(|deadline| !deadline.is_zero()))
-        .max_body(arguments.max_body)
-        .server_port(address.port());
+        .max_body(arguments.max_body);
+    // Only for requests that name no host. Where TLS ends elsewhere, this port is not the one that clients know.
+    if arguments.https {
+        service = service.https(true);
+    } else if !env_says_https {
+        service = service.server_port(address.port());
+    }
+    if arguments.pass_authorization {
+        service = service.pass_authorization(true);
+    }
+    if !arguments.trusted_proxy.is_empty() {
+        let proxies = TrustedProxies::new(&arguments.trusted_proxy)?;
+        service = service.connection_info(move |parts| proxies.connection_info(parts));
+    }
     Ok(service.build()?)
 }
 
@@ -141,3 +166,5 @@ pub(crate) fn package(arguments: Package, mut engine: EngineBuilder) -> anyhow::
     }
     Ok(service)
 }
+
+const LAST_TASKS: Duration = Duration::from_secs(1);

@@ -2,12 +2,11 @@
 
 use std::future::poll_fn;
 use std::net::SocketAddr;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use anyhow::Context;
 use http::Request;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
@@ -20,11 +19,13 @@ use tower_service::Service;
 use tower_wcgi::WcgiService;
 
 use crate::access::Access;
+use crate::log::take_refused;
+use crate::refused::{Refused, reason};
 
 /// Serves until SIGINT or SIGTERM, then finishes what runs. A second signal, or too long a wait, ends it at once.
-pub(crate) async fn serve(listener: TcpListener, service: WcgiService) -> anyhow::Result<()> {
-    let mut signals = Signals::new().context("cannot listen for signals")?;
+pub(crate) async fn serve(listener: TcpListener, service: WcgiService, mut signals: Signals) -> anyhow::Result<()> {
     let (stop, stopping) = watch::channel(false);
+    let refused = Refused::default();
     let mut connections = JoinSet::new();
     let mut accepts = true;
     loop {
@@ -32,7 +33,9 @@ pub(crate) async fn serve(listener: TcpListener, service: WcgiService) -> anyhow
             accepted = listener.accept() => match accepted {
                 Ok((stream, peer)) => {
                     accepts = true;
-                    connections.spawn(connection(stream, peer, service.clone(), stopping.clone()));
+                    // A socket for IPv6 too shows an IPv4 client as ::ffff:1.2.3.4.
+                    let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
+                    connections.spawn(connection(stream, peer, service.clone(), refused.clone(), stopping.clone()));
                 }
                 Err(error) => {
                     // Mostly too many open files: others have to close first. That may take long, and is said once.
@@ -55,10 +58,17 @@ pub(crate) async fn serve(listener: TcpListener, service: WcgiService) -> anyhow
         () = signals.next() => tracing::warn!("stopped at the second signal"),
         () = tokio::time::sleep(DRAIN) => tracing::warn!("stopped with exchanges still running after {DRAIN:?}"),
     }
+    refused.tell_left_out();
     Ok(())
 }
 
-async fn connection(stream: TcpStream, peer: SocketAddr, service: WcgiService, mut stopping: watch::Receiver<bool>) {
+async fn connection(
+    stream: TcpStream,
+    peer: SocketAddr,
+    service: WcgiService,
+    refused: Refused,
+    mut stopping: watch::Receiver<bool>,
+) {
     // What a script flushes shall not wait for more.
     let _ = stream.set_nodelay(true);
     let asked = Arc::new(AtomicBool::new(false));
@@ -66,9 +76,12 @@ async fn connection(stream: TcpStream, peer: SocketAddr, service: WcgiService, m
         let asked = Arc::clone(&asked);
         move |request: Request<Incoming>| {
             asked.store(true, Ordering::Relaxed);
-            let (access, mut request) = Access::start(request, peer);
-            request.extensions_mut().insert(peer);
+            let (mut parts, body) = request.into_parts();
+            parts.extensions.insert(peer);
             let mut service = service.clone();
+            let client = service.connection_info(&parts).client().unwrap_or(peer);
+            let (access, body) = Access::start(&parts, body, client);
+            let request = Request::from_parts(parts, body);
             async move { service.call(request).await.map(|response| access.response(response)) }
         }
     });
@@ -77,21 +90,38 @@ async fn connection(stream: TcpStream, peer: SocketAddr, service: WcgiService, m
     builder.http2().timer(TokioTimer::new());
     let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), answer));
     let ended = tokio::select! {
-        ended = poll_fn(|cx| connection.as_mut().poll(cx)) => ended,
+        ended = refusals_logged(connection.as_mut(), peer, &refused) => ended,
         _ = async { stopping.wait_for(|stop| *stop).await.map(drop) } => {
             if !asked.load(Ordering::Relaxed) {
                 return;
             }
             connection.as_mut().graceful_shutdown();
-            connection.await
+            refusals_logged(connection, peer, &refused).await
         }
     };
-    if let Err(error) = ended {
-        tracing::debug!(%peer, error, "the connection ended early");
+    let Err(error) = ended else { return };
+    match reason(&*error) {
+        Some(reason) => refused.log(peer, &reason),
+        None => tracing::debug!(%peer, error, "the connection ended early"),
     }
 }
 
-struct Signals {
+/// Runs a connection, and logs what of it is refused while others of its requests go on.
+async fn refusals_logged<C: Future>(mut connection: Pin<&mut C>, peer: SocketAddr, refused: &Refused) -> C::Output {
+    poll_fn(|cx| {
+        // What another task on this thread has left is not this peer's.
+        drop(take_refused());
+        let polled = connection.as_mut().poll(cx);
+        for reason in take_refused() {
+            refused.log(peer, &reason);
+        }
+        polled
+    })
+    .await
+}
+
+/// The signals that end the server.
+pub(crate) struct Signals {
     #[cfg(unix)]
     terminate: tokio::signal::unix::Signal,
     #[cfg(unix)]
@@ -100,7 +130,7 @@ struct Signals {
 
 impl Signals {
     #[cfg(unix)]
-    fn new() -> std::io::Result<Self> {
+    pub(crate) fn new() -> std::io::Result<Self> {
         use tokio::signal::unix::{SignalKind, signal};
         Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
     }
@@ -114,7 +144,7 @@ impl Signals {
     }
 
     #[cfg(not(unix))]
-    fn new() -> std::io::Result<Self> {
+    pub(crate) fn new() -> std::io::Result<Self> {
         Ok(Self {})
     }
 

@@ -10,7 +10,8 @@ use tower_wcgi::Engine;
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
-    tracing_subscriber::fmt().with_writer(std::io::stderr).init();
+    // What cannot be logged would be printed otherwise, and that panics when stderr is gone.
+    tracing_subscriber::fmt().with_writer(std::io::stderr).log_internal_errors(false).init();
     let mut settings = Settings::default();
     let token = std::env::var("HYBRID_TOKEN").context("HYBRID_TOKEN has to be set to the token that opens /php")?;
     settings.users.push((token, "admin".to_owned()));

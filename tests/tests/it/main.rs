@@ -16,6 +16,7 @@ mod guest_crate;
 mod guestbook;
 mod guests;
 mod ignore_abort;
+mod layers;
 mod lifecycle;
 mod locks;
 mod log;

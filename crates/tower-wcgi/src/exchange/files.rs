@@ -34,6 +34,15 @@ impl Files {
         Self { mounts, idle: Mutex::default(), left_out: AtomicBool::new(false) }
     }
 
+    /// Makes sure that exchanges can have a `/tmp`.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Host`] when no temporary directory can be made.
+    pub(crate) fn check_tmp() -> Result<(), Error> {
+        Tmp::create().map(drop)
+    }
+
     /// A view nobody else uses. `threads` is where its `/tmp` is emptied afterwards.
     ///
     /// # Errors
@@ -146,8 +155,8 @@ impl View {
                 Access::ReadOnly => FsPerms::ReadOnly,
                 Access::ReadWrite => FsPerms::ReadWrite,
             };
-            opened.push(Opened::new(&mount.host).map_err(|error| cannot_open(mount, error))?);
-            builder.preopened_dir(&mount.host, &mount.guest, perms).map_err(|error| cannot_open(mount, error))?;
+            opened.push(Opened::new(&mount.host).map_err(|error| mount.cannot_open(error))?);
+            builder.preopened_dir(&mount.host, &mount.guest, perms).map_err(|error| mount.cannot_open(error))?;
         }
         let tmp = if mounts.iter().any(|mount| mount.guest == TMP) { None } else { Some(Tmp::create()?) };
         if let Some(tmp) = &tmp {
@@ -234,7 +243,10 @@ impl Tmp {
             Ok(Self { dir, handle, created })
         };
         make().map_err(|error: std::io::Error| {
-            Error::new(ErrorKind::Host, "cannot make a temporary directory").with_source(error)
+            let place = std::env::temp_dir();
+            Error::new(ErrorKind::Host, format!("cannot make a temporary directory in {}", place.display()))
+                .with_source(error)
+                .with_hint("set TMPDIR to a directory that can be written")
         })
     }
 
@@ -287,11 +299,6 @@ type Stamp = Option<std::time::SystemTime>;
 #[cfg(not(unix))]
 fn stamp(metadata: &fs::Metadata) -> Stamp {
     metadata.modified().ok()
-}
-
-fn cannot_open(mount: &Mount, error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Error {
-    let Mount { guest, host, .. } = mount;
-    Error::new(ErrorKind::Host, format!("cannot open {} for the mount {guest}", host.display())).with_source(error)
 }
 
 const TMP: &str = "/tmp";

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::error::{Error, ErrorKind};
+use crate::escape;
 use crate::request::RequestId;
 use crate::script::Exit;
 use crate::stdio::Stderr;
@@ -72,13 +73,18 @@ pub(super) fn logged(error: Error, request_id: &RequestId, stderr: &Stderr) -> E
 pub(crate) fn log(error: &Error, request_id: &RequestId, stderr: &str) {
     // The first source of a trap is the backtrace, the next says what it was.
     let detail = error.causes().map(ToString::to_string).collect::<Vec<_>>().join("\n");
+    let detail = escape::Lines(&detail).to_string();
+    let stderr = escape::Lines(stderr).to_string();
+    let message = error.to_string();
+    let message = escape::Line(&message);
+    let hint = error.hint().map(|hint| escape::Line(hint).to_string());
     let reason = error.kind().as_str();
     if error.is_host() {
-        tracing::error!(%request_id, reason, detail, stderr, "{error}");
+        tracing::error!(%request_id, reason, detail, hint, stderr, "{message}");
     } else if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::MethodNotAllowed) {
         // What strangers ask for is no news, and an access log has it.
-        tracing::debug!(%request_id, reason, detail, stderr, "{error}");
+        tracing::debug!(%request_id, reason, detail, hint, stderr, "{message}");
     } else {
-        tracing::warn!(%request_id, reason, detail, stderr, "{error}");
+        tracing::warn!(%request_id, reason, detail, hint, stderr, "{message}");
     }
 }

@@ -176,6 +176,7 @@ fn export(opened: &Opened, directory: &Path, with_code: bool) -> Result<Exported
         arguments: &surroundings.arguments,
         env: &package.env,
         site: package.site.as_ref(),
+        front: &package.front,
         seen: is_snapshot.then(|| surroundings.mounts.iter().map(|mount| mount.guest.clone()).collect()),
         mounts: &copies.into_iter().map(|(mount, copy)| (mount.guest.clone(), copy, mount.access)).collect::<Vec<_>>(),
     };

@@ -54,7 +54,10 @@ pub(crate) fn parse(head: &Bytes) -> Result<Head, Error> {
         (None, Some(_)) => (StatusCode::FOUND, has_type),
         (None, None) if has_type => (StatusCode::OK, true), // §6.3.3
         // §6.3: at least one CGI field must be there.
-        (None, None) => return Err(malformed("the response head has neither Content-Type, Location nor Status")),
+        (None, None) => {
+            let error = malformed("the response head has neither Content-Type, Location nor Status");
+            return Err(error.quoting(first_line(head)));
+        }
     };
     if let Some(location) = location {
         headers.insert(header::LOCATION, location);
@@ -83,15 +86,16 @@ impl Fields {
             Err(httparse::Error::TooManyHeaders) => {
                 return Err(malformed("the response head has more than 128 fields"));
             }
-            Err(error) => return Err(malformed("the response head has a malformed line").with_source(error)),
+            Err(error) => {
+                let line = lines(head).find(|line| is_malformed(line)).unwrap_or_default();
+                return Err(malformed("the response head has a malformed line").quoting(line).with_source(error));
+            }
         };
 
         let mut this = Self::default();
-        for field in fields {
-            let name = HeaderName::from_bytes(field.name.as_bytes()).map_err(invalid)?;
-            // Shares the head's bytes. That a value cannot end its line is checked here once more.
-            let value = HeaderValue::from_maybe_shared(head.slice_ref(field.value)).map_err(invalid)?;
-            this.add(name, value)?;
+        // No line is folded, so each is a field.
+        for (field, line) in fields.iter().zip(lines(head)) {
+            this.add_field(head, field).map_err(|error| error.quoting(line))?;
         }
         for name in named_by_connection(&this.headers) {
             this.headers.remove(name);
@@ -99,6 +103,13 @@ impl Fields {
         // Only its options were of interest.
         this.headers.remove(header::CONNECTION);
         Ok(this)
+    }
+
+    fn add_field(&mut self, head: &Bytes, field: &httparse::Header<'_>) -> Result<(), Error> {
+        let name = HeaderName::from_bytes(field.name.as_bytes()).map_err(invalid)?;
+        // Shares the head's bytes. That a value cannot end its line is checked here once more.
+        let value = HeaderValue::from_maybe_shared(head.slice_ref(field.value)).map_err(invalid)?;
+        self.add(name, value)
     }
 
     fn add(&mut self, name: HeaderName, value: HeaderValue) -> Result<(), Error> {
@@ -173,6 +184,20 @@ fn parse_content_length(text: &[u8], before: Option<u64>) -> Result<u64, Error> 
 /// RFC 9110 §15.3.5, §15.3.6, §15.4.5.
 fn is_bodiless(status: StatusCode) -> bool {
     matches!(status, StatusCode::NO_CONTENT | StatusCode::RESET_CONTENT | StatusCode::NOT_MODIFIED)
+}
+
+/// What comes before the first end of a line, for the log.
+pub(super) fn first_line(head: &[u8]) -> &[u8] {
+    lines(head).next().unwrap_or_default()
+}
+
+fn lines(head: &[u8]) -> impl Iterator<Item = &[u8]> {
+    head.split(|byte| *byte == b'\n')
+}
+
+/// Whether it can be no line of a head, by itself.
+fn is_malformed(line: &[u8]) -> bool {
+    httparse::parse_headers(&[line, b"\n\n"].concat(), &mut [httparse::EMPTY_HEADER; 1]).is_err()
 }
 
 fn refuse_second(second: bool, message: &'static str) -> Result<(), Error> {

@@ -28,7 +28,7 @@ pub(crate) struct Request<'a> {
     pub(crate) content_length: Option<u64>,
     /// The client's address; `None` if unknown.
     pub(crate) remote_addr: Option<SocketAddr>,
-    /// The request came over TLS; `None` if unknown.
+    /// The request came over TLS; `None` if unknown. The settings have precedence.
     pub(crate) https: Option<bool>,
     /// Scheme and user that an authentication layer vouches for.
     pub(crate) remote_user: Option<(&'a str, &'a str)>,
@@ -42,6 +42,8 @@ pub(crate) struct Settings {
     pub(crate) server_name: String,
     /// The server's port where the request has no authority; else the scheme's.
     pub(crate) server_port: Option<u16>,
+    /// Whether all clients use TLS, if that is said. The constants have precedence.
+    pub(crate) https: Option<bool>,
     /// Scripts see `Authorization` and `Proxy-Authorization`.
     pub(crate) pass_authorization: bool,
     /// The root of the site as the guest sees it.
@@ -56,6 +58,7 @@ impl Default for Settings {
             server_software: concat!("tower-wcgi/", env!("CARGO_PKG_VERSION")).to_owned(),
             server_name: "localhost".to_owned(),
             server_port: None,
+            https: None,
             pass_authorization: false,
             document_root: None,
             constants: Environ::default(),
@@ -183,7 +186,9 @@ fn push_remote(environ: &mut Environ, request: &Request<'_>) -> Result<(), NulIn
         let ip = address.ip().to_canonical();
         environ.push_display("REMOTE_ADDR", ip)?; // §4.1.8
         environ.push_display("REMOTE_HOST", ip)?; // §4.1.9: the address where the name is not known
-        environ.push_display("REMOTE_PORT", address.port())?;
+        if address.port() != 0 {
+            environ.push_display("REMOTE_PORT", address.port())?;
+        }
     }
     if let Some((scheme, user)) = request.remote_user {
         environ.push("AUTH_TYPE", scheme)?; // §4.1.1
@@ -199,6 +204,7 @@ fn push_server(
     authority: &Authorities<'_>,
 ) -> Result<(), NulInValue> {
     let unset = |name| !settings.constants.contains(name);
+    let https = https(request, settings);
     if unset("SERVER_SOFTWARE") {
         environ.push("SERVER_SOFTWARE", &settings.server_software)?; // §4.1.17
     }
@@ -207,7 +213,7 @@ fn push_server(
         environ.push("SERVER_NAME", host)?; // §4.1.14
     }
     if unset("SERVER_PORT") {
-        let by_scheme = if request.https == Some(true) { 443 } else { 80 };
+        let by_scheme = if https == Some(true) { 443 } else { 80 };
         // A client that names a host without a port means the scheme's, wherever the server really listens.
         let port = match authority.server {
             Some(authority) => authority.port,
@@ -215,7 +221,7 @@ fn push_server(
         };
         environ.push_display("SERVER_PORT", port.unwrap_or(by_scheme))?; // §4.1.15
     }
-    if let Some(https) = request.https {
+    if let Some(https) = https {
         if unset("REQUEST_SCHEME") {
             environ.push("REQUEST_SCHEME", if https { "https" } else { "http" })?;
         }
@@ -229,6 +235,20 @@ fn push_server(
         environ.push("REDIRECT_STATUS", "200")?;
     }
     Ok(())
+}
+
+/// Whether the client uses TLS: what a constant says, else the setting for all requests, else what is known of this one. All
+/// variables that depend on it are made from this, so that they agree.
+fn https(request: &Request<'_>, settings: &Settings) -> Option<bool> {
+    if let Some(value) = settings.constants.get("HTTPS") {
+        // As PHP reads it.
+        return Some(!value.is_empty() && !value.eq_ignore_ascii_case(b"off"));
+    }
+    match settings.constants.get("REQUEST_SCHEME") {
+        Some(scheme) if scheme.eq_ignore_ascii_case(b"https") => Some(true),
+        Some(scheme) if scheme.eq_ignore_ascii_case(b"http") => Some(false),
+        _ => settings.https.or(request.https),
+    }
 }
 
 fn push_site(environ: &mut Environ, request: &Request<'_>, settings: &Settings) -> Result<(), Error> {

@@ -43,7 +43,9 @@ impl HeadParser {
         let Some(end) = self.line.find_blank(chunk.iter().take(allowed)) else {
             // A blank line that comes now would come too late, so it need not be waited for.
             if chunk.len() >= allowed {
-                return Err(Error::new(ErrorKind::MalformedResponse, "the response head is over 64 KiB"));
+                self.seen.extend_from_slice(chunk.get(..allowed).unwrap_or(&chunk));
+                let error = Error::new(ErrorKind::MalformedResponse, "the response head is over 64 KiB");
+                return Err(error.quoting(head::first_line(&self.seen)));
             }
             self.seen.extend_from_slice(&chunk);
             return Ok(Progress::More);
@@ -64,6 +66,7 @@ impl HeadParser {
             Error::new(ErrorKind::NoResponse, "the script ended without a response")
         } else {
             Error::new(ErrorKind::MalformedResponse, "the script ended within its response head")
+                .quoting(head::first_line(&self.seen))
                 .with_hint("a head ends with an empty line")
         }
     }

@@ -214,6 +214,9 @@ fn remote_addr_host_and_port() {
         case.remote_addr = Some(address);
         case.expect(&[("REMOTE_ADDR", Some(ip)), ("REMOTE_HOST", Some(ip)), ("REMOTE_PORT", Some(port))]);
     }
+    // Behind a proxy nothing is known of the port.
+    case.remote_addr = Some("1.2.3.4:0");
+    case.expect(&[("REMOTE_ADDR", Some("1.2.3.4")), ("REMOTE_PORT", None)]);
 }
 
 #[test]
@@ -234,6 +237,42 @@ fn request_scheme_and_https() {
     case.expect(&[("REQUEST_SCHEME", Some("https")), ("HTTPS", Some("on"))]);
     case.https = Some(false);
     case.expect(&[("REQUEST_SCHEME", Some("http")), ("HTTPS", None)]);
+}
+
+#[test]
+fn scheme_https_and_port_agree() {
+    let secure = [("HTTPS", Some("on")), ("REQUEST_SCHEME", Some("https")), ("SERVER_PORT", Some("443"))];
+    let plain = [("HTTPS", None), ("REQUEST_SCHEME", Some("http")), ("SERVER_PORT", Some("80"))];
+    let host = || Case::new("/").header("host", "shop.example");
+    // What is said for all requests wins over what is known of one.
+    for known in [None, Some(false), Some(true)] {
+        for mut case in [host().constant("HTTPS", "on"), host().constant("REQUEST_SCHEME", "HTTPS")] {
+            case.https = known;
+            case.settings.https = Some(false);
+            case.expect(&[("HTTPS", Some("on")), ("SERVER_PORT", Some("443"))]);
+        }
+        let mut case = host();
+        (case.https, case.settings.https) = (known, Some(true));
+        case.expect(&secure);
+        case.settings.https = Some(false);
+        case.expect(&plain);
+        for value in ["off", "OFF", ""] {
+            let mut case = host().constant("HTTPS", value);
+            (case.https, case.settings.https) = (known, Some(true));
+            case.expect(&[("HTTPS", Some(value)), ("REQUEST_SCHEME", Some("http")), ("SERVER_PORT", Some("80"))]);
+        }
+        let mut case = host().constant("HTTPS", "1");
+        case.https = known;
+        case.expect(&[("HTTPS", Some("1")), ("REQUEST_SCHEME", Some("https")), ("SERVER_PORT", Some("443"))]);
+    }
+    let mut case = host();
+    case.https = Some(true);
+    case.expect(&secure);
+    // A port that is said is the port.
+    let case = Case::new("/").header("host", "shop.example:8443").constant("HTTPS", "on");
+    case.expect(&[("SERVER_PORT", Some("8443")), ("REQUEST_SCHEME", Some("https"))]);
+    let case = host().constant("HTTPS", "on").constant("SERVER_PORT", "444");
+    case.expect(&[("SERVER_PORT", Some("444"))]);
 }
 
 #[test]

@@ -365,3 +365,29 @@ fn a_head_in_one_chunk_shares_its_memory() {
     let Progress::Head { rest, .. } = HeadParser::new().feed(chunk).unwrap() else { panic!("the head is whole") };
     assert_eq!((rest.as_ptr(), rest.len()), (expected.as_ptr(), 4));
 }
+
+#[test]
+fn the_line_that_is_malformed_is_quoted_and_cut() {
+    let (cut, rest) = (format!("<p>{}", "x".repeat(197)), "x".repeat(103));
+    for (output, line) in [
+        ("Status: 200\n<b>Warning</b>: no \"x\"\n\nbody", r#""<b>Warning</b>: no \"x\"""#),
+        ("Content-Type: a/b\r\nBad Name: x\r\n\r\n", r#""Bad Name: x""#),
+        ("A: b\n folded\n\n", r#"" folded""#),
+        ("A: b\rStatus: 200\n\n", r#""A: b\u000dStatus: 200""#),
+        ("A: b\0\x1b[2J\n\n", r#""A: b\u0000\u001b[2J""#),
+        ("Content-Type: a/b\nStatus: 2000\n\n", r#""Status: 2000""#),
+        ("Status: 200\nX: y\nStatus: 201\n\n", r#""Status: 201""#),
+        ("Content-Length: 1\nContent-Length: 2\n\n", r#""Content-Length: 2""#),
+        ("X-Only: this\n\n", r#""X-Only: this""#),
+        ("Hello, World!\nno head", r#""Hello, World!""#),
+        (&format!("A: b\n{cut}{rest}\n\n"), &format!("\"{cut}…\"")),
+        (&"y".repeat(70_000), &format!("\"{}…\"", "y".repeat(200))),
+    ] {
+        for chunk in [output.len(), 1, 7] {
+            let error = feed(output.as_bytes().chunks(chunk)).unwrap_err().to_string();
+            assert!(error.ends_with(&format!(": {line}")), "{error}");
+        }
+    }
+    let empty = feed([&b"\n"[..]]).unwrap_err().to_string();
+    assert!(empty.ends_with("nor Status"), "{empty}");
+}

@@ -7,6 +7,7 @@ use super::document::{Table, Text, TextOrTable};
 use super::mount::guest_path;
 use super::refuse;
 use super::site::Site;
+use crate::connection::TrustedProxies;
 use crate::error::Error;
 
 /// How a command wants to be run. Both run the same way here; `wcgi` makes a command the one to pick.
@@ -34,6 +35,31 @@ pub(super) struct Settings<'d> {
     pub(super) exec_name: Option<String>,
     pub(super) site: Option<Site>,
     pub(super) snapshot: Snapshot,
+    pub(super) front: Front,
+}
+
+/// What a command says of the server in front of it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Front {
+    /// Whether every client uses TLS, if that is said.
+    pub(crate) https: Option<bool>,
+    pub(crate) pass_authorization: Option<bool>,
+    pub(crate) trusted_proxies: Option<TrustedProxies>,
+}
+
+impl Front {
+    fn read(table: &Table<'_>) -> Result<Self, Error> {
+        let mut proxies = Vec::new();
+        for network in table.texts(&["trusted_proxies"])? {
+            TrustedProxies::new([network.value]).map_err(|error| network.error(&error.to_string()))?;
+            proxies.push(network.value);
+        }
+        Ok(Self {
+            https: table.bool("https")?,
+            pass_authorization: table.bool("pass_authorization")?,
+            trusted_proxies: if proxies.is_empty() { None } else { Some(TrustedProxies::new(proxies)?) },
+        })
+    }
 }
 
 /// What a command says about a snapshot of its start-up.
@@ -134,8 +160,9 @@ impl<'d> Settings<'d> {
             settings.add(&wasi)?;
         }
         if let Some(wcgi) = annotations.table("wcgi")? {
-            wcgi.warn_unknown(&[SETTINGS, &["site", "snapshot"]].concat());
+            wcgi.warn_unknown(&[SETTINGS, WCGI_SETTINGS].concat());
             settings.add(&wcgi)?;
+            settings.front = Front::read(&wcgi)?;
             settings.site = wcgi.table("site")?.map(|site| Site::read(&site)).transpose()?;
             if let Some(snapshot) = wcgi.table("snapshot")? {
                 settings.snapshot = Snapshot::read(&snapshot)?;
@@ -146,11 +173,15 @@ impl<'d> Settings<'d> {
     }
 
     fn add(&mut self, table: &Table<'d>) -> Result<(), Error> {
-        if let Some(dialect) = table.text(&["dialect"])?
-            && dialect.value != DIALECT
-        {
-            let error = dialect.error(&format!("unknown dialect {:?}, the only one is {DIALECT:?}", dialect.value));
-            return Err(error.with_hint(format!("write `dialect = \"{DIALECT}\"`, or leave the key out")));
+        match table.text(&["dialect"])?.map(|dialect| (dialect.value, dialect)) {
+            None | Some((DIALECT, _)) => {}
+            Some((OLDER_DIALECT, dialect)) => {
+                dialect.warn(&format!("{OLDER_DIALECT:?} is an older name of {DIALECT:?}, which is used"));
+            }
+            Some((other, dialect)) => {
+                let error = dialect.error(&format!("unknown dialect {other:?}, the only one is {DIALECT:?}"));
+                return Err(error.with_hint(format!("write `dialect = \"{DIALECT}\"`, or leave the key out")));
+            }
         }
         match table.text_or_table("atom")? {
             None => {}
@@ -242,6 +273,9 @@ fn warmup_request(entry: &Text<'_>) -> Result<String, Error> {
 /// The one dialect there ever was: CGI as RFC 3875 has it.
 const DIALECT: &str = "rfc-3875";
 
+/// What the first packages call it.
+const OLDER_DIALECT: &str = "wcgi";
+
 /// What an annotation may set. The last ones exist in the wild and have no effect here.
 const SETTINGS: &[&str] = &[
     "dialect",
@@ -256,6 +290,9 @@ const SETTINGS: &[&str] = &[
     "mount-atom-in-volume",
     "mount_atom_in_volume",
 ];
+
+/// What the `wcgi` table may set besides.
+const WCGI_SETTINGS: &[&str] = &["https", "pass_authorization", "site", "snapshot", "trusted_proxies"];
 
 /// Whose annotations may be there: ours, and those of runners and registries that are nothing to us.
 const RUNNERS: &[&str] = &["wasi", "wcgi", "emscripten", "wasm4", "wapm", "wasmer"];

@@ -23,7 +23,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-pub(crate) use self::command::{Snapshot, set_env};
+pub(crate) use self::command::{Front, Snapshot, set_env};
 #[cfg(feature = "compiler")]
 pub(crate) use self::manifest::Written;
 pub use self::mount::Access;
@@ -63,6 +63,7 @@ pub(crate) struct Package {
     pub(crate) mounts: Vec<Mount>,
     /// How URL paths name files; without it the module answers for all of them.
     pub(crate) site: Option<Site>,
+    pub(crate) front: Front,
     /// Where the files of a `.webc` were unpacked; the mounts point into it, so it must outlive them.
     pub(crate) unpacked: Option<Arc<crate::scratch::Scratch>>,
     /// One line each, naming file and line, for whoever opens the package to log.
@@ -75,6 +76,7 @@ pub(crate) enum Module {
     /// In a file of its own, binary or text format, not read yet.
     File(PathBuf),
     /// In memory, taken from a `.webc`.
+    #[cfg_attr(not(feature = "webc"), expect(dead_code, reason = "only a `.webc` has one"))]
     Bytes(Bytes),
 }
 
@@ -128,6 +130,7 @@ pub(crate) fn open(path: &Path, command: Option<&str>) -> Result<Package, Error>
         cwd: None,
         mounts: Vec::new(),
         site: None,
+        front: Front::default(),
         unpacked: None,
         warnings: Vec::new(),
     })

@@ -18,6 +18,16 @@ pub(crate) struct Mount {
     pub(crate) access: Access,
 }
 
+impl Mount {
+    /// The error of a mount that was there when the package was opened, and is not there for a request.
+    pub(crate) fn cannot_open(&self, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Error {
+        let Self { guest, host, .. } = self;
+        Error::new(ErrorKind::Host, format!("cannot open {} for the mount {guest}", host.display()))
+            .with_source(source)
+            .with_hint("the directory was there when the package was opened; put it back, or restart with another")
+    }
+}
+
 /// What a script may do in a mount.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]

@@ -10,6 +10,7 @@ use std::task::{Context, Poll, ready};
 
 use bytes::{Bytes, BytesMut};
 use http_body::{Body, Frame};
+use http_body_util::LengthLimitError;
 use tokio::runtime::Handle;
 
 use super::file::{FileReader, PIECE_BYTES};
@@ -27,10 +28,7 @@ pub(crate) async fn spool(mut body: BoxBody, limit: u64, threads: &Handle) -> Re
     let mut file: Option<std::fs::File> = None;
     let mut length = 0_u64;
     while let Some(frame) = poll_fn(|cx| body.as_mut().poll_frame(cx)).await {
-        let frame = frame.map_err(|error| {
-            let message = format!("the request's body broke off after {length} bytes");
-            Error::new(ErrorKind::MalformedRequest, message).with_source(error)
-        })?;
+        let frame = frame.map_err(|error| failed(error, length))?;
         let Ok(data) = frame.into_data() else { continue };
         length = length.saturating_add(data.len() as u64);
         if length > limit {
@@ -65,6 +63,18 @@ pub(crate) async fn spool(mut body: BoxBody, limit: u64, threads: &Handle) -> Re
         }
     };
     Ok((body, length))
+}
+
+/// A layer around the service may have a smaller limit, which it tells as the body's error.
+fn failed(source: BoxError, length: u64) -> Error {
+    let mut causes =
+        std::iter::successors(Some(&*source as &(dyn std::error::Error + 'static)), |error| error.source());
+    if causes.any(|error| error.is::<LengthLimitError>()) {
+        return Error::new(ErrorKind::BodyTooLarge, "the request's body is over the limit of a layer")
+            .with_source(source);
+    }
+    let message = format!("the request's body broke off after {length} bytes");
+    Error::new(ErrorKind::MalformedRequest, message).with_source(source)
 }
 
 /// A body that has been read before.

@@ -11,6 +11,7 @@ use tokio::io::AsyncWrite;
 use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
 use wasmtime_wasi::p2::{OutputStream, Pollable, StreamResult};
 
+use crate::escape;
 use crate::request::RequestId;
 
 /// Where the guest's stderr goes.
@@ -134,8 +135,9 @@ impl State {
         let line = String::from_utf8_lossy(&self.line);
         let line = line.trim_end_matches('\r');
         let cut = if self.line_cut { " …" } else { "" };
+        let line = escape::Line(line).to_string();
         tracing::info!(target: "wcgi::stderr", request_id = %self.request_id, "{line}{cut}");
-        self.budget = self.budget.saturating_sub(self.line.len().max(1));
+        self.budget = self.budget.saturating_sub(line.len().max(1));
         if self.budget == 0 {
             tracing::warn!(
                 target: "wcgi::stderr",

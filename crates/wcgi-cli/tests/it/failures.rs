@@ -5,7 +5,7 @@ use std::net::TcpListener;
 
 use wcgi_tests::guest;
 
-use crate::process::{output, text};
+use crate::process::{output, text, wcgi};
 
 /// Runs `wcgi run ARGUMENTS…`, which must fail with exit code 1, and gives what it said.
 fn failure(arguments: &[&str]) -> String {
@@ -68,6 +68,33 @@ fn a_missing_host_directory_is_named() {
 }
 
 #[test]
+fn a_mapdir_with_its_halves_swapped_is_guessed() {
+    let dir = tempfile::tempdir().unwrap();
+    let host = dir.path().to_str().unwrap();
+    let said = failure(&[guest("hello").to_str().unwrap(), "--mapdir", &format!("{host}:/no-such-guest-path")]);
+    assert!(said.contains("\nhint: ") && said.contains(&format!("--mapdir /no-such-guest-path:{host}")), "{said}");
+    // A directory that is only missing is not guessed about.
+    let said = failure(&[guest("hello").to_str().unwrap(), "--mapdir", "/tmp:./no-such-dir"]);
+    assert!(said.contains("mkdir") && !said.contains("comes first"), "{said}");
+}
+
+#[test]
+fn a_temporary_folder_that_cannot_be_used_is_said_at_the_start() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("file");
+    fs::write(&file, "").unwrap();
+    for place in [file, dir.path().join("missing")] {
+        let mut command = wcgi(&["run", "--addr", "127.0.0.1:0", "--cache-dir"]);
+        command.arg(wcgi_tests::cache_dir()).arg(guest("hello")).env("TMPDIR", &place);
+        let output = command.output().unwrap();
+        let stderr = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{stderr}");
+        assert!(stderr.starts_with("error: cannot make a temporary directory in "), "{stderr}");
+        assert!(stderr.contains(place.to_str().unwrap()) && stderr.contains("\nhint: set TMPDIR"), "{stderr}");
+    }
+}
+
+#[test]
 fn a_busy_port_is_named() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let addr = taken.local_addr().unwrap().to_string();
@@ -97,14 +124,15 @@ fn limits_out_of_bounds_are_refused() {
 fn wrong_usage_exits_with_2() {
     let hello = guest("hello");
     let hello = hello.to_str().unwrap();
-    let cases: [&[&str]; 8] = [
+    let cases: [&[&str]; 9] = [
         &[],
         &["serve"],
         &["run"],
         &["run", hello, "--no-such-option"],
         &["run", hello, "--mapdir", "/db"],
         &["run", hello, "--env", "X"],
-        &["run", hello, "--max-body", "1MB"],
+        &["run", hello, "--max-body", "1TB"],
+        &["run", hello, "--trusted-proxy", "localhost"],
         &["run", hello, "--deadline", "-1"],
     ];
     for arguments in cases {

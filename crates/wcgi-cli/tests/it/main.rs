@@ -9,6 +9,7 @@ mod exhausted;
 mod failures;
 #[cfg(unix)]
 mod kill;
+mod log;
 mod new;
 mod process;
 mod run;

@@ -3,7 +3,7 @@
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
-use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::process::{Child, ChildStderr, Command, ExitStatus, Output, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
@@ -11,6 +11,16 @@ use std::time::Duration;
 pub(crate) fn wcgi(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_wcgi"));
     command.args(arguments).env_remove("RUST_LOG").env_remove("NO_COLOR").stdin(Stdio::null());
+    command
+}
+
+/// `wcgi run --addr 127.0.0.1:0 PACKAGE ARGUMENTS…`, with the tests' own cache.
+pub(crate) fn run(package: &Path, arguments: &[&str]) -> Command {
+    let mut command = wcgi(&["run", "--addr", "127.0.0.1:0"]);
+    command.arg(package).args(arguments);
+    if !arguments.iter().any(|argument| argument.contains("cache")) {
+        command.arg("--cache-dir").arg(wcgi_tests::cache_dir());
+    }
     command
 }
 
@@ -32,26 +42,15 @@ pub(crate) struct Serving {
 }
 
 impl Serving {
-    /// `wcgi run --addr 127.0.0.1:0 PACKAGE ARGUMENTS…`, with the tests' own cache.
+    /// A [`run`] that serves.
     pub(crate) fn start(package: &Path, arguments: &[&str]) -> Self {
-        let cache = wcgi_tests::cache_dir();
-        let mut command = wcgi(&["run", "--addr", "127.0.0.1:0"]);
-        command.arg(package).args(arguments);
-        if !arguments.iter().any(|argument| argument.contains("cache")) {
-            command.arg("--cache-dir").arg(cache);
-        }
-        Self::spawn(command)
+        Self::spawn(run(package, arguments))
     }
 
     pub(crate) fn spawn(command: Command) -> Self {
-        Self::spawn_within(command, PATIENCE)
-    }
-
-    /// The same, where it has so much time until it serves.
-    pub(crate) fn spawn_within(mut command: Command, patience: Duration) -> Self {
-        let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+        let (mut serving, stderr) = Self::spawn_unread(command);
         let (sender, lines) = channel();
-        let stderr = BufReader::new(child.stderr.take().unwrap());
+        serving.lines = lines;
         // Ends with the child.
         std::thread::spawn(move || {
             for line in stderr.lines().map_while(Result::ok) {
@@ -60,10 +59,18 @@ impl Serving {
                 }
             }
         });
-        let first = lines.recv_timeout(patience).expect("a first line");
-        let addr = first.strip_prefix("listening on http://").and_then(|rest| rest.strip_suffix('/'));
+        serving
+    }
+
+    /// Gives stderr after its first line, for the test to read or not.
+    pub(crate) fn spawn_unread(mut command: Command) -> (Self, BufReader<ChildStderr>) {
+        let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut stderr = BufReader::with_capacity(ONE_LINE, child.stderr.take().unwrap());
+        let mut first = String::new();
+        stderr.read_line(&mut first).unwrap();
+        let addr = first.strip_prefix("listening on http://").and_then(|rest| rest.strip_suffix("/\n"));
         let addr = addr.and_then(|addr| addr.parse().ok()).unwrap_or_else(|| panic!("{first}"));
-        Self { child, addr, lines }
+        (Self { child, addr, lines: channel().1 }, stderr)
     }
 
     pub(crate) fn id(&self) -> u32 {
@@ -127,4 +134,6 @@ impl Drop for Serving {
     }
 }
 
+/// Less than what comes after the first line.
+const ONE_LINE: usize = 64;
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);

@@ -223,3 +223,118 @@ fn a_body_that_breaks_off_is_400_in_the_log() {
         assert!(!line.contains(" 200 "), "{line}");
     }
 }
+/// The variables of a request, by `wcgi run ARGUMENTS…` and the fields of a head.
+fn variables(arguments: &[&str], fields: &str) -> Vec<String> {
+    let serving = Serving::start(&guest("env"), arguments);
+    let mut stream = serving.connect();
+    write!(stream, "GET / HTTP/1.1\r\nHost: shop.example\r\nConnection: close\r\n{fields}\r\n").unwrap();
+    let mut response = String::new();
+    stream.read_to_string(&mut response).unwrap();
+    response.lines().map(str::to_owned).collect()
+}
+
+fn has(variables: &[String], wanted: &str) -> bool {
+    variables.iter().any(|variable| variable == wanted)
+}
+
+#[test]
+fn https_port_and_scheme_agree_however_it_was_said() {
+    for arguments in [&["--https"][..], &["--env", "HTTPS=on"], &["--env", "REQUEST_SCHEME=https"]] {
+        let seen = variables(arguments, "");
+        for wanted in ["HTTPS=on", "REQUEST_SCHEME=https", "SERVER_PORT=443"] {
+            assert!(has(&seen, wanted), "{arguments:?}: {wanted} is not in {seen:?}");
+        }
+    }
+    let seen = variables(
+        &["--https", "--trusted-proxy", "127.0.0.1"],
+        "X-Forwarded-Proto: http\r\nX-Forwarded-For: 1.2.3.4\r\n",
+    );
+    assert!(has(&seen, "HTTPS=on") && has(&seen, "SERVER_PORT=443"), "{seen:?}");
+    // No host, and TLS ends elsewhere: this server's own port is nobody's.
+    let serving = Serving::start(&guest("env"), &["--https"]);
+    let mut stream = serving.connect();
+    stream.write_all(b"GET / HTTP/1.0\r\n\r\n").unwrap();
+    let mut response = String::new();
+    stream.read_to_string(&mut response).unwrap();
+    assert!(response.contains("\nSERVER_PORT=443\n"), "{response}");
+}
+
+#[test]
+fn a_proxy_is_believed_if_it_is_trusted() {
+    let forwarded = "X-Forwarded-For: 6.6.6.6, 203.0.113.9:77\r\nX-Forwarded-Proto: https\r\n";
+    let seen = variables(&["--trusted-proxy", "10.0.0.0/8", "--trusted-proxy", "127.0.0.0/8"], forwarded);
+    for wanted in ["REMOTE_ADDR=203.0.113.9", "HTTPS=on", "REQUEST_SCHEME=https", "SERVER_PORT=443"] {
+        assert!(has(&seen, wanted), "{wanted} is not in {seen:?}");
+    }
+    assert!(!seen.iter().any(|variable| variable.starts_with("REMOTE_PORT=")), "{seen:?}");
+    let seen = variables(
+        &["--trusted-proxy", "127.0.0.1"],
+        &format!("Forwarded: for=\"[2001:db8::1]\";proto=http\r\n{forwarded}"),
+    );
+    assert!(has(&seen, "REMOTE_ADDR=2001:db8::1") && has(&seen, "REQUEST_SCHEME=http"), "{seen:?}");
+    for arguments in [&[][..], &["--trusted-proxy", "10.0.0.0/8"]] {
+        let seen = variables(arguments, forwarded);
+        assert!(has(&seen, "REMOTE_ADDR=127.0.0.1") && has(&seen, "SERVER_PORT=80"), "{seen:?}");
+    }
+    let serving = Serving::start(&guest("hello"), &["--trusted-proxy", "127.0.0.1"]);
+    let mut stream = serving.connect();
+    write!(stream, "GET /seen HTTP/1.1\r\nHost: x\r\nConnection: close\r\n{forwarded}\r\n").unwrap();
+    stream.read_to_string(&mut String::new()).unwrap();
+    assert!(serving.line("GET /seen").contains(" 203.0.113.9 \"GET "));
+}
+
+#[test]
+fn credentials_are_passed_if_that_was_said() {
+    let fields = "Authorization: Basic dTpw\r\n";
+    assert!(has(&variables(&["--pass-authorization"], fields), "HTTP_AUTHORIZATION=Basic dTpw"));
+    assert!(!variables(&[], fields).iter().any(|variable| variable.starts_with("HTTP_AUTHORIZATION")));
+}
+
+#[test]
+fn a_manifest_can_say_what_is_in_front_of_it() {
+    let dir = tempfile::tempdir().unwrap();
+    fs::copy(guest("env"), dir.path().join("env.wasm")).unwrap();
+    let manifest = "[[module]]\nname = 'env'\nsource = 'env.wasm'\n[[command]]\nname = 'env'\nmodule = 'env'\n\
+        runner = 'wcgi'\n[command.annotations.wcgi]\ndialect = 'wcgi'\nhttps = true\npass_authorization = true\n\
+        trusted_proxies = ['127.0.0.1']\n";
+    fs::write(dir.path().join("wasmer.toml"), manifest).unwrap();
+    let serving = Serving::start(dir.path(), &[]);
+    let line = serving.line("WARN");
+    assert!(line.contains("wasmer.toml:9") && line.contains("rfc-3875"), "{line}");
+    let mut stream = serving.connect();
+    let fields = "Host: x\r\nConnection: close\r\nAuthorization: Basic dTpw\r\nX-Forwarded-For: 203.0.113.9\r\n";
+    write!(stream, "GET / HTTP/1.1\r\n{fields}\r\n").unwrap();
+    let mut response = String::new();
+    stream.read_to_string(&mut response).unwrap();
+    for wanted in ["HTTPS=on", "SERVER_PORT=443", "HTTP_AUTHORIZATION=Basic dTpw", "REMOTE_ADDR=203.0.113.9"] {
+        assert!(response.lines().any(|line| line == wanted), "{wanted}: {response}");
+    }
+}
+
+#[test]
+fn short_addresses_are_every_address_and_this_machine() {
+    for (addr, ips) in [(":0", &["::", "0.0.0.0"][..]), ("0", &["127.0.0.1"])] {
+        let mut command = wcgi(&["run", "--addr", addr, "--cache-dir"]);
+        command.arg(wcgi_tests::cache_dir()).arg(guest("hello"));
+        let mut serving = Serving::spawn(command);
+        assert!(ips.contains(&serving.addr.ip().to_string().as_str()), "{addr}: {}", serving.addr);
+        serving.addr.set_ip(std::net::Ipv4Addr::LOCALHOST.into());
+        assert!(serving.get("/").starts_with("HTTP/1.1 200"), "{addr}");
+    }
+}
+
+#[test]
+fn a_mount_that_was_moved_away_is_named_in_the_log_alone() {
+    let dir = tempfile::tempdir().unwrap();
+    let (mount, away) = (dir.path().join("data"), dir.path().join("away"));
+    fs::create_dir(&mount).unwrap();
+    let serving = Serving::start(&guest("files"), &["--mapdir", &format!("/d:{}", mount.display())]);
+    assert!(serving.get("/?op=list&path=/d").starts_with("HTTP/1.1 200"));
+    fs::rename(&mount, &away).unwrap();
+    let response = serving.get("/?op=list&path=/d");
+    assert!(response.starts_with("HTTP/1.1 500") && response.ends_with("\r\n\r\nInternal Server Error"), "{response}");
+    let line = serving.line("ERROR");
+    assert!(line.contains(&format!("{} for the mount /d", mount.display())) && line.contains("hint="), "{line}");
+    fs::rename(&away, &mount).unwrap();
+    assert!(serving.get("/?op=list&path=/d").starts_with("HTTP/1.1 200"));
+}

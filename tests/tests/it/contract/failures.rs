@@ -58,6 +58,41 @@ async fn a_path_that_names_nothing_is_404() {
     answer.expect_only(StatusCode::NOT_FOUND);
 }
 
+/// A script that ran would trap, which is 502.
+#[tokio::test]
+async fn connect_and_trace_are_405_before_any_script() {
+    const METHODS: &str = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS";
+    let mounted = Server::start(builder("trap").mount("/x").build().unwrap()).await;
+    let server = Server::start(service("trap")).await;
+    for (server, request) in [
+        (&server, "CONNECT example.com:443 HTTP/1.1\r\nHost: example.com:443\r\nConnection: close\r\n\r\n"),
+        (&server, "CONNECT localhost HTTP/1.1\r\nHost: a b\r\nConnection: close\r\n\r\n"),
+        (&server, "CONNECT / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"),
+        (&server, "TRACE / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"),
+        (&mounted, "CONNECT example.com:443 HTTP/1.1\r\nHost: example.com:443\r\nConnection: close\r\n\r\n"),
+        (&mounted, "TRACE /elsewhere HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"),
+    ] {
+        let answer = send(server, request).await;
+        assert_eq!((answer.status.as_u16(), answer.header("allow")), (405, METHODS), "{request}");
+        assert_eq!(answer.text(), "Method Not Allowed", "{request}");
+    }
+    for (method, uri) in [("CONNECT", "example.com:443"), ("TRACE", "http://localhost/")] {
+        let answer = send2(&server, http::Request::builder().method(method).uri(uri).body(()).unwrap(), &[]).await;
+        assert_eq!((answer.status.as_u16(), answer.headers["allow"].to_str().unwrap()), (405, METHODS), "{method}");
+        assert_eq!(answer.reset, None);
+    }
+}
+
+#[tokio::test]
+async fn trace_reaches_a_script_that_may_have_it() {
+    let server = Server::start(builder("env").allow_trace(true).build().unwrap()).await;
+    let answer = ask(&server, "TRACE", "/", "").await;
+    assert_eq!(answer.variable("REQUEST_METHOD").as_deref(), Some("TRACE"));
+    let answer = send(&server, "CONNECT x:1 HTTP/1.1\r\nHost: x:1\r\nConnection: close\r\n\r\n").await;
+    assert_eq!(answer.status, StatusCode::METHOD_NOT_ALLOWED);
+    assert!(answer.header("allow").ends_with(", TRACE"), "{answer:?}");
+}
+
 #[tokio::test]
 async fn a_body_over_the_limit_is_413() {
     log::capture();

@@ -188,6 +188,22 @@ async fn stderr_is_logged_by_line_with_the_requests_id() {
 }
 
 #[tokio::test]
+async fn control_characters_are_escaped_before_any_subscriber_sees_them() {
+    log::capture();
+    let id = "X-Request-Id: controls\r\n";
+    let server = Server::start(service("stderr")).await;
+    ask(&server, "GET", "/?a%00%1b%5b2Jb%0dc%c2%9b%0Ad%09", id).await;
+    log::wait_for("controls", |line| line.message() == "d\\u0009").await;
+    let lines: Vec<_> = log::about("controls").into_iter().filter(|line| line.target == "wcgi::stderr").collect();
+    assert_eq!(lines[0].message(), "a\\u0000\\u001b[2Jb\\u000dc\\u009b");
+
+    let server = Server::start(service("raw")).await;
+    ask(&server, "GET", "/?%1b%5b2J%3ch1%3e%00%0a%0a", "X-Request-Id: controls-head\r\n").await;
+    let line = log::reason("controls-head", "malformed-response").await;
+    assert!(line.message().ends_with("malformed line: \"\\u001b[2J<h1>\\u0000\""), "{line:?}");
+}
+
+#[tokio::test]
 async fn stderr_without_end_is_bounded_in_the_log() {
     log::capture();
     let service = builder("flood").deadline(Duration::from_secs(2)).build().unwrap();

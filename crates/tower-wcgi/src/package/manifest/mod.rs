@@ -99,6 +99,7 @@ fn read(document: &Document, directory: &Path, asked: Option<&str>) -> Result<Pa
         cwd: settings.cwd,
         mounts,
         site: settings.site,
+        front: settings.front,
         unpacked: None,
         warnings: document.take_warnings(),
     })

@@ -6,9 +6,10 @@ use proptest::prelude::{ProptestConfig, proptest};
 use tempfile::TempDir;
 
 use super::*;
+use crate::connection::TrustedProxies;
 use crate::error::ErrorKind;
 use crate::package;
-use crate::package::Snapshot;
+use crate::package::{Front, Snapshot};
 
 /// A package directory with the modules that the manifests here name.
 struct Scene(TempDir);
@@ -231,6 +232,36 @@ fn annotations_are_read_wherever_they_were_put() {
             assert_eq!(package.cwd.as_deref(), Some("/app"), "{annotations}");
         }
     }
+}
+
+#[test]
+fn the_older_name_of_the_dialect_is_a_warning() {
+    let scene = Scene::new();
+    for annotations in ["annotations.wcgi.dialect = 'wcgi'\n", "annotations.dialect = 'wcgi'\n"] {
+        let package = scene.open(&format!("{BASE}{annotations}"));
+        let warnings = scene.warnings(&package);
+        assert_eq!(warnings.len(), 1, "{warnings:?}");
+        assert!(
+            warnings[0].ends_with("dialect: \"wcgi\" is an older name of \"rfc-3875\", which is used"),
+            "{warnings:?}"
+        );
+    }
+}
+
+#[test]
+fn what_is_in_front_of_the_package() {
+    let scene = Scene::new();
+    let package = scene.open(&format!(
+        "{BASE}[command.annotations.wcgi]\nhttps = true\npass_authorization = true\n\
+         trusted_proxies = ['10.0.0.0/8', '::1']\n"
+    ));
+    assert!(package.warnings.is_empty(), "{:?}", package.warnings);
+    let front = &package.front;
+    assert_eq!((front.https, front.pass_authorization), (Some(true), Some(true)));
+    assert_eq!(front.trusted_proxies, TrustedProxies::new(["10.0.0.0/8", "::1"]).ok());
+    assert_eq!(scene.open(BASE).front, Front::default());
+    let error = scene.error(&format!("{BASE}[command.annotations.wcgi]\ntrusted_proxies = ['localhost']\n"));
+    assert!(error.contains(":8: command.annotations.wcgi.trusted_proxies: `localhost` is no address"), "{error}");
 }
 
 #[test]

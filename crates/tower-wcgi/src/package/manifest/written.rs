@@ -4,7 +4,7 @@
 
 use toml::{Table, Value};
 
-use crate::package::{Access, Site};
+use crate::package::{Access, Front, Site};
 
 /// What a manifest is to say.
 #[derive(Debug)]
@@ -18,6 +18,7 @@ pub(crate) struct Written<'a> {
     pub(crate) arguments: &'a [String],
     pub(crate) env: &'a [(String, String)],
     pub(crate) site: Option<&'a Site>,
+    pub(crate) front: &'a Front,
     /// The mounts that the module's start-up has seen, if it is a snapshot.
     pub(crate) seen: Option<Vec<String>>,
     /// Guest path, directory and access of the package's own.
@@ -46,6 +47,15 @@ impl Written<'_> {
         let mut wcgi = table([("dialect", text("rfc-3875"))]);
         if let Some(site) = self.site {
             wcgi.insert("site".to_owned(), Value::Table(site.to_table()));
+        }
+        let Front { https, pass_authorization, trusted_proxies } = self.front;
+        for (key, said) in [("https", https), ("pass_authorization", pass_authorization)] {
+            if let Some(value) = said {
+                wcgi.insert(key.to_owned(), Value::Boolean(*value));
+            }
+        }
+        if let Some(proxies) = trusted_proxies {
+            wcgi.insert("trusted_proxies".to_owned(), list(proxies.networks()));
         }
         // What is a snapshot already has nothing to be initialised.
         let mut snapshot = table([("enabled", Value::Boolean(false))]);

@@ -23,7 +23,7 @@ use ::webc::{Container, Version};
 use bytes::Bytes;
 
 use self::unpack::Unpacker;
-use super::command::{Candidate, Runner, Settings, from_dependency, list, pick};
+use super::command::{Candidate, Front, Runner, Settings, from_dependency, list, pick};
 use super::document::{Document, Node, Table};
 use super::mount::{Access, Mount, guest_path, overlay};
 use super::{Module, Package, refuse, stem};
@@ -86,6 +86,12 @@ fn read(path: &Path, file: &str, bytes: Bytes, asked: Option<&str>) -> Result<Pa
     let (mounts, unpacked) = mounts(&container, &root, unpacked)?;
     let mut warnings = document.take_warnings();
     warnings.extend(unpacked.warnings);
+    if settings.front != Front::default() {
+        // Unlike the manifest of a directory, it is not trusted: it must not ask for credentials that a layer checks.
+        warnings.push(format!(
+            "{file}: https, pass_authorization and trusted_proxies of a .webc do not count; say them when you serve it"
+        ));
+    }
     Ok(Package {
         name: name.unwrap_or_else(|| stem(path)),
         about: Vec::new(),
@@ -101,6 +107,7 @@ fn read(path: &Path, file: &str, bytes: Bytes, asked: Option<&str>) -> Result<Pa
         unpacked: (!mounts.is_empty()).then(|| Arc::new(unpacked.directory)),
         mounts,
         site: settings.site,
+        front: Front::default(),
         warnings,
     })
 }

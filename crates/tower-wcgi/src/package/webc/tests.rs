@@ -373,6 +373,21 @@ fn other_versions_are_refused() {
     assert!(scene.error(b"GIF89a..").starts_with("x.webc: damaged or not a .webc file: Expected the magic bytes"));
 }
 
+#[test]
+fn a_file_does_not_ask_for_credentials() {
+    let mut scene = Scene::new();
+    let annotations = &mut scene.manifest.commands.get_mut("php").unwrap().annotations;
+    let asked = vec![(Annotation::Text("pass_authorization".to_owned()), Annotation::Bool(true))];
+    annotations.insert("wcgi".to_owned(), Annotation::Map(asked));
+    let package = scene.open(&scene.v3());
+    assert_eq!(package.front, Front::default());
+    assert!(
+        matches!(package.warnings.as_slice(), [only] if only.contains("pass_authorization")),
+        "{:?}",
+        package.warnings
+    );
+}
+
 #[cfg(unix)]
 #[test]
 fn links_are_kept_where_they_stay_inside() {

@@ -1,0 +1,133 @@
+//! Where log lines go: stderr, by way of a [queue](queue). Nothing is written before the server listens, so that its address
+//! is the first line.
+//!
+//! In: events of `tracing`, the address, errors. Out: one line for each, without control characters.
+
+mod escape;
+mod queue;
+mod streams;
+
+use std::backtrace::{Backtrace, BacktraceStatus};
+use std::io::{self, IsTerminal, Write};
+use std::panic::PanicHookInfo;
+use std::time::Duration;
+
+use tracing_subscriber::filter::{Directive, LevelFilter};
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{EnvFilter, Layer};
+
+use self::escape::escape;
+use self::queue::Queue;
+pub(crate) use self::streams::take_refused;
+use crate::arguments::Verbosity;
+
+/// Installs the log for the whole process.
+pub(crate) fn init(verbosity: Verbosity) -> Log {
+    let no_color = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+    let colors = io::stderr().is_terminal() && !no_color;
+    let log = Log { queue: Queue::start(io::stderr(), say_dropped), colors };
+    let (filter, ignored) = filter(verbosity);
+    let writer = log.clone();
+    let lines = tracing_subscriber::fmt::layer()
+        .with_ansi(colors)
+        // They would be printed to stderr, and that panics when stderr is gone.
+        .log_internal_errors(false)
+        .with_writer(move || writer.clone())
+        .with_filter(filter);
+    tracing_subscriber::registry().with(lines).with(streams::layer()).init();
+    // The default hook writes to stderr itself, and waits for its reader.
+    std::panic::set_hook(Box::new(say_panic));
+    for directive in ignored {
+        tracing::warn!("RUST_LOG: `{directive}` is not a directive, ignored");
+    }
+    log
+}
+
+/// What is logged, and the parts of `RUST_LOG` that say nothing. `EnvFilter` would print those.
+fn filter(verbosity: Verbosity) -> (EnvFilter, Vec<String>) {
+    let level = match verbosity {
+        Verbosity::Quiet => LevelFilter::WARN,
+        Verbosity::Normal => LevelFilter::INFO,
+        Verbosity::Verbose => LevelFilter::DEBUG,
+        Verbosity::Everything => LevelFilter::TRACE,
+    };
+    // Of the libraries below only what is wrong, unless everything is wanted.
+    let default = match verbosity {
+        Verbosity::Everything => level.to_string(),
+        _ => format!("warn,tower_wcgi={level},wcgi={level},wcgi_cli={level}"),
+    };
+    let directives = match std::env::var("RUST_LOG") {
+        Ok(directives) if !directives.is_empty() => directives,
+        _ => default,
+    };
+    // That lines were lost is said whatever else is asked for.
+    let mut filter = EnvFilter::default().add_directive(Directive::from(LevelFilter::OFF));
+    filter = filter.add_directive("wcgi::log=warn".parse().expect("a directive"));
+    let mut ignored = Vec::new();
+    for text in directives.split(',').map(str::trim).filter(|text| !text.is_empty()) {
+        match text.parse::<Directive>() {
+            Ok(directive) => filter = filter.add_directive(directive),
+            Err(_) => ignored.push(text.to_owned()),
+        }
+    }
+    (filter, ignored)
+}
+
+/// A handle of the log. Clones are the same log.
+#[derive(Debug, Clone)]
+pub(crate) struct Log {
+    queue: Queue,
+    colors: bool,
+}
+
+impl Log {
+    /// Writes the line that a program waits for that starts this one, and then what was held back.
+    pub(crate) fn announce(&self, line: &str) {
+        self.queue.release(format!("{line}\n").as_bytes());
+    }
+
+    /// Writes what was held back. From here on lines are written at once.
+    pub(crate) fn release(&self) {
+        self.queue.release(b"");
+    }
+
+    /// Writes lines that are not events, even if the queue is full.
+    pub(crate) fn print(&self, text: &str) {
+        for line in text.split_inclusive('\n') {
+            self.queue.push_always(escape(line, false).as_bytes());
+        }
+    }
+
+    /// Waits until everything is written, but not long: stderr may have no reader.
+    pub(crate) fn finish(&self) {
+        self.release();
+        self.queue.wait_until_written(LAST_LINES);
+    }
+}
+
+impl Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let line = String::from_utf8_lossy(bytes);
+        self.queue.push(escape(&line, self.colors).as_bytes());
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+fn say_dropped(lines: u64) {
+    tracing::warn!(lines, "lines of the log were dropped, because stderr did not take them");
+}
+
+fn say_panic(info: &PanicHookInfo<'_>) {
+    let message = info.payload_as_str().unwrap_or("the program panicked");
+    let place = info.location().map(ToString::to_string).unwrap_or_default();
+    let backtrace = Backtrace::capture();
+    let backtrace = (backtrace.status() == BacktraceStatus::Captured).then(|| backtrace.to_string());
+    tracing::error!(place, backtrace, "{message}");
+}
+
+const LAST_LINES: Duration = Duration::from_secs(1);
