@@ -9,7 +9,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::task::{Context, Poll};
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use http::{HeaderMap, Method, Request, Response, StatusCode};
@@ -139,6 +139,20 @@ pub async fn ask(service: &WcgiService, request: Request<Full<Bytes>>) -> Reply 
 /// GETs `target`.
 pub async fn get(service: &WcgiService, target: &str) -> Reply {
     ask(service, request(Method::GET, target, "")).await
+}
+
+/// GETs a file until its validators are strong: until the second in which it was written is over.
+pub async fn settled(service: &WcgiService, target: &str) -> Reply {
+    let second = || SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+    let begin = second();
+    loop {
+        let is_over = second() > begin;
+        let reply = get(service, target).await;
+        if is_over && !reply.header("etag").starts_with("W/") {
+            return reply;
+        }
+        tokio::task::yield_now().await;
+    }
 }
 
 /// POSTs `body` to `target`.

@@ -10,6 +10,8 @@ use std::fs::{File, Metadata};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
+#[cfg(unix)]
+use std::time::{Duration, UNIX_EPOCH};
 
 use cap_std::ambient_authority;
 use cap_std::fs::{Dir, OpenOptions};
@@ -28,8 +30,12 @@ pub(crate) struct Tree {
 #[derive(Debug)]
 pub(crate) struct Facts {
     pub(crate) length: u64,
-    /// When it was changed, if the system says so.
+    /// When its content was changed, if the system says so. Whoever writes it can set this to any time.
     pub(crate) modified: Option<SystemTime>,
+    /// When anything about it was changed, by the kernel's clock, where there is such a time.
+    pub(crate) changed: Option<SystemTime>,
+    /// Its number in its file system; 0 where there is none.
+    pub(crate) inode: u64,
     pub(crate) now: SystemTime,
     /// Tells the tags of one file's codings apart: empty, or `-br`.
     pub(crate) coding: &'static str,
@@ -197,7 +203,17 @@ impl<'t> Lookup<'t> {
 
 impl Facts {
     pub(crate) fn of(metadata: &Metadata) -> Self {
-        Self { length: metadata.len(), modified: metadata.modified().ok(), now: SystemTime::now(), coding: "" }
+        #[cfg(unix)]
+        let (changed, inode) = {
+            use std::os::unix::fs::MetadataExt;
+            let seconds = u64::try_from(metadata.ctime()).ok();
+            let nanos = u32::try_from(metadata.ctime_nsec()).unwrap_or_default();
+            (seconds.map(|seconds| UNIX_EPOCH + Duration::new(seconds, nanos)), metadata.ino())
+        };
+        #[cfg(not(unix))]
+        let (changed, inode) = (None, 0);
+        let (length, modified, now) = (metadata.len(), metadata.modified().ok(), SystemTime::now());
+        Self { length, modified, changed, inode, now, coding: "" }
     }
 }
 

@@ -20,6 +20,12 @@ impl Workspace {
         Ok(Self { root: root.to_owned() })
     }
 
+    /// The repository at `root`, which need not have anything in it.
+    #[cfg(test)]
+    pub(crate) fn at(root: &Path) -> Self {
+        Self { root: root.to_owned() }
+    }
+
     pub(crate) fn root(&self) -> &Path {
         &self.root
     }

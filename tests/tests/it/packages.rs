@@ -78,7 +78,6 @@ env = ["A=package", "B=package", "SCRIPT_NAME=/fixed", "SCRIPT_FILENAME=/app/x",
         ("SCRIPT_FILENAME", "/app/x"),
         ("DOCUMENT_ROOT", "/app"),
         ("QUERY_STRING", "q"),
-        ("PATH_TRANSLATED", "/app/p"),
         ("REDIRECT_STATUS", "200"),
     ] {
         assert_eq!(reply.variable(name).as_deref(), Some(value), "{name}");

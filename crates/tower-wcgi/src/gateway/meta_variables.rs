@@ -252,7 +252,8 @@ fn https(request: &Request<'_>, settings: &Settings) -> Option<bool> {
 }
 
 fn push_site(environ: &mut Environ, request: &Request<'_>, settings: &Settings) -> Result<(), Error> {
-    if let Some(filename) = request.script_filename.filter(|_| !settings.constants.contains("SCRIPT_FILENAME")) {
+    let is_constant = settings.constants.contains("SCRIPT_FILENAME");
+    if let Some(filename) = request.script_filename.filter(|_| !is_constant) {
         environ.push("SCRIPT_FILENAME", filename).map_err(in_request)?;
     }
     let constant = settings.constants.get("DOCUMENT_ROOT");
@@ -262,8 +263,10 @@ fn push_site(environ: &mut Environ, request: &Request<'_>, settings: &Settings) 
     if constant.is_none() {
         environ.push("DOCUMENT_ROOT", root).map_err(in_settings)?;
     }
-    // §4.1.6: not set if PATH_INFO is empty.
-    if !request.target.path_info.is_empty() {
+    // §4.1.6: not set if PATH_INFO is empty. Nor where the script is known by its file: PHP with `cgi.fix_pathinfo = 0` would
+    // run what PATH_TRANSLATED names, which is the client's choice, and no rule of the site is about it.
+    let names_its_script = is_constant || request.script_filename.is_some();
+    if !request.target.path_info.is_empty() && !names_its_script {
         let root = root.strip_suffix(b"/").unwrap_or(root);
         environ.push_joined("PATH_TRANSLATED", &[root, &request.target.path_info]).map_err(in_request)?;
     }

@@ -12,6 +12,7 @@ pub(super) struct Case {
     uri: Uri,
     pub(super) headers: HeaderMap,
     target: Target,
+    script_filename: Option<&'static str>,
     content_length: Option<u64>,
     remote_addr: Option<&'static str>,
     https: Option<bool>,
@@ -29,6 +30,7 @@ impl Case {
             uri,
             headers: HeaderMap::new(),
             target,
+            script_filename: None,
             content_length: None,
             remote_addr: None,
             https: None,
@@ -55,7 +57,7 @@ impl Case {
             headers: &self.headers,
             uri: &self.uri,
             target: &self.target,
-            script_filename: None,
+            script_filename: self.script_filename,
             content_length: self.content_length,
             remote_addr: self.remote_addr.map(|address| address.parse().unwrap()),
             https: self.https,
@@ -189,6 +191,24 @@ fn document_root_and_path_translated() {
     case.expect(&[("DOCUMENT_ROOT", Some("/app")), ("PATH_TRANSLATED", Some("/app/a"))]);
     case.settings.document_root = Some("/srv".into());
     case.expect(&[("DOCUMENT_ROOT", Some("/app")), ("PATH_TRANSLATED", Some("/app/a"))]);
+}
+
+#[test]
+fn no_path_translated_beside_script_filename() {
+    let mut case = Case::new("/.env").constant("DOCUMENT_ROOT", "/app").constant("SCRIPT_FILENAME", "/app/index.php");
+    case.expect(&[
+        ("SCRIPT_FILENAME", Some("/app/index.php")),
+        ("PATH_TRANSLATED", None),
+        ("PATH_INFO", Some("/.env")),
+    ]);
+    let mut case = Case::new("/.env");
+    case.settings.document_root = Some("/app".into());
+    case.script_filename = Some("/app/index.php");
+    case.expect(&[
+        ("SCRIPT_FILENAME", Some("/app/index.php")),
+        ("PATH_TRANSLATED", None),
+        ("PATH_INFO", Some("/.env")),
+    ]);
 }
 
 #[test]

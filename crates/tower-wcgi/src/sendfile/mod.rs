@@ -7,6 +7,9 @@
 mod plan;
 #[cfg(test)]
 mod tests_plan;
+#[cfg(test)]
+mod tests_validators;
+mod validators;
 
 use std::fs::File;
 use std::sync::Arc;

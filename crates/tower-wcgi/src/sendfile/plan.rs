@@ -12,6 +12,7 @@ use http::header::{
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 
+use super::validators::{entity_tag, last_modified};
 use crate::tree::Facts;
 
 /// What to answer with.
@@ -41,7 +42,7 @@ pub(crate) fn plan(
     }
     answer.remove(CONTENT_RANGE);
     answer.insert(ACCEPT_RANGES, HeaderValue::from_static("bytes"));
-    add_validators(facts, answer);
+    let date_is_strong = add_validators(facts, answer);
     // What another method meant to do, the script has done.
     if !is_head && method != Method::GET {
         return whole;
@@ -55,7 +56,7 @@ pub(crate) fn plan(
         None => {}
     }
     // §14.2: for GET only.
-    if is_head || !if_range_holds(asked, answer) {
+    if is_head || !if_range_holds(asked, answer, date_is_strong) {
         return whole;
     }
     match only(asked, &RANGE).map_or(Wanted::Whole, |value| wanted(value, length)) {
@@ -73,19 +74,19 @@ pub(crate) fn plan(
     }
 }
 
-/// `ETag` and `Last-Modified`, where nobody has said them yet.
-fn add_validators(facts: &Facts, answer: &mut HeaderMap) {
-    // A time before 1970 is no HTTP date, and says nothing of when the file was changed.
-    let Some(modified) = facts.modified else { return };
-    let Ok(age) = modified.duration_since(UNIX_EPOCH) else { return };
-    if !answer.contains_key(ETAG) {
-        let Facts { length, coding, .. } = facts;
-        answer.insert(ETAG, ascii(format!("\"{length:x}-{:x}{coding}\"", age.as_nanos())));
+/// `ETag` and `Last-Modified`, where nobody has said them yet. Says whether another version of the file has another date.
+fn add_validators(facts: &Facts, answer: &mut HeaderMap) -> bool {
+    if !answer.contains_key(ETAG)
+        && let Some(tag) = entity_tag(facts)
+    {
+        answer.insert(ETAG, ascii(tag));
     }
-    if !answer.contains_key(LAST_MODIFIED) {
-        // §8.8.2.1: not later than the response itself.
-        answer.insert(LAST_MODIFIED, ascii(httpdate::fmt_http_date(modified.min(facts.now))));
+    if answer.contains_key(LAST_MODIFIED) {
+        return true;
     }
+    let Some(date) = last_modified(facts) else { return false };
+    answer.insert(LAST_MODIFIED, ascii(httpdate::fmt_http_date(date.shown)));
+    date.is_strong
 }
 
 /// The status of the first precondition that does not hold, in the order of §13.2.2.
@@ -115,15 +116,16 @@ fn lists(asked: &HeaderMap, name: HeaderName, answer: &HeaderMap, same: fn(&[u8]
     })
 }
 
-/// §13.1.5: a tag or a date, which must be exactly what the answer says, as part of another version fits to nothing.
-fn if_range_holds(asked: &HeaderMap, answer: &HeaderMap) -> bool {
+/// §13.1.5: a tag or a date, which must be strong and exactly what the answer says, as part of another version fits to nothing.
+fn if_range_holds(asked: &HeaderMap, answer: &HeaderMap, date_is_strong: bool) -> bool {
     if !asked.contains_key(IF_RANGE) {
         return true;
     }
     let Some(condition) = only(asked, &IF_RANGE) else { return false };
     match answer.get(ETAG) {
         Some(current) if is_same_strong(condition.as_bytes(), current.as_bytes()) => true,
-        _ => date(condition).is_some_and(|condition| answer.get(LAST_MODIFIED).and_then(date) == Some(condition)),
+        _ => date(condition)
+            .is_some_and(|condition| date_is_strong && answer.get(LAST_MODIFIED).and_then(date) == Some(condition)),
     }
 }
 

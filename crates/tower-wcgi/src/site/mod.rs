@@ -6,6 +6,7 @@
 
 mod coding;
 mod content;
+mod media_type;
 mod names;
 
 use std::sync::Arc;

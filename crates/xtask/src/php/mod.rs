@@ -55,8 +55,12 @@ fn memmem(bytes: &[u8], wanted: &[u8]) -> bool {
     bytes.windows(wanted.len()).any(|window| window == wanted)
 }
 
-/// Copies it beside its place first: `target` may be on another file system, where a rename is none.
+/// Copies it beside its place first: `target` may be on another file system, where a rename is none. In a fresh clone the
+/// place's directory is not there yet.
 fn install(from: &Path, to: &Path) -> Result<()> {
+    if let Some(directory) = to.parent() {
+        fs::create_dir_all(directory).with_context(|| format!("cannot create {}", directory.display()))?;
+    }
     let unfinished = to.with_extension("wasm.unfinished");
     fs::copy(from, &unfinished).with_context(|| format!("cannot copy {}", from.display()))?;
     fs::rename(&unfinished, to).with_context(|| format!("cannot write {}", to.display()))
@@ -141,3 +145,28 @@ fn sources_of_ours(workspace: &Workspace) -> PathBuf {
 /// What the examples need, and a function of each.
 const EXTENSIONS: [(&str, &str); 3] =
     [("gd", "imagecreatetruecolor"), ("dom", "DOMDocument"), ("zlib", "gzuncompress")];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// `cargo xtask php` and `cargo xtask wordpress` are the first commands there.
+    #[test]
+    fn a_fresh_clone_gets_the_modules() {
+        let clone = tempfile::tempdir().unwrap();
+        let workspace = Workspace::at(clone.path());
+        let ready = clone.path().join("ready.wasm");
+        let functions: String = EXTENSIONS.iter().map(|(_, function)| format!("{function}\n")).collect();
+        fs::write(&ready, format!("wizer-initialize\n{functions}")).unwrap();
+        provide(&workspace, Some(&ready)).unwrap();
+        for module in ["target/guests/snapshot-php.wasm", "examples/php/php-cgi.wasm"] {
+            assert_eq!(fs::read(clone.path().join(module)).unwrap(), fs::read(&ready).unwrap(), "{module}");
+        }
+
+        // What was built before is found, and goes where it is asked for.
+        let built = built(&workspace);
+        install(&ready, &built).unwrap();
+        install(&built, &clone.path().join("new/folder/php-cgi.wasm")).unwrap();
+        assert!(clone.path().join("new/folder/php-cgi.wasm").exists());
+    }
+}

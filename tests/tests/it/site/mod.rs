@@ -3,6 +3,7 @@
 mod hidden;
 mod live;
 mod mounts;
+mod path_info;
 mod php;
 mod routes;
 mod source;

@@ -61,7 +61,6 @@ async fn a_start_up_is_told_the_variables_that_each_request_would_have() {
         "REDIRECT_STATUS=200",
         "SCRIPT_FILENAME=/d/a.cgi",
         "DOCUMENT_ROOT=/d",
-        "PATH_TRANSLATED=/d/x y",
         "HTTP_HOST=localhost",
     ];
     assert_eq!(lines[0], expected);
