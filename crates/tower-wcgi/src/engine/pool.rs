@@ -38,10 +38,7 @@ pub(crate) fn build(size: PoolSize) -> Result<wasmtime::Engine, Error> {
                 reason = format!("{reason:#}"),
                 "no room for a pool of instances, allocating each by itself"
             );
-            let mut config = base();
-            // Grown as it is needed, with bounds checks in the code, where the pool reserves 4 GiB of addresses each.
-            config.memory_reservation(0).memory_guard_size(64 << 10).memory_reservation_for_growth(1 << 20);
-            wasmtime::Engine::new(&config)
+            wasmtime::Engine::new(&bounds_checked())
                 .map_err(|source| Error::new(ErrorKind::Host, "cannot create the wasm engine").with_source(source))
         }
     }
@@ -56,6 +53,19 @@ pub(crate) fn build(size: PoolSize) -> Result<wasmtime::Engine, Error> {
 pub(super) fn without() -> Result<wasmtime::Engine, Error> {
     wasmtime::Engine::new(&base())
         .map_err(|source| Error::new(ErrorKind::Host, "cannot create the wasm engine").with_source(source))
+}
+
+/// Grown as it is needed, with bounds checks in the code, where the pool reserves 4 GiB of addresses each.
+fn bounds_checked() -> Config {
+    let mut config = base();
+    config.memory_reservation(0).memory_guard_size(64 << 10).memory_reservation_for_growth(1 << 20);
+    config
+}
+
+/// What the engines above compile with, whatever instances get their memory from.
+#[cfg(feature = "compiler")]
+pub(crate) fn compilers() -> [Config; 2] {
+    [base(), bounds_checked()]
 }
 
 /// The largest table a module may have, in elements: php-cgi has 12,000.

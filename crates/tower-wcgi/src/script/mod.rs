@@ -3,6 +3,8 @@
 //! In: the bytes of either. Out: an `InstancePre`. Knows nothing of HTTP.
 
 #[cfg(feature = "compiler")]
+mod bounded;
+#[cfg(feature = "compiler")]
 mod cache;
 mod compiled;
 mod component;
@@ -11,6 +13,8 @@ mod files;
 mod growth;
 #[cfg(feature = "compiler")]
 mod guarded;
+#[cfg(feature = "compiler")]
+mod helper;
 mod link;
 mod locks;
 #[cfg(feature = "compiler")]
@@ -25,8 +29,12 @@ use wasmtime::{ExternType, InstancePre, Module, ModuleExport, ResourcesRequired}
 use wasmtime_wasi::p2::bindings::CommandPre;
 
 #[cfg(feature = "compiler")]
+pub(crate) use bounded::CompileLimits;
+#[cfg(feature = "compiler")]
 pub(crate) use cache::Cache;
 pub(crate) use component::{Handles, link as link_components};
+#[cfg(feature = "compiler")]
+pub use helper::compile_helper;
 pub(crate) use link::{Exit, link};
 pub(crate) use locks::define_granted as define_granted_locks;
 #[cfg(feature = "compiler")]
@@ -310,7 +318,8 @@ fn compile(
 #[cfg(feature = "compiler")]
 fn new_module(engine: &Engine, wasm: &[u8], max_memory: usize, label: &str) -> Result<Module, Error> {
     let ahead = growth::ahead(wasm, max_memory);
-    Module::new(engine.wasmtime(), ahead.as_deref().unwrap_or(wasm)).map_err(|source| invalid(label, source))
+    let wasm = ahead.as_deref().unwrap_or(wasm);
+    bounded::compile(engine, engine.wasmtime(), wasm, label, |source| invalid(label, source))
 }
 
 #[cfg(not(feature = "compiler"))]

@@ -126,7 +126,7 @@ impl<'w> StartUp<'w> {
         }
         let (context, instrumented) = wizer.instrument(wasm).map_err(unsuitable)?;
         // Kept by itself: when a file changes, only the initialisation has to run again.
-        let compile = || Module::new(&wasmtime, &instrumented).map_err(unsuitable);
+        let compile = || super::bounded::compile(engine, &wasmtime, &instrumented, "the start-up", unsuitable);
         let module = super::cached(engine, &wasmtime, blake3::hash(&instrumented), compile)?;
         super::start(&module, "the module", if entry.resumes { RESUME } else { START })?;
         Ok(Self { wizer, context, module, initialize: entry.initialize })
