@@ -1,7 +1,7 @@
 //! Compiling what somebody has made to be slow, or to need all memory: it ends at its limits.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use tempfile::TempDir;
@@ -22,7 +22,7 @@ fn merging(dir: &TempDir, locals: usize, branches: usize) -> PathBuf {
     path
 }
 
-fn failure(module: &PathBuf, arguments: &[&str]) -> String {
+fn failure(module: &Path, arguments: &[&str]) -> String {
     let run = ["run", module.to_str().unwrap(), "--addr", "127.0.0.1:0", "--no-cache"];
     let output = output(&[&run, arguments].concat());
     assert_eq!(output.status.code(), Some(1));
