@@ -34,7 +34,7 @@ pub use future::{ResponseFuture, TryResponseFuture};
 pub use package::{Access, Site};
 pub use request::{RemoteUser, RequestEnv, RequestId};
 #[cfg(feature = "compiler")]
-pub use script::{Captured, Cause, SnapshotReport};
+pub use script::{Captured, Cause, SnapshotReport, compile_helper};
 pub use service::WcgiService;
 
 /// What takes more than the crate's front page to say.

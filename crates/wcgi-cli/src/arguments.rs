@@ -101,6 +101,16 @@ pub(crate) struct Package {
     /// Compile anew
     #[arg(long)]
     pub(crate) no_cache: bool,
+
+    /// Time to compile a module; 0 = no limit
+    #[cfg(feature = "compiler")]
+    #[arg(long, value_name = "SECONDS", default_value = "300", value_parser = seconds)]
+    pub(crate) max_compile_time: Duration,
+
+    /// Memory to compile a module; 0 = no limit
+    #[cfg(feature = "compiler")]
+    #[arg(long, value_name = "SIZE", default_value = "2GiB", value_parser = size)]
+    pub(crate) max_compile_memory: u64,
 }
 
 #[cfg(feature = "compiler")]

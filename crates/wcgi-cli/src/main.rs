@@ -25,6 +25,10 @@ use clap::Parser;
 use arguments::{Arguments, Command};
 
 fn main() -> ExitCode {
+    #[cfg(feature = "compiler")]
+    if let Some(code) = tower_wcgi::compile_helper() {
+        return code;
+    }
     // Wrong usage ends here, with exit code 2.
     let arguments = Arguments::parse();
     let log = log::init(arguments.verbosity());

@@ -154,6 +154,12 @@ pub(crate) fn package(arguments: Package, mut engine: EngineBuilder) -> anyhow::
     if arguments.no_cache {
         engine = engine.no_cache();
     }
+    #[cfg(feature = "compiler")]
+    {
+        let time = Some(arguments.max_compile_time).filter(|time| !time.is_zero());
+        let memory = Some(arguments.max_compile_memory).filter(|memory| *memory > 0);
+        engine = engine.max_compile_time(time).max_compile_memory(memory);
+    }
     let mut service = WcgiService::builder().package(arguments.package).engine(engine.build()?);
     if let Some(command) = arguments.command {
         service = service.command(command);

@@ -19,7 +19,7 @@ use crate::exchange::State;
 use crate::runtime::{Size, Wasmtime};
 use crate::scratch;
 #[cfg(feature = "compiler")]
-use crate::script::Cache;
+use crate::script::{Cache, CompileLimits};
 use crate::script::{Shelf, link, link_components};
 
 /// What scripts run on: a wasmtime engine with its pool of instances, the permits to use them, and the threads.
@@ -88,6 +88,11 @@ impl Engine {
         self.0.cache.as_ref()
     }
 
+    #[cfg(feature = "compiler")]
+    pub(crate) fn compile_limits(&self) -> CompileLimits {
+        self.0.compile_limits
+    }
+
     pub(crate) fn max_memory(&self) -> usize {
         self.0.max_memory
     }
@@ -130,6 +135,8 @@ impl std::fmt::Debug for Engine {
 /// | [`pagemap_scan`](Self::pagemap_scan) | where the kernel has it | an instance's memory is reset in place |
 /// | [`keep_resident`](Self::keep_resident) | 256 MiB | the next instance finds its pages there; an idle server gives them back |
 /// | [`trust_precompiled`](Self::trust_precompiled) | no | native code of a package can do whatever this process can |
+/// | [`max_compile_time`](Self::max_compile_time) | 5 min | interpreters take seconds, on a busy machine a minute |
+/// | [`max_compile_memory`](Self::max_compile_memory) | 2 GiB | the largest interpreters take half of that |
 /// | [`cache_dir`](Self::cache_dir) | below the user's cache directory | a package opens in milliseconds the second time |
 #[derive(Debug, Clone)]
 #[must_use]
@@ -143,6 +150,8 @@ pub struct EngineBuilder {
     keep_resident: usize,
     trust_precompiled: bool,
     cache: CacheSetting,
+    #[cfg(feature = "compiler")]
+    compile_limits: CompileLimits,
 }
 
 #[derive(Debug, Clone)]
@@ -165,6 +174,8 @@ impl Default for EngineBuilder {
             keep_resident: 256 << 20,
             trust_precompiled: false,
             cache: CacheSetting::Default,
+            #[cfg(feature = "compiler")]
+            compile_limits: CompileLimits { time: Some(MAX_COMPILE_TIME), memory: Some(2 << 30) },
         }
     }
 }
@@ -226,6 +237,24 @@ impl EngineBuilder {
         self
     }
 
+    /// How long compiling one module may take; `None` is no limit. What takes longer is refused, or runs without the
+    /// [snapshot](crate::_docs::snapshots) of its start-up. In a program that calls [`compile_helper`](crate::compile_helper)
+    /// the compiler is ended then. In others it goes on, on a thread of its own, and functions that are known to take very long
+    /// are [refused](crate::_docs::security#compiling-what-strangers-upload) at once. Default: 5 minutes.
+    #[cfg(feature = "compiler")]
+    pub fn max_compile_time(mut self, limit: impl Into<Option<Duration>>) -> Self {
+        self.compile_limits.time = limit.into();
+        self
+    }
+
+    /// How much memory compiling one module may take, in bytes; `None` is no limit. It holds in programs that call
+    /// [`compile_helper`](crate::compile_helper), on Unix. Default: 2 GiB.
+    #[cfg(feature = "compiler")]
+    pub fn max_compile_memory(mut self, bytes: impl Into<Option<u64>>) -> Self {
+        self.compile_limits.memory = bytes.into();
+        self
+    }
+
     /// Where compiled modules are kept. Whoever can write there can run code in this process, so on Unix a directory that
     /// [others can change](crate::_docs::security#the-cache-of-compiled-modules) goes unused, with a warning.
     ///
@@ -284,6 +313,8 @@ impl EngineBuilder {
             trust_precompiled: self.trust_precompiled,
             #[cfg(feature = "compiler")]
             cache,
+            #[cfg(feature = "compiler")]
+            compile_limits: self.compile_limits,
             max_memory: self.max_memory,
         })))
     }
@@ -314,6 +345,8 @@ struct Inner {
     trust_precompiled: bool,
     #[cfg(feature = "compiler")]
     cache: Option<Cache>,
+    #[cfg(feature = "compiler")]
+    compile_limits: CompileLimits,
     max_memory: usize,
 }
 
@@ -338,6 +371,8 @@ fn host(message: &'static str, error: std::io::Error) -> Error {
     Error::new(ErrorKind::Host, message).with_source(error)
 }
 
+#[cfg(feature = "compiler")]
+const MAX_COMPILE_TIME: Duration = Duration::from_secs(300);
 const WASM_PAGE: usize = 64 << 10;
 const MAX_MEMORY: usize = 4 << 30;
 /// Far above what any machine can run at once, and small enough for every counter made from it.

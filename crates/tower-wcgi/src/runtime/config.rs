@@ -45,8 +45,7 @@ impl Wasmtime {
                 instances = size.instances,
                 "no room for the addresses of all instances, allocating each by itself"
             );
-            // Grown as it is needed, with bounds checks in the code, where a slot reserves 4 GiB of addresses.
-            config.memory_reservation(0).memory_guard_size(64 << 10).memory_reservation_for_growth(1 << 20);
+            bounds_checked(&mut config);
         }
         #[cfg(not(target_os = "linux"))]
         let _ = size;
@@ -69,6 +68,21 @@ impl Wasmtime {
         let kept = 0;
         kept
     }
+}
+
+/// What the engines above compile with, whatever instances get their memory from.
+#[cfg(feature = "compiler")]
+pub(crate) fn compilers() -> [Config; 2] {
+    let (mut config, mut without_room) = (base(), base());
+    #[cfg(target_os = "linux")]
+    super::memory::tune(&mut config);
+    bounds_checked(&mut without_room);
+    [config, without_room]
+}
+
+/// Grown as it is needed, with bounds checks in the code, where a slot reserves 4 GiB of addresses.
+fn bounds_checked(config: &mut Config) {
+    config.memory_reservation(0).memory_guard_size(64 << 10).memory_reservation_for_growth(1 << 20);
 }
 
 /// A pool, if there are addresses for `size.instances`.

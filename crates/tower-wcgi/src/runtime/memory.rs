@@ -14,15 +14,19 @@ use wcgi_memory::{Image, Memory, Pool, Shape, Stack};
 
 /// Has `config` take memories and stacks from `pool`.
 pub(super) fn install(config: &mut Config, pool: &Pool) {
+    tune(config);
+    config.with_host_memory(Arc::new(Slots(pool.clone()))).with_host_stack(Arc::new(Slots(pool.clone())));
+}
+
+/// Has `config` compile for memories that slots are.
+pub(super) fn tune(config: &mut Config) {
     config
         .memory_reservation(RESERVATION as u64)
         .memory_guard_size(SHAPE.guard as u64)
         .memory_may_move(false)
         .gc_heap_reservation(RESERVATION as u64)
         .gc_heap_guard_size(GC_HEAP_GUARD as u64)
-        .gc_heap_may_move(false)
-        .with_host_memory(Arc::new(Slots(pool.clone())))
-        .with_host_stack(Arc::new(Slots(pool.clone())));
+        .gc_heap_may_move(false);
 }
 
 /// As [`with_image`](super::with_image).

@@ -12,6 +12,8 @@ use std::sync::Arc;
 
 use wcgi_memory::Image;
 
+#[cfg(feature = "compiler")]
+pub(crate) use config::compilers;
 pub(crate) use config::{MAX_FUNCTIONS, MAX_INSTANCES, MAX_MEMORIES, MAX_TABLE_ELEMENTS, MAX_TABLES, Size, Wasmtime};
 pub(crate) use ticker::Ticking;
 

@@ -169,6 +169,13 @@ impl Cache {
 
 /// What a compiled module depends on: what it was compiled from, by what, and for which settings and processor.
 fn key(engine: &wasmtime::Engine, input: blake3::Hash) -> String {
+    let mut hasher = blake3::Hasher::new();
+    hasher.update(settings_hash(engine).as_bytes()).update(input.as_bytes());
+    hasher.finalize().to_hex().to_string()
+}
+
+/// By what a module is compiled, and for which settings and processor.
+pub(super) fn settings_hash(engine: &wasmtime::Engine) -> blake3::Hash {
     struct Blake3(blake3::Hasher);
     impl Hasher for Blake3 {
         fn write(&mut self, bytes: &[u8]) {
@@ -181,8 +188,7 @@ fn key(engine: &wasmtime::Engine, input: blake3::Hash) -> String {
     let mut hasher = Blake3(blake3::Hasher::new());
     engine.precompile_compatibility_hash().hash(&mut hasher);
     hasher.0.update(env!("CARGO_PKG_VERSION").as_bytes());
-    hasher.0.update(input.as_bytes());
-    hasher.0.finalize().to_hex().to_string()
+    hasher.0.finalize()
 }
 
 /// A file to write into, and its name. It is locked as long as it is open.

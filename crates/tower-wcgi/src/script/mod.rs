@@ -3,6 +3,8 @@
 //! In: the bytes of either. Out: an `InstancePre`. Knows nothing of HTTP.
 
 #[cfg(feature = "compiler")]
+mod bounded;
+#[cfg(feature = "compiler")]
 mod cache;
 mod client;
 mod code;
@@ -11,6 +13,8 @@ mod component;
 mod files;
 #[cfg(feature = "compiler")]
 mod guarded;
+#[cfg(feature = "compiler")]
+mod helper;
 mod link;
 mod locks;
 mod prepare;
@@ -29,10 +33,14 @@ use wasmtime::{ExternType, InstancePre, Module, ModuleExport, ResourcesRequired}
 use wasmtime_wasi::p2::bindings::CommandPre;
 
 #[cfg(feature = "compiler")]
+pub(crate) use bounded::CompileLimits;
+#[cfg(feature = "compiler")]
 pub(crate) use cache::Cache;
 pub(crate) use client::define_alone as define_client_alone;
 pub(crate) use code::{Beginning, Code, Shelf};
 pub(crate) use component::{Handles, link as link_components};
+#[cfg(feature = "compiler")]
+pub use helper::compile_helper;
 pub(crate) use link::{Exit, link};
 pub(crate) use locks::define_granted as define_granted_locks;
 pub(crate) use preview1::define as define_preview1;
@@ -336,7 +344,8 @@ fn begin(
 #[cfg(feature = "compiler")]
 fn new_module(engine: &Engine, wasm: &[u8], label: &str) -> Result<Module, Error> {
     let prepared = prepare::prepare(wasm);
-    Module::new(engine.wasmtime(), prepared.as_deref().unwrap_or(wasm)).map_err(|source| invalid(label, source))
+    let wasm = prepared.as_deref().unwrap_or(wasm);
+    bounded::compile(engine, engine.wasmtime(), wasm, label, |source| invalid(label, source))
 }
 
 #[cfg(not(feature = "compiler"))]

@@ -43,7 +43,7 @@ fn at_the_limit_of_file_sizes_writes_fail_and_the_server_lives() {
     assert!(!spooled(&serving).contains("200"));
     assert!(serving.line("ERROR").contains("cannot keep the request's body in a temporary file"));
     assert!(serving.get("/").contains("bytes=0"));
-    assert_eq!(files(&cache), [PathBuf::new(); 0]);
+    assert!(files(&cache).is_empty());
 }
 
 #[test]
@@ -115,7 +115,7 @@ fn on_a_full_disk_nothing_is_kept_and_the_server_lives() {
     let warning = serving.line("WARN");
     assert!(warning.contains("the cache of compiled modules cannot be written"), "{warning}");
     assert!(warning.contains("No space left on device"), "{warning}");
-    assert_eq!(files(&cache), [PathBuf::new(); 0], "half a file takes no room");
+    assert!(files(&cache).is_empty(), "half a file takes no room");
     assert!(spooled(&serving).contains(" 500 "));
     assert!(serving.line("ERROR").contains("cannot keep the request's body in a temporary file"));
     assert!(serving.get("/").contains("bytes=0"));

@@ -5,6 +5,8 @@ mod build;
 #[cfg(unix)]
 mod cache;
 #[cfg(unix)]
+mod compile;
+#[cfg(unix)]
 mod exhausted;
 mod failures;
 #[cfg(unix)]

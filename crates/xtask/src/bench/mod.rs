@@ -3,6 +3,7 @@
 
 mod call;
 pub(crate) mod client;
+mod faults;
 mod figures;
 mod findings;
 mod http;
@@ -96,9 +97,15 @@ const PARTS: [Part; 10] = [
 
 /// Runs what was asked for; a part that fails does not keep the others from being measured and reported.
 pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
+    // With a program of its own it needs nothing that is built or installed here.
+    if let Some(Other::Soak(options)) = &options.other
+        && options.has_program()
+    {
+        return soak::run(workspace, options);
+    }
     peers::install();
     match &options.other {
-        Some(Other::Soak(options)) => return soak::run(workspace, *options),
+        Some(Other::Soak(options)) => return soak::run(workspace, options),
         Some(Other::Languages(options)) => return languages::run(workspace, options),
         None => {}
     }

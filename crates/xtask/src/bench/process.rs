@@ -127,6 +127,15 @@ impl Server {
         Ok(())
     }
 
+    /// Kills it, without asking first.
+    pub(crate) fn kill(mut self) -> Result<()> {
+        for child in &mut self.children {
+            child.kill().with_context(|| format!("cannot kill {}", self.name))?;
+            child.wait()?;
+        }
+        Ok(())
+    }
+
     fn ids(&self) -> Vec<u32> {
         self.children.iter().map(Child::id).collect()
     }

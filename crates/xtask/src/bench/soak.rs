@@ -2,6 +2,7 @@
 //! server has as much memory, as many open files and threads afterwards as before.
 
 use std::fmt::Write as _;
+use std::path::PathBuf;
 use std::thread;
 use std::time::Duration;
 
@@ -13,10 +14,10 @@ use super::load::Load;
 use super::process::{Server, Usage};
 use super::setting::Setting;
 use super::status::wait_for_permits;
-use super::{machine, report};
+use super::{faults, machine, report};
 use crate::workspace::Workspace;
 
-#[derive(Debug, Clone, Copy, clap::Args)]
+#[derive(Debug, Clone, clap::Args)]
 pub(crate) struct Options {
     /// Requests to the hello in C.
     #[arg(long, default_value_t = 1_000_000.0)]
@@ -24,6 +25,21 @@ pub(crate) struct Options {
     /// Requests to the PHP example.
     #[arg(long, default_value_t = 50_000.0)]
     php: f64,
+    /// Instead: short of descriptors, addresses and disk at once, with a kill every few seconds.
+    #[arg(long, conflicts_with_all = ["hello", "php"])]
+    faults: bool,
+    /// How long the faults go on.
+    #[arg(long, default_value_t = 10.0, requires = "faults")]
+    minutes: f64,
+    /// The `wcgi` that has to bear the faults; built otherwise.
+    #[arg(long, value_name = "FILE", requires = "faults")]
+    program: Option<PathBuf>,
+}
+
+impl Options {
+    pub(crate) fn has_program(&self) -> bool {
+        self.program.is_some()
+    }
 }
 
 /// What is counted, and by how much it may differ.
@@ -36,8 +52,14 @@ struct Sample {
     usage: Usage,
 }
 
-pub(crate) fn run(workspace: &Workspace, options: Options) -> Result<()> {
+pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
+    if let (true, Some(program)) = (options.faults, &options.program) {
+        return faults::run(workspace, program, options.minutes);
+    }
     let setting = Setting::prepare(workspace, false, false)?;
+    if options.faults {
+        return faults::run(workspace, setting.wcgi().get_program().as_ref(), options.minutes);
+    }
     let facts = machine::describe(&setting);
     let php = setting.php().context("php-cgi is not there; `cargo xtask setup` fetches it")?;
     let server = setting.serve("bench-server (soak)", &[], &[("/c", &setting.guest("hello")), ("/php", &php)])?;
@@ -56,7 +78,7 @@ pub(crate) fn run(workspace: &Workspace, options: Options) -> Result<()> {
 }
 
 /// Goes on until both have had what was asked for.
-fn load(setting: &Setting<'_>, options: Options, server: &Server, samples: &mut Vec<Sample>) -> Result<()> {
+fn load(setting: &Setting<'_>, options: &Options, server: &Server, samples: &mut Vec<Sample>) -> Result<()> {
     let url = |path| Url { address: server.address, path };
     let (mut hello, mut php) = (0.0, 0.0);
     while hello < options.hello || php < options.php {

@@ -51,7 +51,7 @@ pub(super) fn load(
 
 #[cfg(feature = "compiler")]
 fn new_component(engine: &Engine, wasm: &[u8], label: &str) -> Result<Component, Error> {
-    Component::from_binary(engine.wasmtime(), wasm).map_err(|source| {
+    super::bounded::compile(engine, engine.wasmtime(), wasm, label, |source| {
         let why = format!("{label} is no valid component, or one of more parts than can run here");
         Error::new(ErrorKind::Module, why).with_source(source)
     })
