@@ -68,8 +68,8 @@ const LAYERS: &[Layer] = &[
         uses: &["error"],
         never: &[WASM, RUNTIME, WORLD, &["http_body", "tower_service", "axum"]],
     },
-    // It owns the linker, whose type names what a store holds.
-    Layer { name: "engine", uses: &["error", "exchange::State", "script"], never: &[HTTP] },
+    // It owns the linker, whose type names what a store holds, and the room that bodies on disk share.
+    Layer { name: "engine", uses: &["error", "exchange::State", "script", "stdio::SpoolRoom"], never: &[HTTP] },
     // Its host calls work on what the store of an exchange holds.
     Layer { name: "script", uses: &["engine", "error", "exchange", "package"], never: &[HTTP] },
     // The environment is a block of bytes by then, and the id is for the log. What is left of a body is a `Body`.

@@ -89,6 +89,7 @@ async fn open_with_progress(arguments: Run, address: SocketAddr) -> anyhow::Resu
 fn open(arguments: Run, address: SocketAddr) -> anyhow::Result<WcgiService> {
     let engine = Engine::builder()
         .max_concurrency(arguments.max_concurrency)
+        .max_spool(arguments.max_spool)
         .queue(arguments.queue)
         .queue_wait(arguments.queue_wait)
         .trust_precompiled(arguments.trust_precompiled);
@@ -100,6 +101,7 @@ fn open(arguments: Run, address: SocketAddr) -> anyhow::Result<WcgiService> {
         .mount(arguments.mount)
         .deadline(Some(arguments.deadline).filter(|deadline| !deadline.is_zero()))
         .max_body(arguments.max_body)
+        .max_tmp(arguments.max_tmp)
         .server_port(address.port());
     Ok(service.build()?)
 }

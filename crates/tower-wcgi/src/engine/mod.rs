@@ -23,6 +23,7 @@ use crate::exchange::State;
 #[cfg(feature = "compiler")]
 use crate::script::Cache;
 use crate::script::{link, link_components};
+use crate::stdio::SpoolRoom;
 use pool::PoolSize;
 
 /// What scripts run on: a wasmtime engine with its pool of instances, the permits to use them, and the threads.
@@ -89,6 +90,11 @@ impl Engine {
         self.0.threads.handle()
     }
 
+    /// For request bodies that have no length, and are read whole before their script runs.
+    pub(crate) fn spool_room(&self) -> &Arc<SpoolRoom> {
+        &self.0.spool_room
+    }
+
     /// For scripts that compute for long: one for each thread.
     pub(crate) fn stints(&self) -> &Arc<Semaphore> {
         &self.0.stints
@@ -118,6 +124,7 @@ impl std::fmt::Debug for Engine {
 /// | [`queue`](Self::queue) | 1024 | a burst waits instead of failing, and memory stays bounded |
 /// | [`queue_wait`](Self::queue_wait) | 10 s | below the usual patience of a proxy |
 /// | [`max_memory`](Self::max_memory) | 256 MiB | twice PHP's own default limit |
+/// | [`max_spool`](Self::max_spool) | 1 GiB | sixteen bodies of the largest size |
 /// | [`threads`](Self::threads) | one per core | guests compute |
 /// | [`pagemap_scan`](Self::pagemap_scan) | where the kernel has it | an instance's memory is reset in place |
 /// | [`trust_precompiled`](Self::trust_precompiled) | no | native code of a package can do whatever this process can |
@@ -129,6 +136,7 @@ pub struct EngineBuilder {
     queue: usize,
     queue_wait: Duration,
     max_memory: usize,
+    max_spool: u64,
     threads: Option<usize>,
     pagemap_scan: bool,
     trust_precompiled: bool,
@@ -150,6 +158,7 @@ impl Default for EngineBuilder {
             queue: 1024,
             queue_wait: Duration::from_secs(10),
             max_memory: 256 << 20,
+            max_spool: 1 << 30,
             threads: None,
             pagemap_scan: true,
             trust_precompiled: false,
@@ -180,6 +189,13 @@ impl EngineBuilder {
     /// The most linear memory one instance may have, in bytes; a service can set less. Default: 256 MiB.
     pub fn max_memory(mut self, bytes: usize) -> Self {
         self.max_memory = bytes;
+        self
+    }
+
+    /// What the request bodies that are kept on disk may have together, in bytes; a request that finds no room is answered
+    /// 503. Those are bodies without a length that are over 64 KiB, until they are read. Default: 1 GiB.
+    pub fn max_spool(mut self, bytes: u64) -> Self {
+        self.max_spool = bytes;
         self
     }
 
@@ -263,6 +279,7 @@ impl EngineBuilder {
             #[cfg(feature = "compiler")]
             cache,
             max_memory: self.max_memory,
+            spool_room: Arc::new(SpoolRoom::new(self.max_spool)),
         })))
     }
 
@@ -292,6 +309,7 @@ struct Inner {
     #[cfg(feature = "compiler")]
     cache: Option<Cache>,
     max_memory: usize,
+    spool_room: Arc<SpoolRoom>,
 }
 
 /// Owns the runtime, which must not be dropped where blocking is not allowed, as in an async function.
