@@ -1,6 +1,6 @@
 //! The access line: one for each request, when its response is over.
 
-use std::fmt::Display;
+use std::fmt::{self, Display, Write as _};
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -8,8 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Instant;
 
-use http::request::Parts;
-use http::{Method, Response, StatusCode, Uri, Version};
+use http::{Method, Request, Response, StatusCode, Uri, Version};
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Buf as _;
 use pin_project_lite::pin_project;
@@ -32,13 +31,13 @@ pub(crate) struct Access {
 }
 
 impl Access {
-    /// Also gives the body back, watched.
-    pub(crate) fn start<B: Body>(request: &Parts, body: B, client: SocketAddr) -> (Self, Watched<B>) {
-        let upload = Arc::new(Upload { length: body.size_hint().exact(), ..Upload::default() });
+    /// Also gives the request back, with its body watched.
+    pub(crate) fn start<B: Body>(request: Request<B>, client: SocketAddr) -> (Self, Request<Watched<B>>) {
+        let upload = Arc::new(Upload { length: request.body().size_hint().exact(), ..Upload::default() });
         let access = Self {
-            method: request.method.clone(),
-            uri: request.uri.clone(),
-            version: request.version,
+            method: request.method().clone(),
+            uri: request.uri().clone(),
+            version: request.version(),
             client,
             start: Instant::now(),
             status: None,
@@ -47,7 +46,7 @@ impl Access {
             whole: false,
             upload: Arc::clone(&upload),
         };
-        (access, Watched { body, upload })
+        (access, request.map(|body| Watched { body, upload }))
     }
 
     /// Counts the body and logs the line at its end.
@@ -63,15 +62,8 @@ impl Access {
 
 impl Drop for Access {
     fn drop(&mut self) {
-        if !tracing::enabled!(target: "wcgi::access", tracing::Level::INFO) {
-            return;
-        }
         let Self { method, uri, version, client, bytes, .. } = self;
-        // The quotes around it are ours.
-        let mut uri = uri.to_string();
-        if uri.contains(['"', '\\']) {
-            uri = uri.replace('\\', "\\\\").replace('"', "\\\"");
-        }
+        let uri = Quotable(uri);
         let ip = client.ip();
         let client: &dyn Display = if client.port() == 0 { &ip } else { client };
         let millis = self.start.elapsed().as_secs_f64() * 1e3;
@@ -115,8 +107,8 @@ impl Upload {
     }
 }
 
-impl std::fmt::Display for Upload {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl Display for Upload {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let came = self.came.load(Ordering::Relaxed);
         match self.length {
             Some(length) => write!(f, "{came} of {length} bytes of its body came"),
@@ -159,6 +151,21 @@ impl<B: Body> Body for Watched<B> {
 
     fn size_hint(&self) -> SizeHint {
         self.body.size_hint()
+    }
+}
+
+/// A target, for between quotes.
+struct Quotable<'a>(&'a Uri);
+
+impl Display for Quotable<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for c in self.0.to_string().chars() {
+            if matches!(c, '"' | '\\') {
+                f.write_char('\\')?;
+            }
+            f.write_char(c)?;
+        }
+        Ok(())
     }
 }
 

@@ -80,8 +80,7 @@ async fn connection(
             parts.extensions.insert(peer);
             let mut service = service.clone();
             let client = service.connection_info(&parts).client().unwrap_or(peer);
-            let (access, body) = Access::start(&parts, body, client);
-            let request = Request::from_parts(parts, body);
+            let (access, request) = Access::start(Request::from_parts(parts, body), client);
             async move { service.call(request).await.map(|response| access.response(response)) }
         }
     });

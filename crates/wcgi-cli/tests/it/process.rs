@@ -48,9 +48,14 @@ impl Serving {
     }
 
     pub(crate) fn spawn(command: Command) -> Self {
-        let (mut serving, stderr) = Self::spawn_unread(command);
+        Self::spawn_within(command, PATIENCE)
+    }
+
+    /// The same, where it has so much time until it serves.
+    pub(crate) fn spawn_within(mut command: Command, patience: Duration) -> Self {
+        let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
         let (sender, lines) = channel();
-        serving.lines = lines;
+        let stderr = BufReader::new(child.stderr.take().unwrap());
         // Ends with the child.
         std::thread::spawn(move || {
             for line in stderr.lines().map_while(Result::ok) {
@@ -59,7 +64,8 @@ impl Serving {
                 }
             }
         });
-        serving
+        let first = lines.recv_timeout(patience).expect("a first line");
+        Self { child, addr: address(&first), lines }
     }
 
     /// Gives stderr after its first line, for the test to read or not.
@@ -68,9 +74,7 @@ impl Serving {
         let mut stderr = BufReader::with_capacity(ONE_LINE, child.stderr.take().unwrap());
         let mut first = String::new();
         stderr.read_line(&mut first).unwrap();
-        let addr = first.strip_prefix("listening on http://").and_then(|rest| rest.strip_suffix("/\n"));
-        let addr = addr.and_then(|addr| addr.parse().ok()).unwrap_or_else(|| panic!("{first}"));
-        (Self { child, addr, lines: channel().1 }, stderr)
+        (Self { child, addr: address(first.trim_end()), lines: channel().1 }, stderr)
     }
 
     pub(crate) fn id(&self) -> u32 {
@@ -132,6 +136,12 @@ impl Drop for Serving {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// Where it listens, as its first line says.
+fn address(first: &str) -> SocketAddr {
+    let addr = first.strip_prefix("listening on http://").and_then(|rest| rest.strip_suffix('/'));
+    addr.and_then(|addr| addr.parse().ok()).unwrap_or_else(|| panic!("{first}"))
 }
 
 /// Less than what comes after the first line.

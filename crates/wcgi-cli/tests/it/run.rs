@@ -223,6 +223,7 @@ fn a_body_that_breaks_off_is_400_in_the_log() {
         assert!(!line.contains(" 200 "), "{line}");
     }
 }
+
 /// The variables of a request, by `wcgi run ARGUMENTS…` and the fields of a head.
 fn variables(arguments: &[&str], fields: &str) -> Vec<String> {
     let serving = Serving::start(&guest("env"), arguments);
