@@ -5,7 +5,7 @@
 //! process.
 
 use std::fs::{self, File};
-use std::io::{self, Read, Seek};
+use std::io::{Read, Seek};
 use std::path::Path;
 
 use wasmtime::Module;
@@ -147,7 +147,7 @@ fn is_everybodys(_: &fs::Metadata) -> bool {
 
 /// Puts `code`, which was compiled from `input`, where [`of_package`] finds it.
 #[cfg(feature = "compiler")]
-pub(super) fn put_in_package(directory: &Path, input: blake3::Hash, code: &[u8]) -> io::Result<()> {
+pub(super) fn put_in_package(directory: &Path, input: blake3::Hash, code: &[u8]) -> std::io::Result<()> {
     let entry = directory.join(package_key(input));
     fs::create_dir_all(&entry)?;
     fs::write(entry.join(file_name(code)), code)
