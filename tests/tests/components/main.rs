@@ -18,6 +18,8 @@ mod descriptors;
 mod extensions;
 #[path = "../it/faults.rs"]
 mod faults;
+#[path = "../it/fresh.rs"]
+mod fresh;
 #[path = "../it/guest_crate.rs"]
 mod guest_crate;
 #[path = "../it/guests.rs"]

@@ -163,6 +163,14 @@ async fn form() {
 }
 
 #[tokio::test]
+async fn fresh() {
+    let service = service("fresh");
+    for _ in 0..3 {
+        assert_eq!(get(&service, "/").await.text(), "CLEAN\n");
+    }
+}
+
+#[tokio::test]
 async fn grow() {
     let service = builder("grow").max_memory(32 << 20).build().unwrap();
     assert_eq!(get(&service, "/?16").await.text(), "grew 16 MiB\n");
@@ -183,6 +191,14 @@ async fn hello_rust() {
     let service = service("hello-rust");
     assert_eq!(get(&service, "/").await.text(), "Hello, World!\n");
     assert_eq!(post(&service, "/", "Ada").await.text(), "Hello, Ada!\n");
+}
+
+#[tokio::test]
+async fn kept() {
+    let service = builder("kept").snapshot(false).build().unwrap();
+    for _ in 0..3 {
+        assert_eq!(get(&service, "/").await.text(), "CLEAN 0\n");
+    }
 }
 
 #[test]

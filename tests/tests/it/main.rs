@@ -12,6 +12,7 @@ mod cves;
 mod descriptors;
 mod extensions;
 mod faults;
+mod fresh;
 mod guest_crate;
 mod guestbook;
 mod guests;
