@@ -1,5 +1,5 @@
 //! What `cargo xtask bench` measures and cannot measure from outside: scripts beside native handlers in one axum program,
-//! and the library's memory when many exchanges wait or many packages are open.
+//! and the library's memory when many exchanges wait, or many packages or sites of one package are open.
 //!
 //! What it finds it prints to stdout as `NAME=NUMBER` lines.
 #![expect(clippy::print_stdout, reason = "stdout is where it reports")]
@@ -9,6 +9,7 @@ mod memory;
 mod native;
 mod packages;
 mod serve;
+mod sites;
 
 use std::path::PathBuf;
 
@@ -32,6 +33,8 @@ enum What {
     Blocked(blocked::Options),
     /// Open every module of a directory in one engine, and say what time and memory that takes.
     Packages(packages::Options),
+    /// Open one package many times with another value of one variable, and say what time and memory that takes.
+    Sites(sites::Options),
 }
 
 #[tokio::main]
@@ -45,5 +48,6 @@ async fn main() -> anyhow::Result<()> {
         What::Serve(options) => serve::run(engine, options).await,
         What::Blocked(options) => blocked::run(engine, options).await,
         What::Packages(options) => packages::run(&engine.build()?, &options),
+        What::Sites(options) => sites::run(&engine.build()?, &options).await,
     }
 }

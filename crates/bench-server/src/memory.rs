@@ -7,9 +7,18 @@ use anyhow::Context as _;
 
 /// Resident memory, in bytes, counted exactly: the figure of `/proc/self/statm` lags behind by some pages for each core.
 pub(crate) fn resident() -> anyhow::Result<u64> {
+    rollup("Rss:")
+}
+
+/// The same, but of what other mappings and processes share only a part.
+pub(crate) fn proportional() -> anyhow::Result<u64> {
+    rollup("Pss:")
+}
+
+fn rollup(name: &str) -> anyhow::Result<u64> {
     let text = fs::read_to_string("/proc/self/smaps_rollup").context("cannot read /proc/self/smaps_rollup")?;
-    let kib = text.lines().find_map(|line| line.strip_prefix("Rss:")?.trim().strip_suffix(" kB")?.parse::<u64>().ok());
-    Ok(kib.context("smaps_rollup has no Rss")? * 1024)
+    let kib = text.lines().find_map(|line| line.strip_prefix(name)?.trim().strip_suffix(" kB")?.parse::<u64>().ok());
+    Ok(kib.with_context(|| format!("smaps_rollup has no {name}"))? * 1024)
 }
 
 /// Waits until this process has used no processor time for a while, so that whatever it does has come to where it waits.

@@ -16,6 +16,7 @@ mod plot;
 pub(crate) mod process;
 mod report;
 mod setting;
+mod sites;
 mod soak;
 mod spin;
 mod start;
@@ -73,6 +74,8 @@ enum Name {
     Blocked,
     /// Memory of idle packages.
     Packages,
+    /// Many sites of one package, each at a snapshot of its own.
+    Sites,
     /// Long bodies.
     Stream,
     /// A native route beside busy guests.
@@ -82,7 +85,7 @@ enum Name {
 /// A part: what it is called, what it does.
 type Part = (Name, fn(&Setting<'_>, &mut Findings) -> Result<()>);
 
-const PARTS: [Part; 10] = [
+const PARTS: [Part; 11] = [
     (Name::Call, call::run),
     (Name::Hello, http::hello),
     (Name::Php, http::php),
@@ -91,6 +94,7 @@ const PARTS: [Part; 10] = [
     (Name::Start, start::run),
     (Name::Blocked, memory::blocked),
     (Name::Packages, memory::packages),
+    (Name::Sites, sites::run),
     (Name::Stream, stream::run),
     (Name::Spin, spin::run),
 ];

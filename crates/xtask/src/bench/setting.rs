@@ -64,8 +64,13 @@ impl<'a> Setting<'a> {
 
     /// The program that measures from the inside, and serves.
     pub(crate) fn bench_server(&self) -> Command {
+        self.bench_server_on(&self.cache())
+    }
+
+    /// The same, with compiled modules and snapshots in another place.
+    pub(crate) fn bench_server_on(&self, cache: &Path) -> Command {
         let mut command = Command::new(self.built("bench-server"));
-        command.arg("--cache-dir").arg(self.cache());
+        command.arg("--cache-dir").arg(cache);
         command
     }
 

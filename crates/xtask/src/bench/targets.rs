@@ -3,6 +3,7 @@
 use super::findings::Findings;
 use super::http::{HELLO_C, LIGHTTPD_PHP, NATIVE, NGINX_PHP, PAGE, PHP, PHP_SNAPSHOT, WASMER};
 use super::memory::{BLOCKED, PACKAGES_EACH, PACKAGES_WARM};
+use super::sites;
 use super::spin::BESIDE;
 use super::start::{BUILT, SECOND};
 use super::stream::{NATIVE_IN, NATIVE_OUT, SCRIPT_IN, SCRIPT_OUT};
@@ -40,7 +41,7 @@ impl Target {
     }
 }
 
-pub(crate) const TARGETS: [Target; 21] = [
+pub(crate) const TARGETS: [Target; 25] = [
     Target {
         what: "in-process hello (C), `call` to the last byte, against the floor",
         bound: Bound::AtMost(1.4),
@@ -166,6 +167,30 @@ pub(crate) const TARGETS: [Target; 21] = [
         bound: Bound::AtMost(150.0),
         unit: " MiB",
         measured: |found, _| Some(found.proportional(WORDPRESS_SNAPSHOT, 8)? / MIB),
+    },
+    Target {
+        what: "forty PHP sites that differ in one variable, opened with an empty cache",
+        bound: Bound::AtMost(30.0),
+        unit: " s",
+        measured: |found, _| found.value(sites::COLD),
+    },
+    Target {
+        what: "resident memory of each of the forty sites",
+        bound: Bound::AtMost(3.0),
+        unit: " MB",
+        measured: |found, _| found.value(sites::EACH_COLD),
+    },
+    Target {
+        what: "their cache, all together",
+        bound: Bound::AtMost(200.0),
+        unit: " MB",
+        measured: |found, _| found.value(sites::CACHE),
+    },
+    Target {
+        what: "the forty sites opened by a new process, all in the cache",
+        bound: Bound::AtMost(0.5),
+        unit: " s",
+        measured: |found, _| found.value(sites::WARM),
     },
 ];
 
