@@ -8,6 +8,8 @@ mod blocked;
 mod memory;
 mod native;
 mod packages;
+#[cfg(target_os = "linux")]
+mod page_out;
 mod serve;
 mod sites;
 
@@ -35,6 +37,9 @@ enum What {
     Packages(packages::Options),
     /// Open one package many times with another value of one variable, and say what time and memory that takes.
     Sites(sites::Options),
+    /// Have the kernel push out and move the pages of a process until stdin ends, and say how often.
+    #[cfg(target_os = "linux")]
+    PageOut(page_out::Options),
 }
 
 #[tokio::main]
@@ -49,5 +54,7 @@ async fn main() -> anyhow::Result<()> {
         What::Blocked(options) => blocked::run(engine, options).await,
         What::Packages(options) => packages::run(&engine.build()?, &options),
         What::Sites(options) => sites::run(&engine.build()?, &options).await,
+        #[cfg(target_os = "linux")]
+        What::PageOut(options) => page_out::run(&options),
     }
 }

@@ -71,6 +71,13 @@ impl Client {
         self.receive(begin).with_context(|| format!("no answer to POST {path}"))
     }
 
+    /// Sends what is left of a request whose head was [sent](Self::send), and reads the response.
+    pub(crate) fn finish(&mut self, body: &[u8]) -> Result<Reply> {
+        let begin = Instant::now();
+        self.stream.write_all(body)?;
+        self.receive(begin).context("no answer to the rest of a request")
+    }
+
     /// Sends a body of that many bytes, from one block over and over.
     pub(crate) fn post_bytes(&mut self, path: &str, bytes: u64) -> Result<Reply> {
         let begin = Instant::now();

@@ -11,6 +11,7 @@ mod languages;
 mod load;
 mod machine;
 mod memory;
+mod paging;
 mod peers;
 mod plot;
 pub(crate) mod process;

@@ -136,6 +136,11 @@ impl Server {
         Ok(())
     }
 
+    /// The id of its first process.
+    pub(crate) fn id(&self) -> Result<u32> {
+        self.children.first().map(Child::id).context("it has a process")
+    }
+
     fn ids(&self) -> Vec<u32> {
         self.children.iter().map(Child::id).collect()
     }

@@ -2,7 +2,7 @@
 //! server has as much memory, as many open files and threads afterwards as before.
 
 use std::fmt::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use super::load::Load;
 use super::process::{Server, Usage};
 use super::setting::Setting;
 use super::status::wait_for_permits;
-use super::{faults, machine, report};
+use super::{faults, machine, paging, report};
 use crate::workspace::Workspace;
 
 #[derive(Debug, Clone, clap::Args)]
@@ -26,13 +26,19 @@ pub(crate) struct Options {
     #[arg(long, default_value_t = 50_000.0)]
     php: f64,
     /// Instead: short of descriptors, addresses and disk at once, with a kill every few seconds.
-    #[arg(long, conflicts_with_all = ["hello", "php"])]
+    #[arg(long, group = "other", conflicts_with_all = ["hello", "php"])]
     faults: bool,
     /// How long the faults go on.
     #[arg(long, default_value_t = 10.0, requires = "faults")]
     minutes: f64,
-    /// The `wcgi` that has to bear the faults; built otherwise.
-    #[arg(long, value_name = "FILE", requires = "faults")]
+    /// Instead: guests that look for what earlier ones have left, while the server's pages are pushed out and moved.
+    #[arg(long, group = "other", conflicts_with_all = ["hello", "php"])]
+    paging: bool,
+    /// Requests beside paging.
+    #[arg(long, default_value_t = 1_000_000, requires = "paging")]
+    requests: u64,
+    /// The `wcgi` that has to bear faults or paging, with `bench-server` beside it; built otherwise.
+    #[arg(long, value_name = "FILE", requires = "other")]
     program: Option<PathBuf>,
 }
 
@@ -53,12 +59,19 @@ struct Sample {
 }
 
 pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
-    if let (true, Some(program)) = (options.faults, &options.program) {
-        return faults::run(workspace, program, options.minutes);
+    let unusual = |program: &Path| {
+        if options.paging {
+            paging::run(workspace, program, options.requests)
+        } else {
+            faults::run(workspace, program, options.minutes)
+        }
+    };
+    if let Some(program) = &options.program {
+        return unusual(program);
     }
     let setting = Setting::prepare(workspace, false, false)?;
-    if options.faults {
-        return faults::run(workspace, setting.wcgi().get_program().as_ref(), options.minutes);
+    if options.faults || options.paging {
+        return unusual(setting.wcgi().get_program().as_ref());
     }
     let facts = machine::describe(&setting);
     let php = setting.php().context("php-cgi is not there; `cargo xtask setup` fetches it")?;
