@@ -30,7 +30,8 @@ pub fn calls(data: &[u8]) {
     let (dir, runtime, service) = &*SERVICE;
     // It may have renamed or removed it.
     std::fs::write(dir.path().join("d/a.txt"), "abc").ok();
-    let request = Request::post("/").body(Full::<Bytes>::from(script::body(&script::records(data)))).expect("a valid request");
+    let request =
+        Request::post("/").body(Full::<Bytes>::from(script::body(&script::records(data)))).expect("a valid request");
     let ended = runtime.block_on(async {
         match service.try_call(request).await {
             Ok(response) => response.into_body().collect().await.map(drop),

@@ -1,4 +1,5 @@
-//! The library's parsers, fed with any bytes, and what must hold whatever they are; and its calls for scripts.
+//! The library's parsers, fed with any bytes, and what must hold whatever they are; its calls for scripts; and the memory of
+//! instances.
 //!
 //! The parsers are private there, so their files are compiled here as well. Run one with `cargo +nightly fuzz run response_head`.
 #![allow(dead_code, unused_imports, reason = "the files are the library's, and it uses all of them")]
@@ -9,6 +10,7 @@ mod calls;
 mod error;
 #[path = "../../src/gateway/mod.rs"]
 mod gateway;
+mod memory;
 #[path = "../../src/package/mod.rs"]
 mod package;
 #[path = "../../src/scratch.rs"]
@@ -26,6 +28,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, Version};
 
 pub use calls::calls;
 use gateway::{Head, HeadParser, Progress};
+pub use memory::memory;
 use site::{Accepted, Route, Routes};
 
 /// A head is the same in one piece and byte by byte, and has nothing that frames or that a client could misread.
