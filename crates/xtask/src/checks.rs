@@ -27,7 +27,7 @@ enum Outcome {
     Warned(String),
 }
 
-const STEPS: [Step; 11] = [
+const STEPS: [Step; 13] = [
     Step { name: "format", quick: true, check: format },
     Step { name: "lints", quick: true, check: lints },
     Step { name: "tests", quick: true, check: tests },
@@ -38,6 +38,8 @@ const STEPS: [Step; 11] = [
     Step { name: "advisories", quick: false, check: advisories },
     Step { name: "each feature", quick: false, check: each_feature },
     Step { name: "fuzzing, some seconds", quick: false, check: fuzz },
+    Step { name: "book-keeping, Miri", quick: false, check: miri },
+    Step { name: "memory, AddressSanitizer", quick: false, check: sanitizer },
     Step { name: "benches, once", quick: false, check: benches },
 ];
 
@@ -149,10 +151,7 @@ fn each_feature(workspace: &Workspace) -> Result<Outcome> {
 
 /// Enough to find what a change has just broken. Needs the nightly toolchain; where there is none, it says so and passes.
 fn fuzz(workspace: &Workspace) -> Result<Outcome> {
-    let nightly =
-        || Command::new("cargo").args(["+nightly", "--version"]).output().is_ok_and(|out| out.status.success());
-    let install = ["toolchain", "install", "nightly", "--profile", "minimal"];
-    if !nightly() && run_program(Command::new("rustup").args(install)).is_err() {
+    if !has_nightly(&[]) {
         return Ok(Outcome::Warned("there is no nightly toolchain".to_owned()));
     }
     FUZZ.ensure()?;
@@ -170,6 +169,40 @@ fn fuzz(workspace: &Workspace) -> Result<Outcome> {
         run_program(&mut cargo_fuzz(&["run", name, "--", "-max_total_time=5"]))?;
     }
     Ok(Outcome::Passed)
+}
+
+/// Which bytes of a memory lie where: plain numbers, and so what Miri can run. It knows no mappings.
+fn miri(workspace: &Workspace) -> Result<Outcome> {
+    if !has_nightly(&["miri", "rust-src"]) {
+        return Ok(Outcome::Warned("there is no nightly toolchain with Miri".to_owned()));
+    }
+    let mut test = cargo(workspace, ["+nightly", "miri", "test", "--package", "wcgi-memory", "--lib", "layout"]);
+    // Proptest asks where it is, and would take minutes for its usual number of cases.
+    test.env("MIRIFLAGS", "-Zmiri-disable-isolation").env("PROPTEST_CASES", "4");
+    run_program(&mut test)?;
+    Ok(Outcome::Passed)
+}
+
+/// The mappings themselves. Built for a target by its name, so that build scripts and macros are not sanitized.
+fn sanitizer(workspace: &Workspace) -> Result<Outcome> {
+    if !has_nightly(&[]) {
+        return Ok(Outcome::Warned("there is no nightly toolchain".to_owned()));
+    }
+    let target = format!("{}-unknown-linux-gnu", std::env::consts::ARCH);
+    let mut test = cargo(workspace, ["+nightly", "test", "--package", "wcgi-memory", "--target", &target]);
+    test.env("RUSTFLAGS", "-Zsanitizer=address").env("CARGO_TARGET_DIR", workspace.sanitized());
+    run_program(&mut test)?;
+    Ok(Outcome::Passed)
+}
+
+/// Whether there is a nightly toolchain with these components; they are installed where they can be had.
+fn has_nightly(components: &[&str]) -> bool {
+    let has = || Command::new("cargo").args(["+nightly", "--version"]).output().is_ok_and(|out| out.status.success());
+    let mut rustup = Command::new("rustup");
+    rustup.args(["toolchain", "install", "nightly", "--profile", "minimal"]);
+    let mut add = Command::new("rustup");
+    add.args(["component", "add", "--toolchain", "nightly"]).args(components);
+    (has() || run_program(&mut rustup).is_ok()) && (components.is_empty() || run_program(&mut add).is_ok())
 }
 
 /// Whether they run at all, not how fast: so with what the tests were built with, which spares another build.

@@ -80,6 +80,11 @@ impl Workspace {
         self.root.join("target/componentize")
     }
 
+    /// What Cargo builds with a sanitizer.
+    pub(crate) fn sanitized(&self) -> PathBuf {
+        self.root.join("target/sanitized")
+    }
+
     /// Our own build of php-cgi.
     pub(crate) fn php(&self) -> PathBuf {
         self.root.join("target/php")
