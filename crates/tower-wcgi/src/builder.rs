@@ -35,6 +35,7 @@ use crate::warmup;
 /// | [`max_memory`](Self::max_memory) | the engine's, 256 MiB | |
 /// | [`max_body`](Self::max_body) | 64 MiB | above common upload limits (PHP: 8 MiB), far below a disk |
 /// | [`response_buffer`](Self::response_buffer) | 64 KiB | most pages at once; a slow client holds no more |
+/// | [`max_tmp`](Self::max_tmp) | 256 MiB | four uploads of the largest size |
 /// | [`ignore_abort`](Self::ignore_abort) | allowed | a client could as well stay until the deadline |
 /// | [`server_name`](Self::server_name) | `localhost` | only for requests without a host |
 /// | [`server_port`](Self::server_port) | the scheme's | only for requests without a host |
@@ -72,6 +73,7 @@ pub struct WcgiBuilder {
     max_memory: Option<usize>,
     max_body: Option<u64>,
     response_buffer: Option<usize>,
+    max_tmp: Option<u64>,
     refuse_ignore_abort: bool,
     server_name: Option<String>,
     server_port: Option<u16>,
@@ -168,6 +170,13 @@ impl WcgiBuilder {
     /// Default: 64 KiB.
     pub fn response_buffer(mut self, bytes: usize) -> Self {
         self.response_buffer = Some(bytes);
+        self
+    }
+
+    /// What the files in an exchange's private `/tmp` may have together, in bytes: their lengths, holes included. A write
+    /// beyond it fails with `ENOSPC`, and what is removed gives its room back. Default: 256 MiB.
+    pub fn max_tmp(mut self, bytes: u64) -> Self {
+        self.max_tmp = Some(bytes);
         self
     }
 
@@ -310,6 +319,7 @@ impl WcgiBuilder {
             max_body: rest.max_body.unwrap_or(64 << 20),
             max_memory,
             response_buffer: rest.response_buffer.unwrap_or(64 << 10).max(1),
+            max_tmp: rest.max_tmp.unwrap_or(256 << 20),
             may_ignore_abort: !rest.refuse_ignore_abort,
             _unpacked: package.unpacked,
         }))

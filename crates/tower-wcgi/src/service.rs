@@ -149,6 +149,7 @@ pub(crate) struct Inner {
     pub(crate) max_body: u64,
     pub(crate) max_memory: usize,
     pub(crate) response_buffer: usize,
+    pub(crate) max_tmp: u64,
     pub(crate) may_ignore_abort: bool,
     /// Holds the files of a `.webc` while anything uses them.
     pub(crate) _unpacked: Option<Arc<crate::scratch::Scratch>>,
@@ -231,6 +232,7 @@ impl Inner {
                 deadline: self.deadline,
                 max_memory: self.max_memory,
                 response_buffer: self.response_buffer,
+                max_tmp: self.max_tmp,
                 may_ignore_abort: self.may_ignore_abort,
             };
             let mut exchange = Exchange::start(&self.engine, setup, permit);
@@ -311,7 +313,7 @@ impl Inner {
                 Err(Error::new(ErrorKind::BodyTooLarge, format!("the request's body is over {limit} bytes")))
             }
             Some(length) => Ok((Stdin::new(body, length), Some(length))),
-            None => match spool(body, self.max_body, self.engine.threads()).await? {
+            None => match spool(body, self.max_body, self.engine.threads(), self.engine.spool_room()).await? {
                 (_, 0) => Ok((Stdin::empty(), None)),
                 (body, length) => Ok((Stdin::new(body, length), Some(length))),
             },

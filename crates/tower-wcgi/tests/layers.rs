@@ -70,8 +70,12 @@ const LAYERS: &[Layer] = &[
         uses: &["error"],
         never: &[WASM, RUNTIME, WORLD, &["http_body", "tower_service", "axum"]],
     },
-    // It owns the linker, whose type names what a store holds.
-    Layer { name: "engine", uses: &["error", "exchange::State", "runtime", "scratch", "script"], never: &[HTTP] },
+    // It owns the linker, whose type names what a store holds, and the room that bodies on disk share.
+    Layer {
+        name: "engine",
+        uses: &["error", "exchange::State", "runtime", "scratch", "script", "stdio::SpoolRoom"],
+        never: &[HTTP],
+    },
     // Its host calls work on what the store of an exchange holds.
     Layer { name: "script", uses: &["engine", "error", "exchange", "package", "runtime"], never: &[HTTP] },
     Layer { name: "runtime", uses: &["error"], never: &[HTTP, RUNTIME, &["wasmtime_wasi"]] },

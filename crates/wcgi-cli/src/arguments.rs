@@ -180,6 +180,14 @@ pub(crate) struct Run {
     #[arg(long, value_name = "SIZE", default_value = "64MiB", value_parser = size)]
     pub(crate) max_body: u64,
 
+    /// What the files in a request's /tmp may have together
+    #[arg(long, value_name = "SIZE", default_value = "256MiB", value_parser = size)]
+    pub(crate) max_tmp: u64,
+
+    /// What request bodies kept on disk may have together; what is above is answered 503
+    #[arg(long, value_name = "SIZE", default_value = "1GiB", value_parser = size)]
+    pub(crate) max_spool: u64,
+
     /// Exchanges at once; what is above waits in the queue
     #[arg(long, value_name = "N", default_value = "128")]
     pub(crate) max_concurrency: usize,

@@ -115,6 +115,7 @@ async fn open_with_progress(arguments: Run, address: SocketAddr) -> anyhow::Resu
 fn open(arguments: Run, address: SocketAddr) -> anyhow::Result<WcgiService> {
     let engine = Engine::builder()
         .max_concurrency(arguments.max_concurrency)
+        .max_spool(arguments.max_spool)
         .queue(arguments.queue)
         .queue_wait(arguments.queue_wait)
         .trust_precompiled(arguments.trust_precompiled);
@@ -127,7 +128,8 @@ fn open(arguments: Run, address: SocketAddr) -> anyhow::Result<WcgiService> {
     service = service
         .mount(arguments.mount)
         .deadline(Some(arguments.deadline).filter(|deadline| !deadline.is_zero()))
-        .max_body(arguments.max_body);
+        .max_body(arguments.max_body)
+        .max_tmp(arguments.max_tmp);
     // Only for requests that name no host. Where TLS ends elsewhere, this port is not the one that clients know.
     if arguments.https {
         service = service.https(true);

@@ -8,6 +8,8 @@
 mod cases;
 #[path = "../it/contract/mod.rs"]
 mod contract;
+#[path = "../it/cut_off.rs"]
+mod cut_off;
 #[path = "../it/cves.rs"]
 mod cves;
 #[path = "../it/descriptors.rs"]

@@ -17,7 +17,7 @@ use wcgi_tests::calls::{
     BAD_SUBSCRIPTIONS, BUFFER, CALLS, DIRECTORY, FILE, MEMORY, NOTHING, SUBSCRIPTIONS, VECTOR, body, call, record,
     records, script,
 };
-use wcgi_tests::{Reply, are_components, engine, post, request};
+use wcgi_tests::{Reply, engine, post, request};
 
 const SUCCESS: u8 = 0;
 const BADF: u8 = 8;
@@ -157,9 +157,6 @@ async fn made(service: &WcgiService, name: &str, arguments: &[u64]) -> u8 {
 
 #[tokio::test]
 async fn a_bad_enum_flag_or_clock_is_einval_and_a_bad_pointer_efault() {
-    if are_components() {
-        return;
-    }
     let (_dir, service) = service();
     for (name, parameters) in CALLS {
         assert!(TABLE.iter().any(|(row, arguments, _)| *row == name && arguments.len() == parameters.len()), "{name}");
@@ -181,9 +178,6 @@ async fn a_bad_enum_flag_or_clock_is_einval_and_a_bad_pointer_efault() {
 
 #[tokio::test]
 async fn a_bad_subscription_is_einval() {
-    if are_components() {
-        return;
-    }
     let (_dir, service) = service();
     for n in 1..=BAD_SUBSCRIPTIONS {
         let subscription = SUBSCRIPTIONS + 48 * n;
@@ -195,9 +189,6 @@ async fn a_bad_subscription_is_einval() {
 
 #[tokio::test]
 async fn a_file_whose_number_could_not_be_told_is_not_left_open() {
-    if are_components() {
-        return;
-    }
     let (_dir, service) = service();
     let at = |number| record(call("path_open"), &[DIR, 0, FILE.0, FILE.1, 0, 1 << 1, 0, 0, number]);
     let mut calls = at(MEMORY).repeat(400);
@@ -212,9 +203,6 @@ async fn a_file_whose_number_could_not_be_told_is_not_left_open() {
 /// Whatever numbers it gives, the script comes to its end.
 #[test]
 fn no_numbers_end_a_script() {
-    if are_components() {
-        return;
-    }
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let (_dir, service) = service();
     // The same numbers in every run.

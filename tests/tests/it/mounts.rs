@@ -229,3 +229,64 @@ async fn a_name_that_is_not_utf8_hides_no_other() {
     let text = get(&service, "/?op=list&path=/d/sub").await.text();
     assert_eq!(text.lines().filter(|line| line.starts_with("many-")).count(), 1000);
 }
+
+fn said(text: &str) -> Vec<&str> {
+    text.lines().map(|line| line.split_once(": ").map_or(line, |(_, said)| said)).collect()
+}
+
+/// All files of `/tmp` have so much together, and what goes gives its room back.
+#[tokio::test]
+async fn the_private_tmp_has_only_so_much_room() {
+    let service = builder("files").max_tmp(1000).build().unwrap();
+    let tenth = "x".repeat(100);
+    for (operations, expected) in [
+        // By writing, one file after the other.
+        (
+            format!("op=write&path=/tmp/a&data={0}{0}{0}{0}{0}&op=write&path=/tmp/b&data={0}{0}{0}{0}{0}", tenth),
+            &["ok", "ok"][..],
+        ),
+        (
+            format!("op=truncate&path=/tmp/a&size=1&op=write&path=/tmp/a&data={tenth}&op=truncate&path=/tmp/a&size=901")
+                + format!("&op=write&path=/tmp/b&data={tenth}&op=unlink&path=/tmp/a&op=write&path=/tmp/b&data={tenth}")
+                    .as_str(),
+            &["ENOENT", "ok", "ok", "ENOSPC", "ok", "ok"],
+        ),
+        // By a length, by appending, by holes.
+        (
+            "op=write&path=/tmp/a&op=truncate&path=/tmp/a&size=1001&op=truncate&path=/tmp/a&size=1000".to_owned()
+                + "&op=append&path=/tmp/a&data=x&op=truncate&path=/tmp/a&size=999&op=append&path=/tmp/a&data=x"
+                + "&op=append&path=/tmp/b&data=x",
+            &["ok", "ENOSPC", "ok", "ENOSPC", "ok", "ok 1000", "ENOSPC"],
+        ),
+        // What is written over is no more than before, and what is replaced has gone.
+        (
+            "op=write&path=/tmp/a&op=truncate&path=/tmp/a&size=900&op=write&path=/tmp/b&data=x".to_owned()
+                + "&op=rename&path=/tmp/b&to=/tmp/a&op=write&path=/tmp/c&op=truncate&path=/tmp/c&size=999"
+                + "&op=append&path=/tmp/a&data=x",
+            &["ok", "ok", "ok", "ok", "ok", "ok", "ENOSPC"],
+        ),
+        // Below it, and under two names.
+        (
+            "op=mkdir&path=/tmp/d&op=write&path=/tmp/d/a&op=truncate&path=/tmp/d/a&size=1000&op=link&path=/tmp/d/a&to=/tmp/b"
+                .to_owned()
+                + "&op=unlink&path=/tmp/d/a&op=append&path=/tmp/c&data=x&op=unlink&path=/tmp/b&op=append&path=/tmp/c&data=x",
+            &["ok", "ok", "ok", "ok", "ok", "ENOSPC", "ok", "ok 1"],
+        ),
+    ] {
+        let reply = get(&service, &format!("/?{operations}")).await;
+        assert_eq!(said(&reply.text()), expected, "{operations}");
+    }
+}
+
+/// Half of what it has comes from a mount.
+#[tokio::test]
+async fn what_is_moved_into_tmp_counts() {
+    let dir = tempfile::Builder::new().tempdir().unwrap();
+    let service = builder("files").map_dir("/d", dir.path(), Access::ReadWrite).max_tmp(1000).build().unwrap();
+    fs::write(dir.path().join("a"), [0; 900]).unwrap();
+    let text = get(&service, "/?op=rename&path=/d/a&to=/tmp/a&op=write&path=/tmp/b&op=truncate&path=/tmp/b&size=200");
+    let text = text.await.text();
+    assert_eq!(said(&text), ["ok", "ok", "ENOSPC"], "{text}");
+    // A mount has no such limit.
+    assert_eq!(said(&get(&service, "/?op=write&path=/d/b&op=truncate&path=/d/b&size=2000").await.text()), ["ok", "ok"]);
+}

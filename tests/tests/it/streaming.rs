@@ -9,7 +9,8 @@ use http_body::Frame;
 use http_body_util::{BodyExt, StreamBody};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tower::ServiceExt;
-use wcgi_tests::{Reply, Server, builder, read_until, service, wait_for_permits};
+use tower_wcgi::{ErrorKind, WcgiService};
+use wcgi_tests::{Reply, Server, builder, engine, guest, read_until, service, wait_for_permits};
 
 /// The first line is on the wire while the script sleeps for longer than the test may take.
 #[tokio::test]
@@ -115,4 +116,32 @@ async fn the_deadline_covers_a_body_that_never_comes() {
 fn chunked(chunks: usize, size: usize) -> Request<impl http_body::Body<Data = Bytes, Error = Infallible> + Send> {
     let frames = (0..chunks).map(move |n| Ok(Frame::data(Bytes::from(vec![u8::try_from(n).unwrap(); size]))));
     Request::post("/").body(StreamBody::new(futures_util::stream::iter(frames))).unwrap()
+}
+
+/// Bodies without a length are kept on disk, which has only so much room for all of them.
+#[tokio::test]
+async fn spooled_bodies_have_only_so_much_room_together() {
+    let engine = engine().max_spool(250_000).build().unwrap();
+    let of = |name| WcgiService::builder().package(guest(name)).engine(engine.clone()).build().unwrap();
+    let (count, sleep) = (of("count"), of("sleep"));
+    let Err(error) = count.try_call(chunked(3, 100_000)).await else { panic!("there is no room for it") };
+    assert_eq!(error.kind(), ErrorKind::Overloaded);
+    // Each gives its room back.
+    for _ in 0..3 {
+        let Ok(response) = count.try_call(chunked(2, 100_000)).await else { panic!("there is room for it") };
+        assert!(Reply::read(response).await.text().starts_with("bytes=200000\n"));
+        wait_for_permits(&engine, 16).await;
+    }
+    // A script that sleeps beside it has the room as long.
+    let mut request = chunked(2, 100_000);
+    *request.uri_mut() = "/?20000".parse().unwrap();
+    let sleeping = tokio::spawn(async move { sleep.try_call(request).await.is_ok() });
+    wait_for_permits(&engine, 15).await;
+    let Err(error) = count.try_call(chunked(2, 100_000)).await else { panic!("there is no room for it") };
+    assert_eq!(error.kind(), ErrorKind::Overloaded);
+    // What fits into memory takes none.
+    assert!(count.try_call(chunked(1, 50_000)).await.is_ok());
+    sleeping.abort();
+    wait_for_permits(&engine, 16).await;
+    assert!(count.try_call(chunked(2, 100_000)).await.is_ok());
 }

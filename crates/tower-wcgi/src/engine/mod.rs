@@ -21,6 +21,7 @@ use crate::scratch;
 #[cfg(feature = "compiler")]
 use crate::script::{Cache, CompileLimits};
 use crate::script::{Shelf, link, link_components};
+use crate::stdio::SpoolRoom;
 
 /// What scripts run on: a wasmtime engine with its pool of instances, the permits to use them, and the threads.
 ///
@@ -102,6 +103,11 @@ impl Engine {
         self.0.threads.handle()
     }
 
+    /// For request bodies that have no length, and are read whole before their script runs.
+    pub(crate) fn spool_room(&self) -> &Arc<SpoolRoom> {
+        &self.0.spool_room
+    }
+
     /// For scripts that compute for long: one for each thread.
     pub(crate) fn stints(&self) -> &Arc<Semaphore> {
         &self.0.stints
@@ -131,6 +137,7 @@ impl std::fmt::Debug for Engine {
 /// | [`queue`](Self::queue) | 1024 | a burst waits instead of failing, and memory stays bounded |
 /// | [`queue_wait`](Self::queue_wait) | 10 s | below the usual patience of a proxy |
 /// | [`max_memory`](Self::max_memory) | 256 MiB | twice PHP's own default limit |
+/// | [`max_spool`](Self::max_spool) | 1 GiB | sixteen bodies of the largest size |
 /// | [`threads`](Self::threads) | one per core | guests compute |
 /// | [`pagemap_scan`](Self::pagemap_scan) | where the kernel has it | an instance's memory is reset in place |
 /// | [`keep_resident`](Self::keep_resident) | 256 MiB | the next instance finds its pages there; an idle server gives them back |
@@ -145,6 +152,7 @@ pub struct EngineBuilder {
     queue: usize,
     queue_wait: Duration,
     max_memory: usize,
+    max_spool: u64,
     threads: Option<usize>,
     pagemap_scan: bool,
     keep_resident: usize,
@@ -169,6 +177,7 @@ impl Default for EngineBuilder {
             queue: 1024,
             queue_wait: Duration::from_secs(10),
             max_memory: 256 << 20,
+            max_spool: 1 << 30,
             threads: None,
             pagemap_scan: true,
             keep_resident: 256 << 20,
@@ -202,6 +211,13 @@ impl EngineBuilder {
     /// The most linear memory one instance may have, in bytes; a service can set less. Default: 256 MiB.
     pub fn max_memory(mut self, bytes: usize) -> Self {
         self.max_memory = bytes;
+        self
+    }
+
+    /// What the request bodies that are kept on disk may have together, in bytes; a request that finds no room is answered
+    /// 503. Those are bodies without a length that are over 64 KiB, until they are read. Default: 1 GiB.
+    pub fn max_spool(mut self, bytes: u64) -> Self {
+        self.max_spool = bytes;
         self
     }
 
@@ -316,6 +332,7 @@ impl EngineBuilder {
             #[cfg(feature = "compiler")]
             compile_limits: self.compile_limits,
             max_memory: self.max_memory,
+            spool_room: Arc::new(SpoolRoom::new(self.max_spool)),
         })))
     }
 
@@ -348,6 +365,7 @@ struct Inner {
     #[cfg(feature = "compiler")]
     compile_limits: CompileLimits,
     max_memory: usize,
+    spool_room: Arc<SpoolRoom>,
 }
 
 /// Owns the runtime, which must not be dropped where blocking is not allowed, as in an async function.

@@ -80,6 +80,11 @@ impl CheckedOut {
         self.view.as_ref().is_some_and(|view| view.tmp.is_some() && self.mount_of(dir) == Some(view.opened.len()))
     }
 
+    /// Where the private `/tmp` is on the host.
+    pub(crate) fn tmp(&self) -> Option<&Path> {
+        Some(self.view.as_ref()?.tmp.as_ref()?.dir.path())
+    }
+
     /// What `path` below the descriptor `dir` leads to. Nothing if `dir` is not a mount, or it takes more than a look to tell.
     pub(crate) fn look(&self, dir: u32, path: &[u8], follow: bool) -> Option<Look> {
         let view = self.view.as_ref()?;

@@ -11,6 +11,7 @@ mod listings;
 mod locks;
 mod look;
 mod outcome;
+mod quota;
 mod relay;
 mod slices;
 mod turns;
@@ -37,6 +38,7 @@ pub(crate) use listings::{Listing, Listings};
 pub(crate) use locks::{Kind, Locks, NoLock};
 pub(crate) use look::{Found, Kind as FileKind, Look, file_id};
 pub(crate) use outcome::log;
+pub(crate) use quota::Quota;
 pub(crate) use turns::{By, Deadlock, FileId, Turns};
 
 use crate::engine::{Engine, Permit};
@@ -66,6 +68,8 @@ pub(crate) struct Setup {
     pub(crate) max_memory: usize,
     /// Output held for a reader that is slower than the script, in bytes.
     pub(crate) response_buffer: usize,
+    /// What all files of its `/tmp` may have together, in bytes.
+    pub(crate) max_tmp: u64,
     /// Whether the script may say that it wants to come to its end though its client leaves.
     pub(crate) may_ignore_abort: bool,
 }
@@ -184,6 +188,11 @@ pub(crate) struct State {
     pub(crate) databases: Vec<FileId>,
     /// What is known of a component's handles.
     pub(crate) handles: Handles,
+    /// Descriptors, or handles of a component, of what is open below its `/tmp`.
+    pub(crate) in_tmp: Vec<u32>,
+    /// Made when something is first written there.
+    quota: Option<Quota>,
+    max_tmp: u64,
     pub(crate) view: Option<CheckedOut>,
     pub(crate) script: Arc<Script>,
     pub(crate) arguments: Arc<[String]>,
@@ -241,6 +250,15 @@ impl State {
             2 => Some(Output::Stderr(self.stderr.clone())),
             _ => None,
         }
+    }
+
+    /// What is left of the room in its `/tmp`. Nothing where it has none of its own.
+    pub(crate) fn quota(&mut self) -> Option<&Quota> {
+        let Self { quota, view, max_tmp, .. } = self;
+        if quota.is_none() {
+            *quota = Some(Quota::new(view.as_ref()?.tmp()?, *max_tmp));
+        }
+        quota.as_ref()
     }
 
     /// Says whether the script wants to come to its end, within its deadline, though its client leaves.
@@ -338,7 +356,8 @@ async fn guest(
     queues: &Arc<AtomicBool>,
     in_place: bool,
 ) -> Result<(), Error> {
-    let Setup { script, files, arguments, environ, stdin, request_id, max_memory, may_ignore_abort, .. } = setup;
+    let Setup { script, files, arguments, environ, stdin, request_id, max_memory, max_tmp, may_ignore_abort, .. } =
+        setup;
     let view = if script.sees_files { Some(files.check_out(engine.threads()).await?) } else { None };
     let slices = Slices::new(Arc::clone(engine.stints()), in_place);
     let state = State {
@@ -349,6 +368,9 @@ async fn guest(
         open_files: 0,
         databases: Vec::new(),
         handles: Handles::default(),
+        in_tmp: Vec::new(),
+        quota: None,
+        max_tmp,
         view,
         script: Arc::clone(&script),
         arguments,

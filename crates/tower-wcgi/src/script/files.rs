@@ -17,6 +17,7 @@ use wiggle::{GuestMemory, GuestPtr};
 
 use super::link::{ERRNO_FAULT, ERRNO_INVAL, ERRNO_SUCCESS, Errno, IntoErrno, WASI, memory, slice, write};
 use super::preview1::{ERRNO_ILSEQ, call, told};
+use super::tmp::{ERRNO_NOSPC, has_room_for_a_name, is_below};
 use crate::exchange::{By, Deadlock, FileId, FileKind, Found, Listing, Listings, Look, State, file_id};
 
 type Call<'a> = Caller<'a, State>;
@@ -106,9 +107,13 @@ async fn path_open(mut caller: Call<'_>, arguments: Open) -> wasmtime::Result<Er
     if caller.data().open_files >= MAX_OPEN_FILES {
         return Ok(ERRNO_MFILE);
     }
+    let in_tmp = is_below(caller.data(), dir);
+    if how & OFLAGS_CREAT != 0 && !has_room_for_a_name(caller.data_mut(), dir) {
+        return Ok(ERRNO_NOSPC);
+    }
     let empties = how & OFLAGS_TRUNC != 0;
     let writes = empties || (rights & RIGHTS_FD_WRITE != 0 && flags & FDFLAGS_APPEND == 0);
-    let takes_turn = writes && !caller.data().is_private(dir);
+    let takes_turn = writes && !in_tmp;
     // Emptying it is writing, so that waits for the turn.
     let (now, rights) =
         if takes_turn && empties { (how & !OFLAGS_TRUNC, rights | RIGHTS_FD_WRITE) } else { (how, rights) };
@@ -119,11 +124,19 @@ async fn path_open(mut caller: Call<'_>, arguments: Open) -> wasmtime::Result<Er
         return Ok(errno);
     }
     caller.data_mut().open_files += 1;
-    if !takes_turn {
+    if !takes_turn && !in_tmp {
         return Ok(errno);
     }
     let fd = slice(memory(&mut caller)?.data(&caller), number, FD).and_then(|bytes| bytes.first_chunk());
     let Some(fd) = fd.copied().map(u32::from_le_bytes) else { return Ok(ERRNO_FAULT) };
+    if in_tmp {
+        let state = caller.data_mut();
+        state.in_tmp.push(fd);
+        if let Some(quota) = state.quota().filter(|_| empties) {
+            quota.shrink();
+        }
+        return Ok(errno);
+    }
     let errno = own(caller.data_mut(), fd, empties).await?;
     if errno != ERRNO_SUCCESS {
         let _closed = call!(caller, fd_close(fd.cast_signed()));
@@ -180,6 +193,9 @@ async fn fd_renumber(mut caller: Call<'_>, from: u32, to: u32) -> wasmtime::Resu
     if errno == ERRNO_SUCCESS && from != to {
         let state = caller.data_mut();
         closed(state, to);
+        if let Some(known) = state.in_tmp.iter_mut().find(|known| **known == from) {
+            *known = to;
+        }
         state.moved(from);
         state.listings.remove(from);
         state.locks.renumber(from, to);
@@ -190,6 +206,12 @@ async fn fd_renumber(mut caller: Call<'_>, from: u32, to: u32) -> wasmtime::Resu
 
 fn closed(state: &mut State, fd: u32) {
     state.open_files = state.open_files.saturating_sub(1);
+    if let Some(index) = state.in_tmp.iter().position(|known| *known == fd) {
+        state.in_tmp.swap_remove(index);
+        if let Some(quota) = state.quota() {
+            quota.shrink();
+        }
+    }
     state.moved(fd);
     state.listings.remove(fd);
     state.locks.closed(fd);
@@ -203,6 +225,9 @@ fn closed(state: &mut State, fd: u32) {
 async fn path_create_directory(mut caller: Call<'_>, at: At) -> wasmtime::Result<Errno> {
     let At { dir, path, len } = at;
     let (dir_at, path, len) = (dir.cast_signed(), path.cast_signed(), len.cast_signed());
+    if !has_room_for_a_name(caller.data_mut(), dir) {
+        return Ok(ERRNO_NOSPC);
+    }
     let Some((file, name)) = locked_file(&mut caller, at).await? else {
         return Ok(call!(caller, path_create_directory(dir_at, path, len)));
     };
@@ -428,6 +453,7 @@ const MAX_PATH: usize = 4096;
 /// The size and alignment of a descriptor's number.
 const FD: u32 = 4;
 const SYMLINK_FOLLOW: u32 = 1 << 0;
+const OFLAGS_CREAT: u32 = 1 << 0;
 const OFLAGS_TRUNC: u32 = 1 << 3;
 const RIGHTS_FD_WRITE: u64 = 1 << 6;
 const FDFLAGS_APPEND: u32 = 1 << 0;

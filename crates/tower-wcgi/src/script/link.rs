@@ -4,7 +4,7 @@ use std::fmt;
 
 use wasmtime::{Caller, Extern, Linker, Memory};
 
-use super::{client, files, locks, preview1, stdio};
+use super::{client, files, locks, preview1, stdio, tmp};
 use crate::error::{Error, ErrorKind};
 use crate::exchange::State;
 
@@ -47,6 +47,7 @@ fn define(linker: &mut Linker<State>) -> wasmtime::Result<()> {
     linker.func_wrap(WASI, "args_get", args_get)?;
     stdio::define(linker)?;
     files::define(linker)?;
+    tmp::define(linker)?;
     linker.allow_shadowing(false);
     locks::define(linker)?;
     client::define(linker)

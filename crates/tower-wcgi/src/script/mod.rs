@@ -22,6 +22,7 @@ mod preview1;
 #[cfg(feature = "compiler")]
 mod snapshot;
 mod stdio;
+mod tmp;
 
 use std::borrow::Cow;
 use std::path::Path;

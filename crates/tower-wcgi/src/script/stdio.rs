@@ -11,6 +11,7 @@ use wiggle::GuestMemory;
 use super::files::aside;
 use super::link::{ERRNO_FAULT, ERRNO_INVAL, Errno, Fault, IntoErrno, WASI, memory, slice, slice_mut, write};
 use super::preview1::{call, told};
+use super::tmp::{ERRNO_NOSPC, has_room};
 use crate::exchange::State;
 
 pub(super) fn define(linker: &mut Linker<State>) -> wasmtime::Result<()> {
@@ -29,9 +30,9 @@ pub(super) fn define(linker: &mut Linker<State>) -> wasmtime::Result<()> {
 
 /// The vector of buffers of a read or a write: where it begins, how many there are.
 #[derive(Debug, Clone, Copy)]
-struct Buffers {
-    at: u32,
-    count: u32,
+pub(super) struct Buffers {
+    pub(super) at: u32,
+    pub(super) count: u32,
 }
 
 impl Buffers {
@@ -43,7 +44,7 @@ impl Buffers {
     }
 
     /// The first that is not empty, which is all that wasmtime-wasi reads or writes at once.
-    fn first(self, memory: &[u8]) -> Result<Option<(u32, u32)>, Fault> {
+    pub(super) fn first(self, memory: &[u8]) -> Result<Option<(u32, u32)>, Fault> {
         for index in 0..self.count.min(IOV_MAX) {
             let (at, len) = self.get(memory, index).ok_or(Fault)?;
             if len > 0 {
@@ -66,6 +67,9 @@ impl Buffers {
 
 async fn fd_write(mut caller: Caller<'_, State>, fd: u32, buffers: Buffers, written: u32) -> wasmtime::Result<Errno> {
     if !caller.data().has_stdio(fd) {
+        if !has_room(&mut caller, fd, buffers, None).await? {
+            return Ok(ERRNO_NOSPC);
+        }
         let (at, count) = (buffers.at.cast_signed(), buffers.count.cast_signed());
         let is_large = buffers.is_large(&mut caller)?;
         let call =

@@ -10,6 +10,6 @@ mod stdin;
 pub(crate) use file::FileReader;
 pub(crate) use output::Output;
 pub(crate) use pipe::{Reader, Writer, pipe};
-pub(crate) use spool::spool;
+pub(crate) use spool::{SpoolRoom, spool};
 pub(crate) use stderr::Stderr;
 pub(crate) use stdin::{BoxBody, BoxError, Stdin};

@@ -6,6 +6,8 @@
 use std::future::poll_fn;
 use std::io::Write;
 use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll, ready};
 
 use bytes::{Bytes, BytesMut};
@@ -22,9 +24,15 @@ use crate::error::{Error, ErrorKind};
 /// # Errors
 ///
 /// [`ErrorKind::BodyTooLarge`] as soon as more than `limit` bytes came, [`ErrorKind::MalformedRequest`] when the body fails,
-/// [`ErrorKind::Host`] when there is no room for it on disk.
-pub(crate) async fn spool(mut body: BoxBody, limit: u64, threads: &Handle) -> Result<(BoxBody, u64), Error> {
+/// [`ErrorKind::Overloaded`] when the bodies on disk have no `room` for it, [`ErrorKind::Host`] when the disk has none.
+pub(crate) async fn spool(
+    mut body: BoxBody,
+    limit: u64,
+    threads: &Handle,
+    room: &Arc<SpoolRoom>,
+) -> Result<(BoxBody, u64), Error> {
     let mut memory = BytesMut::new();
+    let mut taken = Taken { room: Arc::clone(room), bytes: 0 };
     let mut file: Option<std::fs::File> = None;
     let mut length = 0_u64;
     while let Some(frame) = poll_fn(|cx| body.as_mut().poll_frame(cx)).await {
@@ -37,6 +45,7 @@ pub(crate) async fn spool(mut body: BoxBody, limit: u64, threads: &Handle) -> Re
         memory.extend_from_slice(&data);
         if memory.len() > PIECE_BYTES {
             let chunk = memory.split().freeze();
+            taken.take(chunk.len() as u64)?;
             file = Some(
                 blocking(threads, move || {
                     let mut file = match file {
@@ -52,14 +61,16 @@ pub(crate) async fn spool(mut body: BoxBody, limit: u64, threads: &Handle) -> Re
     }
     let tail = memory.freeze();
     let body: BoxBody = match file {
-        None => Box::pin(Spooled { memory: tail, file: None }),
+        None => Box::pin(Spooled { memory: tail, file: None, _taken: taken }),
         Some(mut file) => {
+            taken.take(tail.len() as u64)?;
             let file = blocking(threads, move || {
                 file.write_all(&tail)?;
                 Ok(file)
             })
             .await?;
-            Box::pin(Spooled { memory: Bytes::new(), file: Some(FileReader::new(file, 0..length, threads.clone())) })
+            let file = Some(FileReader::new(file, 0..length, threads.clone()));
+            Box::pin(Spooled { memory: Bytes::new(), file, _taken: taken })
         }
     };
     Ok((body, length))
@@ -77,10 +88,50 @@ fn failed(source: BoxError, length: u64) -> Error {
     Error::new(ErrorKind::MalformedRequest, message).with_source(source)
 }
 
+/// What all bodies on disk may have together.
+#[derive(Debug)]
+pub(crate) struct SpoolRoom {
+    limit: u64,
+    used: AtomicU64,
+}
+
+impl SpoolRoom {
+    pub(crate) fn new(limit: u64) -> Self {
+        Self { limit, used: AtomicU64::new(0) }
+    }
+}
+
+/// What one body has of that.
+struct Taken {
+    room: Arc<SpoolRoom>,
+    bytes: u64,
+}
+
+impl Taken {
+    fn take(&mut self, bytes: u64) -> Result<(), Error> {
+        let SpoolRoom { limit, used } = &*self.room;
+        let more = |used: u64| used.checked_add(bytes).filter(|used| used <= limit);
+        if used.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more).is_err() {
+            let message = format!("the request bodies kept on disk have {limit} bytes together, and no more room");
+            return Err(Error::new(ErrorKind::Overloaded, message));
+        }
+        self.bytes += bytes;
+        Ok(())
+    }
+}
+
+impl Drop for Taken {
+    fn drop(&mut self) {
+        self.room.used.fetch_sub(self.bytes, Ordering::Relaxed);
+    }
+}
+
 /// A body that has been read before.
 struct Spooled {
     memory: Bytes,
     file: Option<FileReader>,
+    /// Given back when the file is gone.
+    _taken: Taken,
 }
 
 impl Body for Spooled {

@@ -17,6 +17,7 @@ use wasmtime_wasi::p2::bindings::filesystem::types::{
 use wasmtime_wasi::p2::{DynOutputStream, FsError, FsResult};
 
 use super::link::replace;
+use super::tmp;
 use crate::exchange::{By, Deadlock, FileId, Listings, State};
 use crate::script::files::{LOCK, MAX_OPEN_FILES, aside};
 use crate::script::stdio::LARGE;
@@ -40,14 +41,14 @@ impl Handles {
     pub(crate) const MOST: usize = 8192;
 
     /// The number of the mount `dir`. What is no mount has a number that no mount has.
-    fn mount(&self, dir: u32) -> u32 {
+    pub(super) fn mount(&self, dir: u32) -> u32 {
         self.mounts.iter().find(|(handle, _)| *handle == dir).map_or(u32::MAX, |(_, number)| *number)
     }
 }
 
 /// Defines a method of `wasi:filesystem/types` that may fail by an error code.
 macro_rules! method {
-    ($types:ident, $name:literal, $function:ident) => {
+    ($types:ident, $name:literal, $function:path) => {
         $types.func_wrap_async($name, |mut store, arguments| {
             Box::new(async move { told($function(store.data_mut(), arguments).await) })
         })?
@@ -62,7 +63,12 @@ pub(super) fn define(linker: &mut Linker<State>) -> wasmtime::Result<()> {
     method!(types, "[method]descriptor.open-at", open_at);
     method!(types, "[method]descriptor.write", write);
     method!(types, "[method]descriptor.write-via-stream", write_via_stream);
+    method!(types, "[method]descriptor.append-via-stream", append_via_stream);
     method!(types, "[method]descriptor.set-size", set_size);
+    method!(types, "[method]descriptor.unlink-file-at", tmp::unlink_file_at);
+    method!(types, "[method]descriptor.rename-at", tmp::rename_at);
+    method!(types, "[method]descriptor.link-at", tmp::link_at);
+    method!(types, "[method]descriptor.symlink-at", tmp::symlink_at);
     method!(types, "[method]descriptor.create-directory-at", create_directory_at);
     method!(types, "[method]descriptor.remove-directory-at", remove_directory_at);
     method!(types, "[method]descriptor.read-directory", read_directory);
@@ -88,7 +94,7 @@ fn told<T>(result: FsResult<T>) -> wasmtime::Result<(Result<T, ErrorCode>,)> {
     }
 }
 
-fn borrow(fd: u32) -> Resource<Descriptor> {
+pub(super) fn borrow(fd: u32) -> Resource<Descriptor> {
     Resource::new_borrow(fd)
 }
 
@@ -114,7 +120,11 @@ async fn open_at(state: &mut State, arguments: Open) -> FsResult<Resource<Descri
     if !has_room_for_a_file(state) {
         return Err(ErrorCode::InsufficientMemory.into());
     }
-    let is_private = state.is_private(state.handles.mount(dir.rep()));
+    let is_private = tmp::is_below(state, dir.rep());
+    if how.contains(OpenFlags::CREATE) {
+        tmp::name(state, dir.rep())?;
+    }
+    let truncates = how.contains(OpenFlags::TRUNCATE);
     let empties = !is_private && how.contains(OpenFlags::TRUNCATE);
     let writes = !is_private && wanted.contains(DescriptorFlags::WRITE);
     // Emptying it is writing, so that waits for the turn.
@@ -123,6 +133,12 @@ async fn open_at(state: &mut State, arguments: Open) -> FsResult<Resource<Descri
     let opened = state.filesystem().open_at(dir, follow, path, how, wanted).await?;
     state.open_files += 1;
     let fd = opened.rep();
+    if is_private {
+        state.in_tmp.push(fd);
+        if let Some(quota) = state.quota().filter(|_| truncates) {
+            quota.shrink();
+        }
+    }
     if empties || (writes && wanted.contains(DescriptorFlags::READ)) {
         if let Err(error) = own(state, fd, empties).await {
             closed(state, fd).map_err(FsError::trap)?;
@@ -184,6 +200,7 @@ async fn decide(state: &mut State, fd: u32) -> FsResult<()> {
 
 async fn write(state: &mut State, (fd, bytes, at): (Resource<Descriptor>, Vec<u8>, u64)) -> FsResult<u64> {
     decide(state, fd.rep()).await?;
+    tmp::grow(state, fd.rep(), at.saturating_add(bytes.len() as u64)).await?;
     let is_large = bytes.len() > LARGE as usize;
     let mut files = state.filesystem();
     let write = files.write(fd, bytes, at);
@@ -195,11 +212,20 @@ async fn write_via_stream(
     (fd, at): (Resource<Descriptor>, u64),
 ) -> FsResult<Resource<DynOutputStream>> {
     decide(state, fd.rep()).await?;
-    state.filesystem().write_via_stream(fd, at)
+    let file = fd.rep();
+    let stream = state.filesystem().write_via_stream(fd, at)?;
+    tmp::meter(state, file, Some(at), stream)
+}
+
+async fn append_via_stream(state: &mut State, (fd,): (Resource<Descriptor>,)) -> FsResult<Resource<DynOutputStream>> {
+    let file = fd.rep();
+    let stream = state.filesystem().append_via_stream(fd)?;
+    tmp::meter(state, file, None, stream)
 }
 
 async fn set_size(state: &mut State, (fd, size): (Resource<Descriptor>, u64)) -> FsResult<()> {
     decide(state, fd.rep()).await?;
+    tmp::grow(state, fd.rep(), size).await?;
     state.filesystem().set_size(fd, size).await
 }
 
@@ -211,6 +237,13 @@ fn closed(state: &mut State, fd: u32) -> wasmtime::Result<()> {
         return Ok(());
     }
     handles.undecided.retain(|undecided| *undecided != fd);
+    if let Some(index) = state.in_tmp.iter().position(|known| *known == fd) {
+        state.in_tmp.swap_remove(index);
+        if let Some(quota) = state.quota() {
+            quota.shrink();
+        }
+    }
+    let handles = &mut state.handles;
     match &descriptor {
         Descriptor::File(file) if Arc::strong_count(&file.file) > 1 => {
             handles.outlived.push(Arc::downgrade(&file.file));
@@ -228,6 +261,7 @@ fn closed(state: &mut State, fd: u32) -> wasmtime::Result<()> {
 
 /// See `path_create_directory` of modules.
 async fn create_directory_at(state: &mut State, (dir, path): (Resource<Descriptor>, String)) -> FsResult<()> {
+    tmp::name(state, dir.rep())?;
     let Some(file) = locked_file(state, dir.rep(), &path).await else {
         return state.filesystem().create_directory_at(dir, path).await;
     };

@@ -5,6 +5,7 @@
 
 mod files;
 mod link;
+mod tmp;
 
 use wasmtime::component::Component;
 use wasmtime_wasi::p2::bindings::CommandPre;
