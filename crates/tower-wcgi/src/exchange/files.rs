@@ -88,6 +88,12 @@ impl CheckedOut {
     /// What `path` below the descriptor `dir` leads to. Nothing if `dir` is not a mount, or it takes more than a look to tell.
     pub(crate) fn look(&self, dir: u32, path: &[u8], follow: bool) -> Option<Look> {
         let view = self.view.as_ref()?;
+    /// Whether the descriptor `dir` is a mount that nothing can be written to.
+    pub(crate) fn is_read_only(&self, dir: u32) -> bool {
+        let mount = self.mount_of(dir).and_then(|mount| self.files.mounts.get(mount));
+        mount.is_some_and(|mount| mount.access == Access::ReadOnly)
+    }
+
         let mount = self.mount_of(dir)?;
         let directory = match view.opened.get(mount) {
             Some(opened) => opened.handle()?,

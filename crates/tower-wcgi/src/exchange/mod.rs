@@ -272,6 +272,11 @@ impl State {
     }
 
     /// Whether what is below the descriptor `dir` is this exchange's alone.
+    /// Whether the descriptor `dir` is a mount that nothing can be written to.
+    pub(crate) fn is_read_only(&self, dir: u32) -> bool {
+        self.view.as_ref().is_some_and(|view| view.is_read_only(dir))
+    }
+
     pub(crate) fn is_private(&self, dir: u32) -> bool {
         self.view.as_ref().is_some_and(|view| view.is_private(dir))
     }
