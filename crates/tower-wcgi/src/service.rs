@@ -243,7 +243,7 @@ impl Inner {
                         && head.has_body
                     {
                         exchange.let_go_on();
-                        let opened = self.open(send_file, path).await?;
+                        let opened = self.within(start, self.open(send_file, path)).await?;
                         return Ok(self.file_response(
                             request_id,
                             &parts.method,
@@ -386,7 +386,7 @@ impl Inner {
         };
         timeout.await.unwrap_or_else(|_elapsed| {
             let after = start.elapsed().as_secs_f64();
-            let message = format!("the deadline came after {after:.3} s: the script was not started yet");
+            let message = format!("the deadline came after {after:.3} s: no answer had begun");
             Err(Error::new(ErrorKind::DeadlineExceeded, message))
         })
     }

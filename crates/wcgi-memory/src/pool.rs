@@ -165,7 +165,7 @@ impl PoolBuilder {
     #[must_use]
     pub fn build(self) -> Pool {
         let lists = std::thread::available_parallelism().map_or(1, usize::from) * 2;
-        Pool(Arc::new(Inner {
+        let pool = Arc::new(Inner {
             scanner: if self.scan { Scanner::new() } else { None },
             free: (0..lists).map(|_| Mutex::default()).collect(),
             count: AtomicUsize::new(0),
@@ -173,7 +173,9 @@ impl PoolBuilder {
             janitor: OnceLock::new(),
             janitor_waits: AtomicBool::new(false),
             settings: self,
-        }))
+        });
+        pool.start_janitor();
+        Pool(pool)
     }
 }
 
@@ -296,7 +298,7 @@ impl Inner {
     }
 
     /// Resets `slot` and keeps it, if there is room and nothing went wrong.
-    fn put_back(self: &Arc<Self>, mut slot: Slot) {
+    fn put_back(&self, mut slot: Slot) {
         if self.count.load(Ordering::Relaxed) >= self.settings.slots {
             return;
         }
@@ -327,20 +329,20 @@ impl Inner {
         }
     }
 
-    /// Sees to it that a thread gives back what stays unused.
-    fn wake_janitor(self: &Arc<Self>) {
-        let janitor = self.janitor.get_or_init(|| {
-            let (pool, idle) = (Arc::downgrade(self), self.settings.idle);
-            let thread = std::thread::Builder::new().name("wcgi-memory".into()).spawn(move || tidy(&pool, idle));
-            match thread {
-                Ok(thread) => thread.thread().clone(),
-                Err(error) => {
-                    tracing::warn!(%error, "no thread gives back what instances have used");
-                    std::thread::current()
-                }
-            }
-        });
-        if self.janitor_waits.swap(false, Ordering::SeqCst) {
+    /// Starts the thread that gives back what stays unused.
+    fn start_janitor(self: &Arc<Self>) {
+        let (pool, idle) = (Arc::downgrade(self), self.settings.idle);
+        let thread = std::thread::Builder::new().name("wcgi-memory".into()).spawn(move || tidy(&pool, idle));
+        match thread {
+            Ok(thread) => _ = self.janitor.set(thread.thread().clone()),
+            Err(error) => tracing::warn!(%error, "no thread gives back what instances have used"),
+        }
+    }
+
+    fn wake_janitor(&self) {
+        if self.janitor_waits.swap(false, Ordering::SeqCst)
+            && let Some(janitor) = self.janitor.get()
+        {
             janitor.unpark();
         }
     }

@@ -15,6 +15,8 @@ mod faults;
 mod guest_crate;
 mod guestbook;
 mod guests;
+#[cfg(target_os = "linux")]
+mod hang;
 mod ignore_abort;
 mod layers;
 mod lifecycle;

@@ -17,7 +17,7 @@ use wasmtime_wasi::{FsPerms, WasiCtx, WasiView};
 
 use super::look::{Kind, Look, look};
 use crate::error::{Error, ErrorKind};
-use crate::package::{Access, Mount};
+use crate::package::{Access, Mount, may_hang};
 use crate::scratch::Scratch;
 
 /// The mounts of a service.
@@ -27,11 +27,19 @@ pub(crate) struct Files {
     idle: Mutex<Vec<View>>,
     /// That some names are left out of listings was said.
     left_out: AtomicBool,
+    /// A mount's file system may not answer.
+    may_hang: bool,
 }
 
 impl Files {
     pub(crate) fn new(mounts: Vec<Mount>) -> Self {
-        Self { mounts, idle: Mutex::default(), left_out: AtomicBool::new(false) }
+        let may_hang = mounts.iter().any(|mount| may_hang(&mount.host));
+        Self { mounts, idle: Mutex::default(), left_out: AtomicBool::new(false), may_hang }
+    }
+
+    /// Whether a file call may wait for as long as another program or machine likes.
+    pub(crate) fn may_hang(&self) -> bool {
+        self.may_hang
     }
 
     /// Makes sure that exchanges can have a `/tmp`.
@@ -78,6 +86,12 @@ impl CheckedOut {
     /// Whether the descriptor `dir` is the private `/tmp`.
     pub(crate) fn is_private(&self, dir: u32) -> bool {
         self.view.as_ref().is_some_and(|view| view.tmp.is_some() && self.mount_of(dir) == Some(view.opened.len()))
+    }
+
+    /// Whether the descriptor `dir` is a mount that nothing can be written to.
+    pub(crate) fn is_read_only(&self, dir: u32) -> bool {
+        let mount = self.mount_of(dir).and_then(|mount| self.files.mounts.get(mount));
+        mount.is_some_and(|mount| mount.access == Access::ReadOnly)
     }
 
     /// Where the private `/tmp` is on the host.

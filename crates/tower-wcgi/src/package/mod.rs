@@ -11,6 +11,7 @@ mod command;
 mod document;
 mod manifest;
 mod mount;
+mod remote;
 mod site;
 #[cfg(feature = "webc")]
 mod webc;
@@ -28,6 +29,7 @@ pub(crate) use self::command::{Front, Snapshot, set_env};
 pub(crate) use self::manifest::Written;
 pub use self::mount::Access;
 pub(crate) use self::mount::{Mount, check, guest_path, overlay};
+pub(crate) use self::remote::may_hang;
 pub use self::site::Site;
 #[cfg(feature = "webc")]
 use self::webc::open as open_webc;

@@ -101,6 +101,10 @@ async fn path_open(mut caller: Call<'_>, arguments: Open) -> wasmtime::Result<Er
     if !number.is_multiple_of(FD) || slice(memory(&mut caller)?.data(&caller), number, FD).is_none() {
         return Ok(ERRNO_FAULT);
     }
+    // C's library asks for no more than a mount says it can give, and would open the file to read it.
+    if rights & RIGHTS_OF_WRITERS != 0 && rights & RIGHTS_FD_WRITE == 0 && caller.data().is_read_only(dir) {
+        return Ok(ERRNO_ROFS);
+    }
     if is_special(&mut caller, at, follow).await? {
         return Ok(ERRNO_NOTSUP);
     }
@@ -456,6 +460,8 @@ const SYMLINK_FOLLOW: u32 = 1 << 0;
 const OFLAGS_CREAT: u32 = 1 << 0;
 const OFLAGS_TRUNC: u32 = 1 << 3;
 const RIGHTS_FD_WRITE: u64 = 1 << 6;
+/// To allocate and to set the size: those who write ask for them too, and nobody else.
+const RIGHTS_OF_WRITERS: u64 = 1 << 8 | 1 << 22;
 const FDFLAGS_APPEND: u32 = 1 << 0;
 pub(super) const ERRNO_DEADLK: u32 = 16;
 const ERRNO_EXIST: u32 = 20;
@@ -464,3 +470,4 @@ const ERRNO_MFILE: u32 = 33;
 const ERRNO_NOENT: u32 = 44;
 const ERRNO_NOMEM: u32 = 48;
 const ERRNO_NOTSUP: u32 = 58;
+const ERRNO_ROFS: u32 = 69;
