@@ -111,7 +111,8 @@ fn identity(_metadata: &Metadata) -> Option<(FileId, u64)> {
 
 const SECOND: u64 = 1_000_000_000;
 
-#[cfg(all(test, unix))]
+#[cfg(test)]
+#[cfg(unix)]
 mod tests {
     use std::os::unix::fs::{MetadataExt, symlink};
 

@@ -525,7 +525,7 @@ pub(super) const LOCK: &str = ".lock";
 const LOCK_LEN: u32 = 5;
 /// Longer ones the kernel refuses.
 const MAX_PATH: usize = 4096;
-/// The versions of the file format for writing and for reading, of a database in WAL mode (https://sqlite.org/fileformat2.html).
+/// The versions of the file format for writing and for reading, of a database in WAL mode (SQLite's file format, §1.3.3).
 const WAL: &[u8] = &[2, 2];
 /// The size of what a stat gives.
 const FILESTAT: usize = 64;
