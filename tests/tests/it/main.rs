@@ -26,6 +26,8 @@ mod mounts;
 #[cfg(own_php)]
 mod own_php;
 mod packages;
+#[cfg(patched_php)]
+mod patched_php;
 mod php;
 #[cfg(python)]
 mod python;

@@ -14,6 +14,7 @@ mod look;
 mod outcome;
 mod quota;
 mod relay;
+mod seen;
 mod slices;
 mod turns;
 
@@ -40,6 +41,7 @@ pub(crate) use locks::{Kind, Locks, NoLock};
 pub(crate) use look::{Found, Kind as FileKind, Look, file_id};
 pub(crate) use outcome::log;
 pub(crate) use quota::Quota;
+pub(crate) use seen::Seen;
 pub(crate) use turns::{By, Deadlock, FileId, Turns};
 
 use crate::engine::{Engine, Permit};

@@ -161,6 +161,10 @@ impl Beginning {
         Self { code, snapshot: Some(snapshot) }
     }
 
+    pub(crate) fn is_after_start_up(&self) -> bool {
+        self.snapshot.is_some()
+    }
+
     /// How long the memory is there, in bytes, where that is known.
     pub(crate) fn memory_len(&self) -> usize {
         self.image().map_or(0, |image| image.len())
