@@ -201,7 +201,7 @@ fn no_path_translated_beside_script_filename() {
         ("PATH_TRANSLATED", None),
         ("PATH_INFO", Some("/.env")),
     ]);
-    let case = Case::new("/.env");
+    let mut case = Case::new("/.env");
     case.settings.document_root = Some("/app".into());
     case.script_filename = Some("/app/index.php");
     case.expect(&[
