@@ -10,8 +10,9 @@ use crate::connection::{ConnectionInfo, Hook};
 use crate::engine::Engine;
 use crate::error::{Error, ErrorKind};
 use crate::escape;
+use crate::exchange::Files;
+use crate::exchange::Seen;
 use crate::exchange::initialisation::{Surroundings, WARMUP};
-use crate::exchange::{Files, Seen};
 use crate::gateway::{self, Environ};
 use crate::package::{self, Access, Mount, Site};
 use crate::renewal::Renewal;
@@ -398,14 +399,14 @@ impl WcgiBuilder {
         let surroundings = Surroundings {
             env,
             arguments: std::mem::take(&mut package.arguments).into(),
-            mounts: mounts.clone(),
+            seen: Arc::new(if has_snapshot { Seen::of(&mounts) } else { Seen::default() }),
+            mounts,
             max_memory,
             deadline: self.snapshot_deadline.unwrap_or(Duration::from_secs(60)),
             reseeds: package.snapshot.reseeds,
             warmup,
-            seen: Arc::new(if has_snapshot { Seen::of(&mounts) } else { Seen::default() }),
         };
-        Ok(Opened { package, engine, mount, mounts, tree, site, settings, surroundings, take_snapshot, rest: self })
+        Ok(Opened { package, engine, mount, tree, site, settings, surroundings, take_snapshot, rest: self })
     }
 }
 
@@ -416,8 +417,6 @@ pub(crate) struct Opened {
     pub(crate) engine: Engine,
     /// Empty or `/prefix`.
     mount: Option<String>,
-    /// The package's and the builder's.
-    pub(crate) mounts: Vec<Mount>,
     tree: Arc<Tree>,
     site: Option<Routes>,
     settings: gateway::Settings,

@@ -125,7 +125,7 @@ impl Exported {
 fn export(opened: &Opened, directory: &Path, with_code: bool) -> Result<Exported, Error> {
     let (package, label) = (&opened.package, &opened.package.module_label);
     let (parent, staging) = stage(directory)?;
-    let own: Vec<_> = opened.mounts.iter().filter(|mount| package.mounts.contains(mount)).collect();
+    let own: Vec<_> = opened.surroundings.mounts.iter().filter(|mount| package.mounts.contains(mount)).collect();
     if let Some(around) = own.iter().find(|mount| is_within(&parent, &mount.host)) {
         let message = format!("{} is in the mount {}, which would hold itself", directory.display(), around.guest);
         return Err(Error::new(ErrorKind::Package, message));
