@@ -44,7 +44,6 @@ pub struct Usage {
 
 impl Pool {
     /// A builder with every setting at its default.
-    #[must_use]
     pub fn builder() -> PoolBuilder {
         PoolBuilder::default()
     }
