@@ -221,7 +221,7 @@ impl Memory {
         }
         let slot = self.lent.slot_mut();
         if len > slot.allowed {
-            let allowed = len.saturating_add(AHEAD_LEAST).min(slot.kind.capacity());
+            let allowed = len.saturating_add(AHEAD_GROWN).min(slot.kind.capacity());
             slot.allow(allowed)?;
         }
         self.len = self.len.max(len);
@@ -576,9 +576,9 @@ impl Drop for Lent {
 }
 
 /// How much of a memory of `len` bytes is accessible at first: as much again, but no less than this and no more than that.
-/// Programs in C take 128 KiB, php-cgi 4 MiB before they have said anything.
+/// Programs in C take 128 KiB, php-cgi 4 MiB before they have said anything. Of a memory that is not there, nothing is.
 fn at_first(len: usize) -> usize {
-    len.saturating_add(len.clamp(AHEAD_LEAST, AHEAD_MOST))
+    if len == 0 { 0 } else { len.saturating_add(len.clamp(AHEAD_LEAST, AHEAD_MOST)) }
 }
 
 /// The list of this thread.
@@ -594,8 +594,10 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-const AHEAD_LEAST: usize = 1 << 20;
+const AHEAD_LEAST: usize = 8 << 20;
 const AHEAD_MOST: usize = 16 << 20;
+/// The same when it has grown beyond that.
+const AHEAD_GROWN: usize = 1 << 20;
 /// Below a stack.
 const STACK_GUARD: usize = 64 << 10;
 /// Of a stack's pages. Few programs use more.
