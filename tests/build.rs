@@ -26,11 +26,16 @@ fn main() {
     println!("cargo::rustc-check-cfg=cfg(snapshot_php)");
     println!("cargo::rerun-if-changed=../target/guests");
     println!("cargo::rustc-check-cfg=cfg(own_php)");
+    println!("cargo::rustc-check-cfg=cfg(patched_php)");
     if let Ok(php) = fs::read("../target/guests/snapshot-php.wasm") {
         println!("cargo::rustc-cfg=snapshot_php");
         // Only our own build asks the host for locks.
         if php.windows(LOCK.len()).any(|bytes| bytes == LOCK) {
             println!("cargo::rustc-cfg=own_php");
+        }
+        // One that is ready may be older than what is patched here.
+        if php.windows(BROKEN_BODY.len()).any(|bytes| bytes == BROKEN_BODY) {
+            println!("cargo::rustc-cfg=patched_php");
         }
     } else {
         println!(
@@ -52,3 +57,5 @@ fn main() {
 }
 
 const LOCK: &[u8] = b"fd_lock_test";
+/// What it says of a request's body.
+const BROKEN_BODY: &[u8] = b"body broke off after";

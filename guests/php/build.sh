@@ -42,6 +42,7 @@ compile() {
 
 step "SQLite"
 cd "$here/sqlite"
+quietly patch -p1 --input "$ours/patches/sqlite-wal.patch"
 sqlite_options="-DSQLITE_THREADSAFE=0 -DSQLITE_OMIT_LOAD_EXTENSION -DSQLITE_ENABLE_COLUMN_METADATA
     -DSQLITE_EXTRA_INIT=wasi_sqlite_extra_init -DSQLITE_DEFAULT_UNIX_VFS=\"unix\""
 quietly $CC $CFLAGS -O2 $sqlite_options -c sqlite3.c

@@ -11,10 +11,12 @@ use crate::engine::Engine;
 use crate::error::{Error, ErrorKind};
 use crate::escape;
 use crate::exchange::Files;
+use crate::exchange::Seen;
 use crate::exchange::initialisation::{Surroundings, WARMUP};
 use crate::gateway::{self, Environ};
 use crate::package::{self, Access, Mount, Site};
-use crate::script::{Script, Source};
+use crate::renewal::Renewal;
+use crate::script::Source;
 use crate::sendfile::SendFile;
 use crate::service::{Inner, WcgiService};
 use crate::site::Routes;
@@ -293,19 +295,18 @@ impl WcgiBuilder {
     /// that can never run, [`ErrorKind::Host`] when there is no room for an engine, or no temporary directory can be made.
     pub fn build(self) -> Result<WcgiService, Error> {
         let opened = self.open()?;
-        let max_memory = opened.surroundings.max_memory;
-        let taken = opened.take_snapshot.then_some(&opened.surroundings);
-        let script = Script::load(&opened.engine, &opened.source(), max_memory, taken)?;
-        let Opened { package, engine, mount, mounts, tree, site, settings, surroundings, rest, .. } = opened;
+        let (max_memory, arguments) = (opened.surroundings.max_memory, Arc::clone(&opened.surroundings.arguments));
+        let start =
+            Renewal::new(opened.engine.clone(), &opened.source(), opened.surroundings.clone(), opened.take_snapshot)?;
+        let Opened { package, engine, mount, tree, site, settings, rest, .. } = opened;
         let of_proxies =
             package.front.trusted_proxies.map(|proxies| Hook::new(move |parts: &Parts| proxies.connection_info(parts)));
         Ok(WcgiService::new(Inner {
             engine,
-            script: Arc::new(script),
+            start: Arc::new(start),
             send_file: rest.x_sendfile.then(|| Arc::new(SendFile::new(tree))),
             site: site.map(Arc::new),
-            files: Arc::new(Files::new(mounts)),
-            arguments: surroundings.arguments,
+            arguments,
             settings,
             connection_info: rest.connection_info.or(of_proxies).unwrap_or_default(),
             mount,
@@ -380,6 +381,12 @@ impl WcgiBuilder {
             package::set_env(&mut env, name, value);
         }
         let take_snapshot = self.snapshot.unwrap_or(package.snapshot.enabled);
+        let [starts_up, displays_errors, is_cgi] =
+            package.module.contains(["wizer", "display_startup_errors", "cgi.fix_pathinfo"]);
+        if displays_errors && is_cgi {
+            keep_warnings_out_of_the_answer(&mut package.arguments);
+        }
+        let has_snapshot = take_snapshot && starts_up || package.snapshot.mounts.is_some();
         let requests = if take_snapshot { package.snapshot.warmup.as_slice() } else { &[] };
         let warmup = warmup::file(requests, mount.as_deref().unwrap_or_default(), &settings, site.as_ref(), &mounts);
         if !warmup.is_empty() {
@@ -392,13 +399,14 @@ impl WcgiBuilder {
         let surroundings = Surroundings {
             env,
             arguments: std::mem::take(&mut package.arguments).into(),
-            mounts: mounts.clone(),
+            seen: Arc::new(if has_snapshot { Seen::of(&mounts) } else { Seen::default() }),
+            mounts,
             max_memory,
             deadline: self.snapshot_deadline.unwrap_or(Duration::from_secs(60)),
             reseeds: package.snapshot.reseeds,
             warmup,
         };
-        Ok(Opened { package, engine, mount, mounts, tree, site, settings, surroundings, take_snapshot, rest: self })
+        Ok(Opened { package, engine, mount, tree, site, settings, surroundings, take_snapshot, rest: self })
     }
 }
 
@@ -409,8 +417,6 @@ pub(crate) struct Opened {
     pub(crate) engine: Engine,
     /// Empty or `/prefix`.
     mount: Option<String>,
-    /// The package's and the builder's.
-    pub(crate) mounts: Vec<Mount>,
     tree: Arc<Tree>,
     site: Option<Routes>,
     settings: gateway::Settings,
@@ -447,6 +453,16 @@ fn overlay(package: Vec<Mount>, over: Vec<(String, PathBuf, Access)>) -> Result<
 /// Guest paths are absolute, and the host's have to be there.
 fn looks_swapped(guest: &str, host: &Path) -> bool {
     host.is_absolute() && !host.exists() && Path::new(guest).is_dir()
+}
+
+/// php-cgi writes what it has to say about `php.ini` before the head of its answer, where nothing may be. With this setting it is
+/// in the log.
+fn keep_warnings_out_of_the_answer(arguments: &mut Vec<String>) {
+    const SETTING: &str = "display_startup_errors=0";
+    if !arguments.iter().any(|argument| argument == SETTING) {
+        let at = arguments.len().min(1);
+        arguments.splice(at..at, ["-d".to_owned(), SETTING.to_owned()]);
+    }
 }
 
 /// The part of the environment that is the same for every request, each name once.

@@ -12,6 +12,7 @@ mod export;
 mod future;
 mod gateway;
 mod package;
+mod renewal;
 mod request;
 mod runtime;
 mod scratch;

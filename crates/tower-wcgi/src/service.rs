@@ -22,11 +22,11 @@ use crate::builder::WcgiBuilder;
 use crate::connection::{ConnectionInfo, Hook};
 use crate::engine::Engine;
 use crate::error::{Error, ErrorKind};
-use crate::exchange::{self, Exchange, Files, Lingering, Setup};
+use crate::exchange::{self, Exchange, Lingering, Setup};
 use crate::future::{ResponseFuture, TryResponseFuture};
 use crate::gateway::{self, Environ, Head, HeadParser, Progress, ResponseHead, Target};
+use crate::renewal::Renewal;
 use crate::request::{self, RemoteUser, RequestEnv, RequestId};
-use crate::script::Script;
 use crate::sendfile::{self, SendFile};
 use crate::site::{Accepted, Route, Routes, StaticFile};
 use crate::stdio::{BoxBody, BoxError, FileReader, Stdin, spool};
@@ -133,10 +133,9 @@ where
 #[derive(Debug)]
 pub(crate) struct Inner {
     pub(crate) engine: Engine,
-    pub(crate) script: Arc<Script>,
+    pub(crate) start: Arc<Renewal>,
     /// Which script or file a path names; without it the script answers for all of them.
     pub(crate) site: Option<Arc<Routes>>,
-    pub(crate) files: Arc<Files>,
     /// Where scripts that answer with `X-Sendfile` have the file from, if that is allowed.
     pub(crate) send_file: Option<Arc<SendFile>>,
     pub(crate) arguments: Arc<[String]>,
@@ -221,9 +220,10 @@ impl Inner {
                 &settings,
             )?;
             let permit = self.within(start, self.engine.admit()).await?;
+            let ready = self.within(start, self.start.current()).await?;
             let setup = Setup {
-                script: Arc::clone(&self.script),
-                files: Arc::clone(&self.files),
+                script: Arc::clone(&ready.script),
+                files: Arc::clone(&ready.files),
                 arguments: Arc::clone(&self.arguments),
                 environ,
                 stdin,
@@ -243,7 +243,7 @@ impl Inner {
                         && head.has_body
                     {
                         exchange.let_go_on();
-                        let opened = self.open(send_file, path).await?;
+                        let opened = self.within(start, self.open(send_file, path)).await?;
                         return Ok(self.file_response(
                             request_id,
                             &parts.method,
@@ -386,7 +386,7 @@ impl Inner {
         };
         timeout.await.unwrap_or_else(|_elapsed| {
             let after = start.elapsed().as_secs_f64();
-            let message = format!("the deadline came after {after:.3} s: the script was not started yet");
+            let message = format!("the deadline came after {after:.3} s: no answer had begun");
             Err(Error::new(ErrorKind::DeadlineExceeded, message))
         })
     }

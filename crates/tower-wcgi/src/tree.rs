@@ -17,13 +17,15 @@ use cap_std::ambient_authority;
 use cap_std::fs::{Dir, OpenOptions};
 
 use crate::error::{Error, ErrorKind};
-use crate::package::Mount;
+use crate::package::{Mount, may_hang};
 
 /// The mounts of a service.
 #[derive(Debug)]
 pub(crate) struct Tree {
     /// Longest guest path first.
     mounts: Vec<Mount>,
+    /// Guest paths of those whose file system may not answer.
+    remote: Vec<String>,
 }
 
 /// What is known of an open file.
@@ -80,7 +82,8 @@ pub(crate) struct Lookup<'t> {
 
 impl Tree {
     pub(crate) fn new(mounts: Vec<Mount>) -> Self {
-        Self { mounts }
+        let remote = mounts.iter().filter(|mount| may_hang(&mount.host)).map(|mount| mount.guest.clone()).collect();
+        Self { mounts, remote }
     }
 
     /// Opens `path` as the script would, links and `..` within the mount included. Blocks for as long as the file system
@@ -166,6 +169,10 @@ impl<'t> Lookup<'t> {
 
         use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, openat2};
         use rustix::io::Errno;
+        // Even what the kernel knows of a file, it may ask for anew.
+        if self.tree.remote.contains(&mount.guest) {
+            return None;
+        }
         let flags = OFlags::PATH | OFlags::CLOEXEC;
         let dir = match self.dirs.entry(&mount.guest) {
             Entry::Occupied(opened) => opened.into_mut(),

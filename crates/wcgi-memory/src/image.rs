@@ -92,7 +92,8 @@ impl Image {
             places.push(*at..at + part.len());
         }
         let spans = layout::over(&other.spans, &layout::in_layer(&places, Layer::Patch));
-        let patch = if bytes.is_empty() { None } else { Some(Bytes::of(&bytes, &[0..bytes.len()])?) };
+        let patch =
+            if bytes.is_empty() { None } else { Some(Bytes::of(&bytes, std::slice::from_ref(&(0..bytes.len())))?) };
         Ok(Self { id: next_id(), len, spans, base: Arc::clone(&other.base), patch, like: Some(Arc::clone(other)) })
     }
 

@@ -44,7 +44,6 @@ pub struct Usage {
 
 impl Pool {
     /// A builder with every setting at its default.
-    #[must_use]
     pub fn builder() -> PoolBuilder {
         PoolBuilder::default()
     }
@@ -165,7 +164,7 @@ impl PoolBuilder {
     #[must_use]
     pub fn build(self) -> Pool {
         let lists = std::thread::available_parallelism().map_or(1, usize::from) * 2;
-        Pool(Arc::new(Inner {
+        let pool = Arc::new(Inner {
             scanner: if self.scan { Scanner::new() } else { None },
             free: (0..lists).map(|_| Mutex::default()).collect(),
             count: AtomicUsize::new(0),
@@ -173,7 +172,9 @@ impl PoolBuilder {
             janitor: OnceLock::new(),
             janitor_waits: AtomicBool::new(false),
             settings: self,
-        }))
+        });
+        pool.start_janitor();
+        Pool(pool)
     }
 }
 
@@ -220,7 +221,7 @@ impl Memory {
         }
         let slot = self.lent.slot_mut();
         if len > slot.allowed {
-            let allowed = len.saturating_add(AHEAD_LEAST).min(slot.kind.capacity());
+            let allowed = len.saturating_add(AHEAD_GROWN).min(slot.kind.capacity());
             slot.allow(allowed)?;
         }
         self.len = self.len.max(len);
@@ -296,7 +297,7 @@ impl Inner {
     }
 
     /// Resets `slot` and keeps it, if there is room and nothing went wrong.
-    fn put_back(self: &Arc<Self>, mut slot: Slot) {
+    fn put_back(&self, mut slot: Slot) {
         if self.count.load(Ordering::Relaxed) >= self.settings.slots {
             return;
         }
@@ -327,20 +328,20 @@ impl Inner {
         }
     }
 
-    /// Sees to it that a thread gives back what stays unused.
-    fn wake_janitor(self: &Arc<Self>) {
-        let janitor = self.janitor.get_or_init(|| {
-            let (pool, idle) = (Arc::downgrade(self), self.settings.idle);
-            let thread = std::thread::Builder::new().name("wcgi-memory".into()).spawn(move || tidy(&pool, idle));
-            match thread {
-                Ok(thread) => thread.thread().clone(),
-                Err(error) => {
-                    tracing::warn!(%error, "no thread gives back what instances have used");
-                    std::thread::current()
-                }
-            }
-        });
-        if self.janitor_waits.swap(false, Ordering::SeqCst) {
+    /// Starts the thread that gives back what stays unused.
+    fn start_janitor(self: &Arc<Self>) {
+        let (pool, idle) = (Arc::downgrade(self), self.settings.idle);
+        let thread = std::thread::Builder::new().name("wcgi-memory".into()).spawn(move || tidy(&pool, idle));
+        match thread {
+            Ok(thread) => _ = self.janitor.set(thread.thread().clone()),
+            Err(error) => tracing::warn!(%error, "no thread gives back what instances have used"),
+        }
+    }
+
+    fn wake_janitor(&self) {
+        if self.janitor_waits.swap(false, Ordering::SeqCst)
+            && let Some(janitor) = self.janitor.get()
+        {
             janitor.unpark();
         }
     }
@@ -575,9 +576,9 @@ impl Drop for Lent {
 }
 
 /// How much of a memory of `len` bytes is accessible at first: as much again, but no less than this and no more than that.
-/// Programs in C take 128 KiB, php-cgi 4 MiB before they have said anything.
+/// Programs in C take 128 KiB, php-cgi 4 MiB before they have said anything. Of a memory that is not there, nothing is.
 fn at_first(len: usize) -> usize {
-    len.saturating_add(len.clamp(AHEAD_LEAST, AHEAD_MOST))
+    if len == 0 { 0 } else { len.saturating_add(len.clamp(AHEAD_LEAST, AHEAD_MOST)) }
 }
 
 /// The list of this thread.
@@ -593,8 +594,10 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-const AHEAD_LEAST: usize = 1 << 20;
+const AHEAD_LEAST: usize = 8 << 20;
 const AHEAD_MOST: usize = 16 << 20;
+/// The same when it has grown beyond that.
+const AHEAD_GROWN: usize = 1 << 20;
 /// Below a stack.
 const STACK_GUARD: usize = 64 << 10;
 /// Of a stack's pages. Few programs use more.

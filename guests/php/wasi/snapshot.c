@@ -13,6 +13,7 @@ extern void wasi_malloc_begin_request(void);
 extern int wasi_is_starting;
 extern void wasi_mmap_clear_free(void);
 extern void zend_mm_wasi_clear_free(void);
+extern void zend_accel_wasi_forget_names(void);
 #ifdef PHP_WASI_COUNT
 extern void php_wasi_write_counts(void);
 extern void php_wasi_forget_counts(void);
@@ -118,6 +119,22 @@ static void forget_patterns(void)
 	} ZEND_HASH_FOREACH_END();
 }
 
+/* Where links lead: a deployment may switch one before there is a request. */
+static void forget_links(void)
+{
+	realpath_cache_bucket **buckets = realpath_cache_get_buckets();
+
+	for (zend_long i = 0; i < realpath_cache_max_buckets(); i++) {
+		for (realpath_cache_bucket *bucket = buckets[i], *next; bucket; bucket = next) {
+			next = bucket->next;
+			if (bucket->realpath != bucket->path) {
+				realpath_cache_del(bucket->path, bucket->path_len);
+			}
+		}
+	}
+	zend_accel_wasi_forget_names();
+}
+
 /* The start-up's own variables are read again by the request; what the package gave the start-up alone ends with it. */
 static void forget_environment(void)
 {
@@ -155,6 +172,7 @@ static zend_never_inline void start_up(void)
 		zend_hash_init(&EG(persistent_list), 8, NULL, plist_entry_destructor, 1);
 		zend_hash_clean(&CGIG(user_config_cache));
 		forget_patterns();
+		forget_links();
 		sqlite3_randomness(0, NULL);
 	}
 	fflush(NULL);

@@ -200,6 +200,44 @@ async fn a_file_whose_number_could_not_be_told_is_not_left_open() {
     assert_eq!(&reply.body[..], [FAULT, BADF]);
 }
 
+/// C's `access` looks at the rights of the mount, and its `open` asks for no more than those.
+#[tokio::test]
+async fn a_read_only_mount_says_that_it_cannot_be_written() {
+    const ROFS: u8 = 69;
+    const WRITE: u64 = 1 << 6;
+    let (dir, service) = service();
+    drop(service);
+    fs::create_dir(dir.path().join("r")).unwrap();
+    fs::write(dir.path().join("r/a.txt"), "kept").unwrap();
+    let service = WcgiService::builder()
+        .package(dir.path().join("calls.wat"))
+        .engine(engine().build().unwrap())
+        .map_dir("/d", dir.path().join("d"), Access::ReadWrite)
+        .map_dir("/r", dir.path().join("r"), Access::ReadOnly)
+        .build()
+        .unwrap();
+    // The mounts are 3 and 4, `/tmp` is 5; `a.txt` of `/d` gets what was said.
+    let open = |dir, rights| record(call("path_open"), &[dir, 0, FILE.0, FILE.1, 0, rights, 0, 0, BUFFER]);
+    for (mount, writable) in [(3, true), (4, false), (5, true)] {
+        let calls = [
+            open(3, 1 << 1 | WRITE),
+            record(call("fd_fdstat_get"), &[mount, BUFFER]),
+            record(call("fd_write"), &[6, VECTOR, 1, NOTHING.0]),
+        ];
+        let reply = post(&service, "/", body(&calls.concat())).await;
+        assert_eq!(&reply.body[..], [SUCCESS, SUCCESS, SUCCESS]);
+        let said = fs::read(dir.path().join("d/a.txt")).unwrap();
+        let inherited = u64::from_le_bytes(said[16..24].try_into().unwrap());
+        assert_eq!(inherited & WRITE != 0, writable, "{mount}");
+        assert!(inherited & 1 << 1 != 0, "it can be read");
+    }
+    // What C asks for then: to read and write, to write, to read.
+    let (allocate, resize) = (1 << 8, 1 << 22);
+    let calls = [open(4, 1 << 1 | allocate | resize), open(4, allocate | resize), open(4, 1 << 1)];
+    let reply = post(&service, "/", body(&calls.concat())).await;
+    assert_eq!(&reply.body[..], [ROFS, ROFS, SUCCESS]);
+}
+
 /// Whatever numbers it gives, the script comes to its end.
 #[test]
 fn no_numbers_end_a_script() {

@@ -6,6 +6,7 @@ use std::path::Path;
 use tower_wcgi::{Access, WcgiBuilder};
 use wcgi_tests::{Server, builder, post};
 
+use crate::log;
 use crate::turns::{Script, wait_until_it_queues};
 
 fn locks(dir: &Path) -> WcgiBuilder {
@@ -23,6 +24,22 @@ async fn opened(server: &Server, id: &str) -> Script {
     let mut script = Script::start(server, id).await;
     assert!(script.does("open 0 /d/db r+").await.starts_with("ok"));
     script
+}
+
+/// Most programs say no more than that they cannot open it.
+#[tokio::test]
+async fn that_a_data_base_is_in_wal_mode_is_said_once() {
+    log::capture();
+    let said = || log::about("").iter().filter(|line| line.message().contains("is in WAL mode")).count();
+    let dir = database();
+    let server = Server::start(locks(dir.path()).build().unwrap()).await;
+    opened(&server, "journal").await;
+    assert_eq!(said(), 0);
+    fs::write(dir.path().join("db"), b"SQLite format 3\0\x10\0\x02\x02 and so on").unwrap();
+    for id in ["wal-a", "wal-b"] {
+        opened(&server, id).await;
+    }
+    assert_eq!(said(), 1);
 }
 
 #[tokio::test]

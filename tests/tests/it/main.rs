@@ -16,6 +16,8 @@ mod fresh;
 mod guest_crate;
 mod guestbook;
 mod guests;
+#[cfg(target_os = "linux")]
+mod hang;
 mod ignore_abort;
 mod layers;
 mod lifecycle;
@@ -25,6 +27,8 @@ mod mounts;
 #[cfg(own_php)]
 mod own_php;
 mod packages;
+#[cfg(patched_php)]
+mod patched_php;
 mod php;
 #[cfg(python)]
 mod python;

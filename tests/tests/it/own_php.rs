@@ -143,11 +143,11 @@ async fn readers_of_a_data_base_run_together_and_no_row_of_many_writers_is_lost(
 }
 
 /// The pages of guests/php, and a directory they may write to.
-struct Site(TempDir);
+pub(crate) struct Site(pub(crate) TempDir);
 
 impl Site {
     /// With what a start-up warms up besides the page that says hello, and more of the manifest's words about it.
-    fn new(warmup: &[&str], more: &str) -> Self {
+    pub(crate) fn new(warmup: &[&str], more: &str) -> Self {
         let site = Self(tempfile::tempdir().unwrap());
         let directory = site.0.path();
         for name in ["app", "etc", "data"] {
@@ -172,13 +172,13 @@ impl Site {
         site
     }
 
-    fn builder(&self) -> WcgiBuilder {
+    pub(crate) fn builder(&self) -> WcgiBuilder {
         let engine = engine().max_concurrency(8).build().unwrap();
         let builder = WcgiService::builder().package(self.0.path()).engine(engine);
         builder.map_dir("/data", self.0.path().join("data"), Access::ReadWrite)
     }
 
-    async fn service(&self) -> WcgiService {
+    pub(crate) async fn service(&self) -> WcgiService {
         let service = self.builder().build().unwrap();
         assert_eq!(get(&service, "/cached.php").await.text(), "compiled", "there is no snapshot");
         service

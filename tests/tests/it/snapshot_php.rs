@@ -11,6 +11,8 @@ use tempfile::TempDir;
 use tower_wcgi::{Access, WcgiBuilder, WcgiService};
 use wcgi_tests::{ask, engine, get, guest, request};
 
+use crate::log;
+
 #[tokio::test]
 async fn php_answers_from_a_snapshot_as_without_one() {
     let site = Site::new(&format!("{WARMUP}reseeds = true"));
@@ -64,6 +66,59 @@ async fn edited_pages_show_and_databases_are_written() {
     assert_eq!(get(&service, "/page.php").await.text(), "edition 2", "the snapshot has the first one compiled");
     for n in 1..=3 {
         assert_eq!(get(&service, "/visits.php").await.text(), n.to_string());
+    }
+}
+
+/// What a start-up prints answers nobody.
+#[tokio::test]
+async fn what_is_wrong_with_php_ini_is_in_the_log() {
+    log::capture();
+    let site = Site::new(&format!("{WARMUP}reseeds = true"));
+    site.write("etc/php.ini", &format!("{INI}extension = nosuch\n"));
+    let service = site.builder().build().unwrap();
+    assert_eq!(get(&service, "/opcache.php").await.text(), "compiled");
+    assert!(log::about("initialisation").iter().any(|line| line.contains("nosuch")));
+}
+
+/// A deployment switches a link inside of a mount. The start-up has looked through it.
+#[cfg(unix)]
+#[tokio::test]
+async fn a_release_switched_by_a_link_is_answered_whole() {
+    let switch = |site: &Site, release: &str| {
+        let next = site.0.path().join("app/next");
+        std::os::unix::fs::symlink(format!("releases/{release}"), &next).unwrap();
+        fs::rename(&next, site.0.path().join("app/current")).unwrap();
+    };
+    let site = Site::new("warmup = ['/index.php']\nreseeds = true");
+    for release in ["1", "2", "3"] {
+        site.write(&format!("app/releases/{release}/s.txt"), release);
+        let text = format!(
+            "<?php require 'part.php'; echo ' ', {release}, ' ', __DIR__, ' ', opcache_is_script_cached(__FILE__);"
+        );
+        site.write(&format!("app/releases/{release}/index.php"), &text);
+        site.write(&format!("app/releases/{release}/part.php"), &format!("<?php echo {release};"));
+    }
+    switch(&site, "1");
+    let manifest = fs::read_to_string(site.0.path().join("wasmer.toml")).unwrap();
+    let table = "[command.annotations.wcgi.site]\nroot = '/app/current'\nscripts = ['.php']\n[fs]\n";
+    let manifest = manifest.replace(", 'REDIRECT_STATUS=200', 'DOCUMENT_ROOT=/app'", "").replace("[fs]\n", table);
+    site.write("wasmer.toml", &manifest);
+    let engine = engine().max_concurrency(2).build().unwrap();
+    let service = WcgiService::builder().package(site.0.path()).engine(engine).build().unwrap();
+    assert_eq!(get(&service, "/").await.text(), "1 1 /app/releases/1 1", "a snapshot");
+    for release in ["2", "3", "1"] {
+        switch(&site, release);
+        let page = get(&service, "/").await.text();
+        assert!(page.starts_with(&format!("{release} {release} /app/releases/{release} ")), "{page}");
+        assert_eq!(get(&service, "/s.txt").await.text(), release);
+        // And soon from a snapshot again, which has the page compiled.
+        let renewed = async {
+            while !get(&service, "/").await.text().ends_with(" 1") {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(100), renewed).await.expect("another snapshot");
+        assert!(get(&service, "/").await.text().starts_with(&format!("{release} {release} ")));
     }
 }
 

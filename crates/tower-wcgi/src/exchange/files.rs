@@ -7,7 +7,7 @@ use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, UNIX_EPOCH};
 
 use tokio::runtime::Handle;
@@ -16,22 +16,36 @@ use wasmtime_wasi::p1::WasiP1Ctx;
 use wasmtime_wasi::{FsPerms, WasiCtx, WasiView};
 
 use super::look::{Kind, Look, look};
+use super::seen::Seen;
 use crate::error::{Error, ErrorKind};
-use crate::package::{Access, Mount};
+use crate::package::{Access, Mount, may_hang};
 use crate::scratch::Scratch;
 
 /// The mounts of a service.
 #[derive(Debug)]
 pub(crate) struct Files {
     mounts: Vec<Mount>,
+    /// What a snapshot remembers of them.
+    seen: Arc<Seen>,
     idle: Mutex<Vec<View>>,
     /// That some names are left out of listings was said.
     left_out: AtomicBool,
+    /// A mount's file system may not answer.
+    may_hang: bool,
+    /// That a database is in WAL mode was said.
+    wal: AtomicBool,
 }
 
 impl Files {
-    pub(crate) fn new(mounts: Vec<Mount>) -> Self {
-        Self { mounts, idle: Mutex::default(), left_out: AtomicBool::new(false) }
+    pub(crate) fn new(mounts: Vec<Mount>, seen: Arc<Seen>) -> Self {
+        let may_hang = mounts.iter().any(|mount| may_hang(&mount.host));
+        let (left_out, wal) = (AtomicBool::new(false), AtomicBool::new(false));
+        Self { mounts, seen, idle: Mutex::default(), left_out, may_hang, wal }
+    }
+
+    /// Whether a file call may wait for as long as another program or machine likes.
+    pub(crate) fn may_hang(&self) -> bool {
+        self.may_hang
     }
 
     /// Makes sure that exchanges can have a `/tmp`.
@@ -48,13 +62,13 @@ impl Files {
     /// # Errors
     ///
     /// [`ErrorKind::Host`] when a mount's directory cannot be opened, or no temporary directory can be made.
-    pub(crate) async fn check_out(self: &std::sync::Arc<Self>, threads: &Handle) -> Result<CheckedOut, Error> {
+    pub(crate) async fn check_out(self: &Arc<Self>, threads: &Handle) -> Result<CheckedOut, Error> {
         let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
         let view = match idle.filter(View::is_current) {
             Some(view) => view,
             None => View::open(&self.mounts)?,
         };
-        let files = std::sync::Arc::clone(self);
+        let files = Arc::clone(self);
         Ok(CheckedOut { view: Some(view), moved: Vec::new(), files, threads: threads.clone() })
     }
 }
@@ -64,7 +78,7 @@ pub(crate) struct CheckedOut {
     view: Option<View>,
     /// Numbers of mounts that the script has closed or put something else in the place of.
     moved: Vec<u32>,
-    files: std::sync::Arc<Files>,
+    files: Arc<Files>,
     threads: Handle,
 }
 
@@ -80,6 +94,12 @@ impl CheckedOut {
         self.view.as_ref().is_some_and(|view| view.tmp.is_some() && self.mount_of(dir) == Some(view.opened.len()))
     }
 
+    /// Whether the descriptor `dir` is a mount that nothing can be written to.
+    pub(crate) fn is_read_only(&self, dir: u32) -> bool {
+        let mount = self.mount_of(dir).and_then(|mount| self.files.mounts.get(mount));
+        mount.is_some_and(|mount| mount.access == Access::ReadOnly)
+    }
+
     /// Where the private `/tmp` is on the host.
     pub(crate) fn tmp(&self) -> Option<&Path> {
         Some(self.view.as_ref()?.tmp.as_ref()?.dir.path())
@@ -93,7 +113,18 @@ impl CheckedOut {
             Some(opened) => opened.handle()?,
             None => &view.tmp.as_ref().filter(|_| mount == view.opened.len())?.handle,
         };
-        look(directory, path, follow)
+        let mut looked = look(directory, path, follow);
+        if let Some(Look::Found(found)) = &mut looked
+            && let Some(time) = self.files.seen.change_time(found.id, found.modified, Some(found.changed))
+        {
+            found.created = time;
+        }
+        looked
+    }
+
+    /// What the script's snapshot remembers of the files.
+    pub(crate) fn seen(&self) -> &Seen {
+        &self.files.seen
     }
 
     /// Whether it leads to what is neither a file nor a directory. Nothing as [`look`](Self::look).
@@ -111,6 +142,17 @@ impl CheckedOut {
             tracing::warn!(
                 directory = %directory.display(),
                 "a directory has names that are not UTF-8; scripts do not see them, static files with them are served"
+            );
+        }
+    }
+
+    /// A script has opened a database whose readers and writers would share memory, which is said once.
+    pub(crate) fn note_wal(&self) {
+        if !self.files.wal.swap(true, Ordering::Relaxed) {
+            tracing::warn!(
+                "an SQLite database is in WAL mode, for which requests would have to share memory; most scripts cannot open it \
+                 (`unable to open database file`), and others have it one after the other. `PRAGMA journal_mode = DELETE`, by \
+                 another program, ends that"
             );
         }
     }

@@ -17,12 +17,13 @@ use wasmtime_wasi::{HostMonotonicClock, HostWallClock, WasiCtxBuilder, WasiView}
 
 use super::MemoryLimit;
 use super::files::View;
+use super::seen::Seen;
 use crate::error::{Error, ErrorKind};
 use crate::package::{Access, Mount};
 use crate::request::RequestId;
 use crate::runtime::Ticking;
 use crate::scratch::Scratch;
-use crate::script::{Beginning, Code, Exit, define_client_alone, define_granted_locks, define_preview1};
+use crate::script::{Beginning, Code, Exit, define_client_alone, define_granted_locks, define_preview1, define_seen};
 use crate::stdio::Stderr;
 
 /// All that an initialisation can see besides the module itself.
@@ -41,6 +42,8 @@ pub(crate) struct Surroundings {
     pub(crate) reseeds: bool,
     /// What the file [`WARMUP`] has in it; empty where there is none.
     pub(crate) warmup: Vec<u8>,
+    /// What is in the mounts.
+    pub(crate) seen: Arc<Seen>,
 }
 
 /// What is made up.
@@ -92,6 +95,8 @@ pub(crate) async fn initialise(
     let mut wasi = WasiCtxBuilder::new()
         .args(&surroundings.arguments)
         .envs(&surroundings.env)
+        // It answers nobody: what it says is for the log.
+        .stdout(stderr.clone())
         .stderr(stderr.clone())
         .wall_clock(time.clone())
         .monotonic_clock(uptime)
@@ -105,7 +110,7 @@ pub(crate) async fn initialise(
     store.epoch_deadline_async_yield_and_update(1);
     let mut linker = Linker::new(module.engine());
     let random = Random::new(inputs.seed);
-    define(&mut linker, &random)
+    define(&mut linker, &random, &surroundings.seen)
         .map_err(|source| Error::new(ErrorKind::Host, "cannot link WASI").with_source(source))?;
 
     let ticking = Ticking::start();
@@ -149,11 +154,12 @@ pub(crate) fn on_own_thread<T: Send>(
 }
 
 /// WASI as wasmtime-wasi has it. What scripts get instead of it makes requests faster and keeps concurrent writers apart.
-fn define(linker: &mut Linker<State>, random: &Random) -> wasmtime::Result<()> {
+fn define(linker: &mut Linker<State>, random: &Random, seen: &Arc<Seen>) -> wasmtime::Result<()> {
     define_preview1(linker, |state| &mut state.wasi)?;
     linker.allow_shadowing(true);
     linker.func_wrap(WASI, "proc_exit", |status: u32| -> wasmtime::Result<()> { Err(Exit(status).into()) })?;
     random.define(linker)?;
+    define_seen(linker, |state| &mut state.wasi, seen)?;
     define_granted_locks(linker)?;
     define_client_alone(linker)
 }

@@ -22,6 +22,8 @@ pub(crate) struct Found {
     pub(crate) accessed: u64,
     pub(crate) modified: u64,
     pub(crate) created: u64,
+    /// When anything about it was changed.
+    pub(super) changed: u64,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -66,6 +68,7 @@ pub(super) fn look(directory: &File, path: &[u8], follow: bool) -> Option<Look> 
         accessed: nanoseconds(stat.stx_atime),
         modified: nanoseconds(stat.stx_mtime),
         created: if knows_creation { nanoseconds(stat.stx_btime) } else { 0 },
+        changed: nanoseconds(stat.stx_ctime),
     }))
 }
 

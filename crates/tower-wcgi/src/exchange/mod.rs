@@ -4,6 +4,7 @@
 //! what it spawns ends when its [`Exchange`] is dropped. Knows nothing of HTTP.
 
 mod files;
+mod hang;
 #[cfg_attr(not(feature = "compiler"), expect(dead_code, reason = "nothing is initialised without a compiler"))]
 pub(crate) mod initialisation;
 mod linger;
@@ -13,6 +14,7 @@ mod look;
 mod outcome;
 mod quota;
 mod relay;
+mod seen;
 mod slices;
 mod turns;
 
@@ -26,7 +28,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use tokio::runtime::Handle;
-use tokio::task::AbortHandle;
+use tokio::task::{AbortHandle, block_in_place};
 use wasmtime::{ResourceLimiter, Store};
 use wasmtime_wasi::p1::WasiP1Ctx;
 use wasmtime_wasi::p2::bindings::CommandPre;
@@ -39,6 +41,7 @@ pub(crate) use locks::{Kind, Locks, NoLock};
 pub(crate) use look::{Found, Kind as FileKind, Look, file_id};
 pub(crate) use outcome::log;
 pub(crate) use quota::Quota;
+pub(crate) use seen::Seen;
 pub(crate) use turns::{By, Deadlock, FileId, Turns};
 
 use crate::engine::{Engine, Permit};
@@ -48,6 +51,7 @@ use crate::request::RequestId;
 use crate::runtime::{MAX_INSTANCES, MAX_MEMORIES, MAX_TABLE_ELEMENTS, MAX_TABLES, Ticking};
 use crate::script::{Exit, Handles, Program, Script};
 use crate::stdio::{Output, Reader, Stderr, Stdin, Writer, pipe};
+use hang::{Kept, Watch, aside};
 use outcome::At;
 use relay::{Progress, Relay, Run};
 use slices::{SLICE, Slices};
@@ -83,6 +87,8 @@ pub(crate) struct Exchange {
     request_id: RequestId,
     task: Option<AbortHandle>,
     relay: Option<Relay>,
+    /// Where a file call may never return.
+    watch: Option<Watch>,
 }
 
 impl Exchange {
@@ -92,6 +98,8 @@ impl Exchange {
         let (writer, stdout) = pipe(setup.response_buffer);
         let (request_id, stdin) = (setup.request_id.clone(), setup.stdin.clone());
         let stderr = Stderr::new(request_id.clone());
+        let watch = setup.deadline.filter(|_| setup.script.sees_files && setup.files.may_hang());
+        let watch = watch.map(|deadline| Watch::new(setup.start, deadline, engine.threads().clone()));
         // Made here, as a task may be ended before it has begun.
         let departure = Departure { request_id: Some(request_id.clone()), stdout: writer.clone() };
         let script = Arc::clone(&setup.script);
@@ -107,7 +115,7 @@ impl Exchange {
         } else {
             (Some(engine.threads().spawn(run).abort_handle()), None)
         };
-        Self { stdout, stdin, stderr, request_id, task, relay }
+        Self { stdout, stdin, stderr, request_id, task, relay, watch }
     }
 
     /// What the script has written of its head.
@@ -120,6 +128,9 @@ impl Exchange {
             // What it wrote before it read may be the head.
             if let Poll::Ready(piece) = self.stdout.poll_read(cx, true) {
                 return Poll::Ready(piece);
+            }
+            if let Poll::Ready(late) = self.poll_late(cx) {
+                return Poll::Ready(Some(Err(late)));
             }
             let cut = ready!(self.stdin.poll_cut(cx));
             Poll::Ready(Some(Err(Error::new(ErrorKind::MalformedRequest, cut.to_string()))))
@@ -135,7 +146,12 @@ impl Exchange {
     /// What the script has written, as [`Reader::poll_read`] says. A script that only waited for somebody to read may be run
     /// here until it has written more.
     pub(crate) fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Error>>> {
-        let Some(relay) = &mut self.relay else { return self.stdout.poll_read(cx, true) };
+        let Some(relay) = &mut self.relay else {
+            return match self.stdout.poll_read(cx, true) {
+                Poll::Pending => self.poll_late(cx).map(|late| Some(Err(late))),
+                piece => piece,
+            };
+        };
         if self.stdout.is_waited_for() && !(relay.is_willing() && relay.carry_on()) {
             self.stdout.wake_writer();
         }
@@ -144,6 +160,12 @@ impl Exchange {
             relay.count();
         }
         piece
+    }
+
+    /// Ready when the deadline has passed and the task is stuck, with what is logged then.
+    fn poll_late(&mut self, cx: &mut Context<'_>) -> Poll<Error> {
+        let Some(watch) = &mut self.watch else { return Poll::Pending };
+        watch.poll_late(cx).map(|late| outcome::logged(late, &self.request_id, &self.stderr))
     }
 
     /// Logs `error`, which the exchange's output is to blame for, with the last that the script said, unless it is logged.
@@ -252,6 +274,11 @@ impl State {
         }
     }
 
+    /// Whether the descriptor `dir` is a mount that nothing can be written to.
+    pub(crate) fn is_read_only(&self, dir: u32) -> bool {
+        self.view.as_ref().is_some_and(|view| view.is_read_only(dir))
+    }
+
     /// What is left of the room in its `/tmp`. Nothing where it has none of its own.
     pub(crate) fn quota(&mut self) -> Option<&Quota> {
         let Self { quota, view, max_tmp, .. } = self;
@@ -358,7 +385,12 @@ async fn guest(
 ) -> Result<(), Error> {
     let Setup { script, files, arguments, environ, stdin, request_id, max_memory, max_tmp, may_ignore_abort, .. } =
         setup;
-    let view = if script.sees_files { Some(files.check_out(engine.threads()).await?) } else { None };
+    let may_hang = script.sees_files && files.may_hang();
+    let view = match script.sees_files {
+        true if may_hang => Some(aside(files.check_out(engine.threads())).await?),
+        true => Some(files.check_out(engine.threads()).await?),
+        false => None,
+    };
     let slices = Slices::new(Arc::clone(engine.stints()), in_place);
     let state = State {
         wasi: None,
@@ -383,7 +415,8 @@ async fn guest(
         memory: MemoryLimit::new(max_memory),
         slices: slices.clone(),
     };
-    let mut store = Store::new(engine.wasmtime(), state);
+    let mut kept = Kept::new(Store::new(engine.wasmtime(), state), may_hang);
+    let store = kept.store();
     store.limiter(|state| &mut state.memory);
     // The first tick may come at once.
     store.set_epoch_deadline(1 + if in_place { IN_PLACE } else { SLICE });
@@ -391,10 +424,11 @@ async fn guest(
 
     let _ticking = Ticking::start();
     let result = {
-        let mut call = pin!(call(&script.program, &mut store));
+        let mut call = pin!(call(&script.program, store));
         // Output reaches the reader whenever the script waits or yields, not at each of its writes.
         poll_fn(|cx| {
-            let progress = call.as_mut().poll(cx);
+            let mut poll = || call.as_mut().poll(cx);
+            let progress = if may_hang { block_in_place(poll) } else { poll() };
             if progress.is_pending() {
                 slices.pending();
                 stdout.wake_reader();

@@ -8,11 +8,13 @@ mod copy;
 use std::fs::{self, File};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use tempfile::TempDir;
 
 use crate::builder::{Opened, WcgiBuilder};
 use crate::error::{Error, ErrorKind};
+use crate::exchange::Seen;
 use crate::package::{self, Mount, Written};
 use crate::script::{self, Contents, Script, SnapshotReport, Source};
 
@@ -123,7 +125,7 @@ impl Exported {
 fn export(opened: &Opened, directory: &Path, with_code: bool) -> Result<Exported, Error> {
     let (package, label) = (&opened.package, &opened.package.module_label);
     let (parent, staging) = stage(directory)?;
-    let own: Vec<_> = opened.mounts.iter().filter(|mount| package.mounts.contains(mount)).collect();
+    let own: Vec<_> = opened.surroundings.mounts.iter().filter(|mount| package.mounts.contains(mount)).collect();
     if let Some(around) = own.iter().find(|mount| is_within(&parent, &mount.host)) {
         let message = format!("{} is in the mount {}, which would hold itself", directory.display(), around.guest);
         return Err(Error::new(ErrorKind::Package, message));
@@ -135,6 +137,7 @@ fn export(opened: &Opened, directory: &Path, with_code: bool) -> Result<Exported
         let seen = surroundings.mounts.iter_mut().find(|seen| seen.guest == mount.guest);
         seen.into_iter().for_each(|seen| seen.host = staging.path().join(copy));
     }
+    surroundings.seen = Arc::new(Seen::of(&surroundings.mounts));
     for (_, name) in package.about.iter().filter(|(key, _)| key == "readme" || key == "license-file") {
         let Some(from) = package.directory.as_ref().map(|directory| directory.join(name)) else { continue };
         let to = staging.path().join(name);

@@ -195,7 +195,7 @@ fn document_root_and_path_translated() {
 
 #[test]
 fn no_path_translated_beside_script_filename() {
-    let mut case = Case::new("/.env").constant("DOCUMENT_ROOT", "/app").constant("SCRIPT_FILENAME", "/app/index.php");
+    let case = Case::new("/.env").constant("DOCUMENT_ROOT", "/app").constant("SCRIPT_FILENAME", "/app/index.php");
     case.expect(&[
         ("SCRIPT_FILENAME", Some("/app/index.php")),
         ("PATH_TRANSLATED", None),

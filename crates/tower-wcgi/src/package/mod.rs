@@ -11,6 +11,7 @@ mod command;
 mod document;
 mod manifest;
 mod mount;
+mod remote;
 mod site;
 #[cfg(feature = "webc")]
 mod webc;
@@ -28,6 +29,7 @@ pub(crate) use self::command::{Front, Snapshot, set_env};
 pub(crate) use self::manifest::Written;
 pub use self::mount::Access;
 pub(crate) use self::mount::{Mount, check, guest_path, overlay};
+pub(crate) use self::remote::may_hang;
 pub use self::site::Site;
 #[cfg(feature = "webc")]
 use self::webc::open as open_webc;
@@ -71,13 +73,28 @@ pub(crate) struct Package {
 }
 
 /// Where the module's bytes are.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) enum Module {
     /// In a file of its own, binary or text format, not read yet.
     File(PathBuf),
     /// In memory, taken from a `.webc`.
     #[cfg_attr(not(feature = "webc"), expect(dead_code, reason = "only a `.webc` has one"))]
     Bytes(Bytes),
+}
+
+impl Module {
+    /// What of `texts` is anywhere in the module. A module that cannot be read has nothing: opening it will say why.
+    pub(crate) fn contains<const N: usize>(&self, texts: [&str; N]) -> [bool; N] {
+        let read;
+        let bytes: &[u8] = match self {
+            Self::File(path) => {
+                read = fs::read(path).unwrap_or_default();
+                &read
+            }
+            Self::Bytes(bytes) => bytes,
+        };
+        texts.map(|text| memchr::memmem::find(bytes, text.as_bytes()).is_some())
+    }
 }
 
 /// Opens the package at `path` and picks the command to run: `command`, else what the package itself says.

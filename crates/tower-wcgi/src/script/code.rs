@@ -48,12 +48,15 @@ pub(crate) struct Beginning {
     snapshot: Option<Arc<Snapshot>>,
 }
 
+/// Values of globals by their index in the module.
+pub(super) type Globals = Vec<(u32, Val)>;
+
 /// What a start-up has left.
 #[derive(Debug)]
 pub(crate) struct Snapshot {
     pub(crate) image: Arc<Image>,
     /// By the index in the module, all that can change.
-    pub(crate) globals: Vec<(u32, Val)>,
+    pub(crate) globals: Globals,
 }
 
 /// The modules that an engine has in use.
@@ -111,7 +114,7 @@ impl Code {
 
     /// The memory and the globals of `instance`, which is of this module.
     #[cfg(feature = "compiler")]
-    pub(super) fn state<T>(&self, store: &mut Store<T>, instance: &Instance) -> Option<(Vec<u8>, Vec<(u32, Val)>)> {
+    pub(super) fn state<T>(&self, store: &mut Store<T>, instance: &Instance) -> Option<(Vec<u8>, Globals)> {
         let places = self.places.as_ref()?;
         let memory = instance.get_module_export(&mut *store, &places.memory)?.into_memory()?.data(&*store).to_vec();
         let value = |global: &Global| {
@@ -159,6 +162,10 @@ impl Beginning {
     /// After a start-up.
     pub(crate) fn after(code: Arc<Code>, snapshot: Arc<Snapshot>) -> Self {
         Self { code, snapshot: Some(snapshot) }
+    }
+
+    pub(crate) fn is_after_start_up(&self) -> bool {
+        self.snapshot.is_some()
     }
 
     /// How long the memory is there, in bytes, where that is known.

@@ -16,9 +16,9 @@ use wasmtime_wasi::p1::{WasiP1Ctx, types};
 use wiggle::{GuestMemory, GuestPtr};
 
 use super::link::{ERRNO_FAULT, ERRNO_INVAL, ERRNO_SUCCESS, Errno, IntoErrno, WASI, memory, slice, write};
-use super::preview1::{ERRNO_ILSEQ, call, told};
+use super::preview1::{ERRNO_ILSEQ, call, forward, told};
 use super::tmp::{ERRNO_NOSPC, has_room_for_a_name, is_below};
-use crate::exchange::{By, Deadlock, FileId, FileKind, Found, Listing, Listings, Look, State, file_id};
+use crate::exchange::{By, Deadlock, FileId, FileKind, Found, Listing, Listings, Look, Seen, State, file_id};
 
 type Call<'a> = Caller<'a, State>;
 
@@ -26,6 +26,9 @@ pub(super) fn define(linker: &mut Linker<State>) -> wasmtime::Result<()> {
     linker.func_wrap_async(WASI, "path_open", |caller, arguments| Box::new(path_open(caller, arguments)))?;
     linker.func_wrap_async(WASI, "path_filestat_get", |caller, (dir, follow, path, len, result)| {
         Box::new(path_filestat_get(caller, At { dir, path, len }, follow, result))
+    })?;
+    linker.func_wrap_async(WASI, "fd_filestat_get", |caller, (fd, result)| {
+        Box::new(fd_filestat_get(caller, fd, result))
     })?;
     linker.func_wrap_async(WASI, "fd_close", |caller, (fd,)| Box::new(fd_close(caller, fd)))?;
     linker.func_wrap_async(WASI, "fd_renumber", |caller, (from, to)| Box::new(fd_renumber(caller, from, to)))?;
@@ -67,13 +70,77 @@ async fn path_filestat_get(mut caller: Call<'_>, at: At, follow: u32, result: u3
         }
         _ => {
             let [dir, follow, path, len, result] = [at.dir, follow, at.path, at.len, result].map(u32::cast_signed);
-            Ok(call!(caller, path_filestat_get(dir, follow, path, len, result)))
+            let errno = call!(caller, path_filestat_get(dir, follow, path, len, result));
+            told_of_files(&mut caller, errno, result.cast_unsigned())
         }
     }
 }
 
+async fn fd_filestat_get(mut caller: Call<'_>, fd: u32, result: u32) -> wasmtime::Result<Errno> {
+    let errno = call!(caller, fd_filestat_get(fd.cast_signed(), result.cast_signed()));
+    told_of_files(&mut caller, errno, result)
+}
+
+/// Passes on what a stat came to.
+fn told_of_files(caller: &mut Call<'_>, errno: Errno, result: u32) -> wasmtime::Result<Errno> {
+    if errno == ERRNO_SUCCESS {
+        let memory = memory(caller)?;
+        let (bytes, state) = memory.data_and_store_mut(&mut *caller);
+        if let Some(view) = &state.view {
+            tell(bytes, result, view.seen());
+        }
+    }
+    Ok(errno)
+}
+
+/// Defines the stats for a start-up, which is told the same of the files it sees as requests are.
+pub(crate) fn define_seen<T: Send + 'static>(
+    linker: &mut Linker<T>,
+    wasi: impl Fn(&mut T) -> &mut WasiP1Ctx + Copy + Send + Sync + 'static,
+    seen: &Arc<Seen>,
+) -> wasmtime::Result<()> {
+    type ByPath = (i32, i32, i32, i32, i32);
+    let by_path = Arc::clone(seen);
+    linker.func_wrap_async(WASI, "path_filestat_get", move |mut caller: Caller<'_, T>, arguments: ByPath| {
+        let seen = Arc::clone(&by_path);
+        let (dir, follow, path, len, result) = arguments;
+        Box::new(async move {
+            let errno = forward!(caller, wasi, path_filestat_get(dir, follow, path, len, result).await)?;
+            if errno == ERRNO_SUCCESS {
+                tell(memory(&mut caller)?.data_mut(&mut caller), result.cast_unsigned(), &seen);
+            }
+            Ok(errno)
+        })
+    })?;
+    let open = Arc::clone(seen);
+    linker.func_wrap_async(WASI, "fd_filestat_get", move |mut caller: Caller<'_, T>, (fd, result): (i32, i32)| {
+        let seen = Arc::clone(&open);
+        Box::new(async move {
+            let errno = forward!(caller, wasi, fd_filestat_get(fd, result).await)?;
+            if errno == ERRNO_SUCCESS {
+                tell(memory(&mut caller)?.data_mut(&mut caller), result.cast_unsigned(), &seen);
+            }
+            Ok(errno)
+        })
+    })?;
+    Ok(())
+}
+
+/// Puts into WASI's structure at `place`, which wasmtime-wasi has just written, when the file was changed. That has the time at
+/// which it was made there.
+fn tell(bytes: &mut [u8], place: u32, seen: &Seen) {
+    let place = place as usize;
+    let Some(stat) = place.checked_add(FILESTAT).and_then(|end| bytes.get_mut(place..end)) else { return };
+    let field =
+        |at: usize| stat.get(at..).and_then(|field| field.first_chunk()).map(|field| u64::from_le_bytes(*field));
+    let (Some(id), Some(modified)) = (field(8), field(48)) else { return };
+    if let (Some(time), Some(changed)) = (seen.change_time(FileId(id), modified, None), stat.last_chunk_mut()) {
+        *changed = time.to_le_bytes();
+    }
+}
+
 /// WASI's structure of that name: device, inode, kind, links, size, three times.
-fn filestat(found: &Found) -> [u8; 64] {
+fn filestat(found: &Found) -> [u8; FILESTAT] {
     let kind = match found.kind {
         FileKind::Directory => 3,
         FileKind::File => 4,
@@ -81,7 +148,7 @@ fn filestat(found: &Found) -> [u8; 64] {
         FileKind::Special => 0,
     };
     let fields = [1, found.id.0, kind, found.links, found.size, found.accessed, found.modified, found.created];
-    let mut bytes = [0; 64];
+    let mut bytes = [0; FILESTAT];
     for (field, value) in bytes.chunks_exact_mut(8).zip(fields) {
         field.copy_from_slice(&value.to_le_bytes());
     }
@@ -100,6 +167,10 @@ async fn path_open(mut caller: Call<'_>, arguments: Open) -> wasmtime::Result<Er
     // A file that is open under a number nobody was told is never closed.
     if !number.is_multiple_of(FD) || slice(memory(&mut caller)?.data(&caller), number, FD).is_none() {
         return Ok(ERRNO_FAULT);
+    }
+    // C's library asks for no more than a mount says it can give, and would open the file to read it.
+    if rights & RIGHTS_OF_WRITERS != 0 && rights & RIGHTS_FD_WRITE == 0 && caller.data().is_read_only(dir) {
+        return Ok(ERRNO_ROFS);
     }
     if is_special(&mut caller, at, follow).await? {
         return Ok(ERRNO_NOTSUP);
@@ -153,7 +224,12 @@ async fn own(state: &mut State, fd: u32, empty: bool) -> wasmtime::Result<Errno>
         Ok(_) => return Ok(ERRNO_SUCCESS),
         Err(_) => return Ok(ERRNO_IO),
     };
-    if !empty && is_database(state.wasi(), fd).await {
+    if !empty && let Some(header) = database(state.wasi(), fd).await {
+        if header.ends_with(WAL)
+            && let Some(view) = &state.view
+        {
+            view.note_wal();
+        }
         if state.script.locks_databases() {
             return Ok(ERRNO_SUCCESS);
         }
@@ -171,13 +247,16 @@ async fn own(state: &mut State, fd: u32, empty: bool) -> wasmtime::Result<Errno>
     Ok(ERRNO_SUCCESS)
 }
 
-/// Whether `fd` is an SQLite database.
-async fn is_database(wasi: &mut WasiP1Ctx, fd: u32) -> bool {
-    // A vector of one buffer of 16 bytes at 12; how many were read; the buffer.
-    let mut scratch = [12, 0, 0, 0, 16, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+/// How `fd` begins, if it is an SQLite database.
+async fn database(wasi: &mut WasiP1Ctx, fd: u32) -> Option<[u8; 20]> {
+    // A vector of one buffer of 20 bytes at 12; how many were read; the buffer.
+    let mut scratch = [0; 32];
+    let vector = [12, 0, 0, 0, 20];
+    scratch.first_chunk_mut().map(|place| *place = vector)?;
     wasi.set_hostcall_fuel(scratch.len());
     let read = preview1::fd_pread(wasi, &mut GuestMemory::Unshared(&mut scratch), fd.cast_signed(), 0, 1, 0, 8).await;
-    read.is_ok_and(|errno| errno == 0) && scratch.ends_with(b"SQLite format 3\0")
+    let header = scratch.last_chunk().copied().filter(|_| read.is_ok_and(|errno| errno == 0))?;
+    header.starts_with(b"SQLite format 3\0").then_some(header)
 }
 
 async fn fd_close(mut caller: Call<'_>, fd: u32) -> wasmtime::Result<Errno> {
@@ -450,12 +529,18 @@ pub(super) const LOCK: &str = ".lock";
 const LOCK_LEN: u32 = 5;
 /// Longer ones the kernel refuses.
 const MAX_PATH: usize = 4096;
+/// The versions of the file format for writing and for reading, of a database in WAL mode (SQLite's file format, §1.3.3).
+const WAL: &[u8] = &[2, 2];
+/// The size of what a stat gives.
+const FILESTAT: usize = 64;
 /// The size and alignment of a descriptor's number.
 const FD: u32 = 4;
 const SYMLINK_FOLLOW: u32 = 1 << 0;
 const OFLAGS_CREAT: u32 = 1 << 0;
 const OFLAGS_TRUNC: u32 = 1 << 3;
 const RIGHTS_FD_WRITE: u64 = 1 << 6;
+/// To allocate and to set the size: those who write ask for them too, and nobody else.
+const RIGHTS_OF_WRITERS: u64 = 1 << 8 | 1 << 22;
 const FDFLAGS_APPEND: u32 = 1 << 0;
 pub(super) const ERRNO_DEADLK: u32 = 16;
 const ERRNO_EXIST: u32 = 20;
@@ -464,3 +549,4 @@ const ERRNO_MFILE: u32 = 33;
 const ERRNO_NOENT: u32 = 44;
 const ERRNO_NOMEM: u32 = 48;
 const ERRNO_NOTSUP: u32 = 58;
+const ERRNO_ROFS: u32 = 69;

@@ -40,6 +40,7 @@ pub(crate) use cache::Cache;
 pub(crate) use client::define_alone as define_client_alone;
 pub(crate) use code::{Beginning, Code, Shelf};
 pub(crate) use component::{Handles, link as link_components};
+pub(crate) use files::define_seen;
 #[cfg(feature = "compiler")]
 pub use helper::compile_helper;
 pub(crate) use link::{Exit, link};
@@ -214,6 +215,11 @@ impl Script {
             not_in_place: AtomicU32::new(0),
             penalty: AtomicU32::new(1),
         }
+    }
+
+    /// Whether requests begin where a start-up has ended.
+    pub(crate) fn begins_after_start_up(&self) -> bool {
+        matches!(&self.program, Program::Module { beginning, .. } if beginning.is_after_start_up())
     }
 
     pub(crate) fn is_component(&self) -> bool {

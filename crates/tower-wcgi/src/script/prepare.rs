@@ -179,7 +179,8 @@ fn constant(expression: &wasmparser::ConstExpr<'_>) -> Option<usize> {
 
 const WASM_PAGE: u64 = 64 << 10;
 
-#[cfg(all(test, feature = "compiler"))]
+#[cfg(test)]
+#[cfg(feature = "compiler")]
 mod tests {
     use super::*;
 

@@ -9,7 +9,9 @@ use wasmtime_wasi::p2::StreamError;
 use wiggle::GuestMemory;
 
 use super::files::aside;
-use super::link::{ERRNO_FAULT, ERRNO_INVAL, Errno, Fault, IntoErrno, WASI, memory, slice, slice_mut, write};
+use super::link::{
+    ERRNO_FAULT, ERRNO_INVAL, ERRNO_SUCCESS, Errno, Fault, IntoErrno, WASI, memory, slice, slice_mut, write,
+};
 use super::preview1::{call, told};
 use super::tmp::{ERRNO_NOSPC, has_room};
 use crate::exchange::State;
@@ -121,10 +123,18 @@ async fn fd_read(mut caller: Caller<'_, State>, fd: u32, buffers: Buffers, read:
     Ok(write(memory.data_mut(&mut caller), read, &count.to_le_bytes()).into_errno())
 }
 
-/// What scripts look at to see whether stdout is a terminal.
+/// What scripts look at to see whether stdout is a terminal, and whether files of a mount can be written: C's `access` does.
 async fn fd_fdstat_get(mut caller: Caller<'_, State>, fd: u32, stat: u32) -> wasmtime::Result<Errno> {
     if !caller.data().has_stdio(fd) {
-        return Ok(call!(caller, fd_fdstat_get(fd.cast_signed(), stat.cast_signed())));
+        let errno = call!(caller, fd_fdstat_get(fd.cast_signed(), stat.cast_signed()));
+        if errno == ERRNO_SUCCESS && caller.data().is_read_only(fd) {
+            let memory = memory(&mut caller)?;
+            let rights = slice_mut(memory.data_mut(&mut caller), stat, FDSTAT).and_then(|bytes| bytes.last_chunk_mut());
+            if let Some(inherited) = rights {
+                *inherited = (u64::from_le_bytes(*inherited) & !RIGHTS_FD_WRITE).to_le_bytes();
+            }
+        }
+        return Ok(errno);
     }
     let rights = if fd == 0 { RIGHTS_FD_READ } else { RIGHTS_FD_WRITE }.to_le_bytes();
     // Of unknown type, without flags; the rights, and those of what would be opened below.
@@ -155,6 +165,8 @@ pub(super) const LARGE: u32 = 1 << 20;
 const IOV_MAX: u32 = 1024;
 /// The size of one entry of a vector of buffers, in bytes.
 const BUFFER: u32 = 8;
+/// The size of what it gives, whose last eight bytes are the rights of what is opened below.
+const FDSTAT: u32 = 24;
 const WHENCE_END: u32 = 2;
 const RIGHTS_FD_READ: u64 = 1 << 1;
 const RIGHTS_FD_WRITE: u64 = 1 << 6;

@@ -67,7 +67,7 @@ fn killed_while_it_serves_it_leaves_whole_databases_and_uploads() {
         command.arg(format!("/data:{}", data.display())).arg(dir.path());
         command.arg("--cache-dir").arg(cache_dir()).env("TMPDIR", &tmp);
         // PHP is compiled the first time.
-        Serving::spawn(command)
+        Serving::spawn_within(command, Duration::from_secs(300))
     };
     let acknowledged = AtomicUsize::new(0);
     for n in 0..=KILLS {

@@ -3,6 +3,7 @@
 mod announcement;
 mod requests;
 mod responses;
+mod start_up;
 
 use std::fs;
 use std::path::PathBuf;

@@ -53,7 +53,6 @@ async fn a_start_up_is_told_the_variables_that_each_request_would_have() {
         "PATH_INFO=/x y",
         "REMOTE_ADDR=127.0.0.1",
         "REMOTE_HOST=127.0.0.1",
-        "REMOTE_PORT=0",
         "SERVER_SOFTWARE=s/1",
         "SERVER_NAME=localhost",
         "SERVER_PORT=80",

@@ -8,14 +8,14 @@ use std::sync::Arc;
 use wasmtime::{V128, Val};
 use wcgi_memory::Image;
 
-use crate::script::code::Snapshot;
+use crate::script::code::{Globals, Snapshot};
 
 /// What a file has in it.
 pub(super) struct Written<'b> {
     /// The place of the one that has the rest.
     pub(super) base: Option<&'b str>,
     len: usize,
-    globals: Vec<(u32, Val)>,
+    globals: Globals,
     parts: Vec<(usize, &'b [u8])>,
 }
 

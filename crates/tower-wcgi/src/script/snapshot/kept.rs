@@ -6,13 +6,12 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 
-use wasmtime::Val;
 use wcgi_memory::Image;
 
 use super::file::{self, Written};
 use crate::error::{Error, ErrorKind};
 use crate::script::Cache;
-use crate::script::code::Snapshot;
+use crate::script::code::{Globals, Snapshot};
 
 #[derive(Default)]
 pub(in crate::script) struct Snapshots {
@@ -71,7 +70,7 @@ impl Snapshots {
         cache: Option<&Cache>,
         key: blake3::Hash,
         memory: &[u8],
-        globals: Vec<(u32, Val)>,
+        globals: Globals,
     ) -> Result<Snapshot, Error> {
         let other = locked(&self.bases).iter().find_map(|(place, image)| Some((place.clone(), image.upgrade()?)));
         let (image, base) = match other {

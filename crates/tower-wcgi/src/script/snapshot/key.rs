@@ -19,7 +19,7 @@ use crate::script::ModuleHash;
 ///
 /// As [`ensure_no_special_files`].
 pub(super) fn key(module: ModuleHash, surroundings: &Surroundings) -> Result<blake3::Hash, Error> {
-    let Surroundings { env, arguments, mounts: _, max_memory, deadline: _, reseeds, warmup } = surroundings;
+    let Surroundings { env, arguments, mounts: _, max_memory, deadline: _, reseeds, warmup, seen: _ } = surroundings;
     let mut key = Key::of_mounts(surroundings)?;
     key.add(FORMAT);
     key.add(module.0.as_bytes());
@@ -137,4 +137,4 @@ impl Key {
 
 const NOT_SEEN: &[u8] = b"not seen";
 /// Another one whenever snapshots of the same things come to be made differently.
-const FORMAT: &[u8] = b"tower-wcgi snapshot 3";
+const FORMAT: &[u8] = b"tower-wcgi snapshot 4";

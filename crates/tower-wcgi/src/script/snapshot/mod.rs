@@ -23,7 +23,7 @@ pub(super) use kept::Snapshots;
 pub(super) use key::ensure_no_special_files;
 
 use super::START;
-use super::code::{Code, Snapshot};
+use super::code::{Code, Globals, Snapshot};
 use crate::engine::Engine;
 use crate::error::{Error, ErrorKind};
 use crate::exchange::initialisation::{Inputs, Surroundings, initialise, on_own_thread};
@@ -200,7 +200,7 @@ impl Inputs {
 struct Left {
     memory: Vec<u8>,
     /// By their index.
-    globals: Vec<(u32, Val)>,
+    globals: Globals,
     random_was_read: bool,
     time_was_read: bool,
 }

@@ -1,0 +1,137 @@
+//! What requests start from, made anew when a link in the mounts has come to lead elsewhere.
+//!
+//! In: a package whose snapshot has been taken. Out: the script and the files for a request. A start-up remembers where links led,
+//! as PHP does: a deployment that switches a link would leave pages of the old release beside files of the new one. So requests
+//! start without the snapshot from then on, and with another one as soon as it is taken. It must not know HTTP.
+
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use crate::engine::Engine;
+use crate::error::{Error, ErrorKind};
+use crate::exchange::initialisation::Surroundings;
+use crate::exchange::{Files, Seen};
+use crate::package::Module;
+use crate::script::{Script, Source};
+
+/// Everything it takes to load the script again.
+#[derive(Debug)]
+pub(crate) struct Renewal {
+    engine: Engine,
+    module: Module,
+    label: String,
+    compiled: Option<PathBuf>,
+    surroundings: Surroundings,
+    current: Mutex<Arc<Ready>>,
+    renewing: tokio::sync::Mutex<()>,
+}
+
+/// What a request starts from.
+#[derive(Debug)]
+pub(crate) struct Ready {
+    pub(crate) script: Arc<Script>,
+    pub(crate) files: Arc<Files>,
+    /// What the script's snapshot remembers.
+    seen: Arc<Seen>,
+}
+
+impl Renewal {
+    /// Loads the script, with a snapshot if `take_snapshot` says so.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Script::load`].
+    pub(crate) fn new(
+        engine: Engine,
+        source: &Source<'_>,
+        surroundings: Surroundings,
+        take_snapshot: bool,
+    ) -> Result<Self, Error> {
+        let script = Script::load(&engine, source, surroundings.max_memory, take_snapshot.then_some(&surroundings))?;
+        let ready = Ready::new(script, &surroundings);
+        Ok(Self {
+            engine,
+            module: source.module.clone(),
+            label: source.label.to_owned(),
+            compiled: source.compiled.map(PathBuf::from),
+            surroundings,
+            current: Mutex::new(Arc::new(ready)),
+            renewing: tokio::sync::Mutex::default(),
+        })
+    }
+
+    /// What a request that comes now starts from.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Host`] when there is no thread to look at the links on, and those of [`Script::load`].
+    pub(crate) async fn current(self: &Arc<Self>) -> Result<Arc<Ready>, Error> {
+        let ready = self.ready();
+        // Without a snapshot nothing is remembered.
+        if !ready.script.begins_after_start_up() || !ready.seen.has_links() || self.are_current(&ready).await? {
+            return Ok(ready);
+        }
+        let _alone = self.renewing.lock().await;
+        let now = self.ready();
+        if !Arc::ptr_eq(&now, &ready) {
+            return Ok(now);
+        }
+        tracing::info!("a link in a mount of {} leads elsewhere: its start-up is run again", self.label);
+        let this = Arc::clone(self);
+        let plain = Arc::new(self.on_a_thread(move || this.load(false)).await?);
+        self.set(&plain);
+        let (this, plain_too) = (Arc::clone(self), Arc::clone(&plain));
+        // Nobody waits for it.
+        drop(self.engine.threads().spawn_blocking(move || this.renew(&plain_too)));
+        Ok(plain)
+    }
+
+    fn renew(&self, plain: &Arc<Ready>) {
+        match self.load(true) {
+            Ok(ready) if Arc::ptr_eq(&self.ready(), plain) => self.set(&Arc::new(ready)),
+            Ok(_) => {}
+            Err(error) => tracing::warn!("{} runs without a snapshot: {error:#}", self.label),
+        }
+    }
+
+    /// Blocks for as long as it takes to read the module, and to run its start-up if that is asked for.
+    fn load(&self, take_snapshot: bool) -> Result<Ready, Error> {
+        let source = Source { module: &self.module, label: &self.label, compiled: self.compiled.as_deref() };
+        // Before the start-up looks: a link that is switched meanwhile leads elsewhere than here.
+        let seen = if take_snapshot { Seen::of(&self.surroundings.mounts) } else { Seen::default() };
+        let surroundings = Surroundings { seen: Arc::new(seen), ..self.surroundings.clone() };
+        let taken = take_snapshot.then_some(&surroundings);
+        let script = Script::load(&self.engine, &source, surroundings.max_memory, taken)?;
+        Ok(Ready::new(script, &surroundings))
+    }
+
+    async fn are_current(&self, ready: &Arc<Ready>) -> Result<bool, Error> {
+        let seen = Arc::clone(&ready.seen);
+        self.on_a_thread(move || Ok(seen.links_are_current())).await
+    }
+
+    /// Runs `work` where waiting for a disk holds up nobody.
+    async fn on_a_thread<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> Result<T, Error> + Send + 'static,
+    ) -> Result<T, Error> {
+        self.engine.threads().spawn_blocking(work).await.unwrap_or_else(|error| {
+            Err(Error::new(ErrorKind::Host, "cannot look at the links in the mounts").with_source(error))
+        })
+    }
+
+    fn ready(&self) -> Arc<Ready> {
+        Arc::clone(&self.current.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn set(&self, ready: &Arc<Ready>) {
+        *self.current.lock().unwrap_or_else(PoisonError::into_inner) = Arc::clone(ready);
+    }
+}
+
+impl Ready {
+    fn new(script: Script, Surroundings { mounts, seen, .. }: &Surroundings) -> Self {
+        let files = Files::new(mounts.clone(), Arc::clone(seen));
+        Self { script: Arc::new(script), files: Arc::new(files), seen: Arc::clone(seen) }
+    }
+}
