@@ -160,6 +160,7 @@ impl Beginning {
     }
 
     /// After a start-up.
+    #[cfg(feature = "compiler")]
     pub(crate) fn after(code: Arc<Code>, snapshot: Arc<Snapshot>) -> Self {
         Self { code, snapshot: Some(snapshot) }
     }

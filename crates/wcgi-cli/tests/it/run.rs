@@ -145,7 +145,7 @@ fn a_post_of_one_gib_leaves_the_server_under_100_mib() {
     }
     let mut response = String::new();
     stream.read_to_string(&mut response).unwrap();
-    assert!(response.ends_with("bytes=1073741824\ncontent_length=1073741824\n"), "{response}");
+    assert!(response.contains("bytes=1073741824\ncontent_length=1073741824\n"), "{response}");
     let peak = peak_resident_kib(serving.id());
     assert!(peak < 100 << 10, "{peak} KiB");
 }
@@ -191,7 +191,7 @@ fn a_short_address_space_costs_the_pool_and_nothing_else() {
     command.arg("--cache-dir").arg(wcgi_tests::cache_dir()).arg(root().join("examples/php"));
     let serving = Serving::spawn(command);
     let line = serving.line("WARN");
-    assert!(line.contains("pool") && line.contains("reason="), "{line}");
+    assert!(line.contains("no room for the addresses"), "{line}");
     for _ in 0..3 {
         assert!(serving.get("/").contains("PHP 8.2."));
     }
