@@ -43,14 +43,15 @@ pub(crate) fn run(workspace: &Workspace, wcgi: &Path, requests: u64) -> Result<(
         let [answered, leaked] = [&counts.answered, &counts.leaked].map(|count| count.load(Ordering::Relaxed));
         println!("{name}: {answered} requests, {leaked} leaks");
         println!(
-            "  the server's pages were pushed out {rounds} times, at most {} MiB were in swap at once",
-            swapped >> 10
+            "  the server's pages were pushed out {rounds} times, at most {:.1} MiB were in swap at once",
+            swapped / 1024.0
         );
         for ((what, before), (_, after)) in before.iter().zip(after) {
             println!("  {what}: {before} before, {after} after");
         }
         leaks += leaked;
         ended?;
+        ensure!(rounds > 0, "no page was pushed out, so nothing was tested");
     }
     drop(swap);
     ensure!(leaks == 0, "{leaks} requests saw what an earlier instance had left");
@@ -120,7 +121,7 @@ struct Pager {
 #[derive(Debug, Default, Clone, Copy)]
 struct Seen {
     rounds: u64,
-    most_swapped_kib: u64,
+    most_swapped_kib: f64,
     is_over: bool,
 }
 
@@ -137,7 +138,7 @@ impl Pager {
                 let swapped = figures::number(&figures::parse(&line), "swapped").unwrap_or_default();
                 Self::change(&shared, |seen| {
                     seen.rounds += 1;
-                    seen.most_swapped_kib = seen.most_swapped_kib.max(swapped as u64);
+                    seen.most_swapped_kib = seen.most_swapped_kib.max(swapped);
                 });
             }
             Self::change(&shared, |seen| seen.is_over = true);
@@ -160,7 +161,7 @@ impl Pager {
     }
 
     /// Ends it, and says how many rounds there were and how much was in swap at most, in KiB.
-    fn end(&mut self) -> (u64, u64) {
+    fn end(&mut self) -> (u64, f64) {
         drop(self.child.stdin.take());
         let _ = self.child.wait();
         let seen = *self.seen.0.lock().unwrap_or_else(PoisonError::into_inner);
