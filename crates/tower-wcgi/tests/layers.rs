@@ -122,7 +122,7 @@ const LAYERS: &[Layer] = &[
         uses: &["error", "gateway", "package::Mount", "site"],
         never: &[WASM, RUNTIME, &["http_body", "tower_service", "axum"]],
     },
-    Layer { name: "tree", uses: &["error", "package::Mount", "package::may_hang"], never: &[HTTP, WASM, RUNTIME] },
+    Layer { name: "tree", uses: &["error", "package"], never: &[HTTP, WASM, RUNTIME] },
     // A guest's read polls the request's body itself: one more channel between them would only add a place to wait.
     Layer {
         name: "stdio",

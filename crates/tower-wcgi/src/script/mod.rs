@@ -473,7 +473,7 @@ fn check_size(needs: &ResourcesRequired, label: &str, max_memory: usize) -> Resu
 }
 
 /// To be raised with every change to what [`prepare`] makes: caches and packages have modules that were made so.
-const PREPARED: u8 = 1;
+const PREPARED: u8 = 2;
 const START: &str = "_start";
 /// A script that is never over at its first stop is tried again after this many exchanges: it may take a thread that is not
 /// its own for two milliseconds each time. One that a busy machine stopped once is tried again soon.

@@ -65,7 +65,7 @@ pub(super) fn input(wasm: ModuleHash) -> blake3::Hash {
 /// only known when it is instantiated. What is damaged too: its compiler will complain.
 #[cfg(feature = "compiler")]
 pub(super) fn prepare(wasm: &[u8]) -> Option<Vec<u8>> {
-    use wasm_encoder::{ConstExpr, DataSection, Encode, ExportKind, Module, RawSection};
+    use wasm_encoder::{DataSection, Encode, ExportKind, Module, RawSection};
 
     let plan = Plan::of(wasm)?;
     // Data that does not fit traps when the module is instantiated, and is left to do so.
@@ -95,11 +95,10 @@ pub(super) fn prepare(wasm: &[u8]) -> Option<Vec<u8>> {
             Payload::DataSection(segments) => {
                 let mut section = DataSection::new();
                 for (segment, place) in segments.into_iter().zip(&plan.places) {
-                    match place {
-                        // Its number stays taken.
-                        Some(_) => section.active(0, &ConstExpr::i32_const(0), []),
-                        None => section.passive(segment.ok()?.data.iter().copied()),
-                    };
+                    // Its number stays taken. An active segment is empty for the code once it is in memory, as a passive one
+                    // without data is; and wasmtime compiles a piece of code for each active one.
+                    let data = if place.is_some() { &[] } else { segment.ok()?.data };
+                    section.passive(data.iter().copied());
                 }
                 module.section(&section);
             }
