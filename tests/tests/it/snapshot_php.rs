@@ -74,7 +74,9 @@ async fn edited_pages_show_and_databases_are_written() {
 async fn what_is_wrong_with_php_ini_is_in_the_log() {
     log::capture();
     let site = Site::new(&format!("{WARMUP}reseeds = true"));
-    site.write("etc/php.ini", &format!("{INI}extension = nosuch\n"));
+    // Not one that an earlier run has left in the cache, whose start-up would not be run.
+    let unique = site.0.path().display();
+    site.write("etc/php.ini", &format!("{INI}extension = nosuch\n; {unique}\n"));
     let service = site.builder().build().unwrap();
     assert_eq!(get(&service, "/opcache.php").await.text(), "compiled");
     assert!(log::about("initialisation").iter().any(|line| line.contains("nosuch")));
