@@ -1,4 +1,4 @@
-//! Where log lines go: stderr, by way of a [queue](queue). Nothing is written before the server listens, so that its address
+//! Where log lines go: stderr, by way of a [queue]. Nothing is written before the server listens, so that its address
 //! is the first line.
 //!
 //! In: events of `tracing`, the address, errors. Out: one line for each, without control characters.
