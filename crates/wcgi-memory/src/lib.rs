@@ -15,6 +15,8 @@ mod map;
 mod pool;
 #[cfg(target_os = "linux")]
 mod scan;
+#[cfg(target_os = "linux")]
+mod slot;
 
 pub use image::Image;
 #[cfg(target_os = "linux")]

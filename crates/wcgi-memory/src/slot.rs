@@ -1,0 +1,196 @@
+//! A slot: a reserved range of addresses with a memory or a stack in it.
+//!
+//! In: what it is to hold. Out: that, and the same again once it has been reset.
+
+use std::io;
+use std::ops::Range;
+use std::ptr::NonNull;
+use std::sync::Arc;
+use std::time::Instant;
+
+use crate::image::Image;
+use crate::layout::{self, Content};
+use crate::map::Region;
+use crate::pool::Shape;
+use crate::scan::{Found, Scanner};
+
+/// What somebody asks for.
+pub(crate) struct Wanted<'i> {
+    pub(crate) kind: Kind,
+    pub(crate) image: Option<&'i Arc<Image>>,
+    /// How much of it is to be accessible.
+    pub(crate) allowed: usize,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Memory(Shape),
+    /// Of so many bytes.
+    Stack(usize),
+}
+
+impl Kind {
+    pub(crate) fn capacity(self) -> usize {
+        match self {
+            Self::Memory(shape) => shape.reservation,
+            Self::Stack(len) => len,
+        }
+    }
+
+    pub(crate) fn guard(self) -> usize {
+        match self {
+            Self::Memory(shape) => shape.guard,
+            Self::Stack(_) => STACK_GUARD,
+        }
+    }
+
+    pub(crate) fn most_kept(self) -> Option<usize> {
+        match self {
+            Self::Memory(_) => None,
+            Self::Stack(_) => Some(STACK_KEPT),
+        }
+    }
+}
+
+/// A reserved range of addresses with a memory or a stack in it.
+#[derive(Debug)]
+pub(crate) struct Slot {
+    pub(crate) kind: Kind,
+    pub(crate) region: Region,
+    pub(crate) image: Option<Arc<Image>>,
+    /// How much is accessible, from its start.
+    pub(crate) allowed: usize,
+    /// How much was when it was lent.
+    pub(crate) at_first: usize,
+    /// Bytes of pages that it has, if it is not lent.
+    pub(crate) kept: usize,
+    /// When it came back.
+    pub(crate) since: Instant,
+}
+
+impl Slot {
+    pub(crate) fn new(kind: Kind) -> io::Result<Self> {
+        let region = Region::reserve(kind.guard() * 2 + kind.capacity())?;
+        Ok(Self { kind, region, image: None, allowed: 0, at_first: 0, kept: 0, since: Instant::now() })
+    }
+
+    pub(crate) fn size(shape: Shape) -> usize {
+        shape.guard.saturating_mul(2).saturating_add(shape.reservation)
+    }
+
+    pub(crate) fn start(&self) -> NonNull<u8> {
+        // SAFETY of what it is used for is the borrower's; the address is within the region.
+        NonNull::new(self.region.start().as_ptr().wrapping_add(self.kind.guard())).expect("within the region")
+    }
+
+    pub(crate) fn image_id(&self) -> Option<u64> {
+        self.image.as_ref().map(|image| image.id())
+    }
+
+    /// Makes it hold what is wanted. It has been reset.
+    pub(crate) fn prepare(&mut self, wanted: &Wanted<'_>) -> io::Result<()> {
+        let image = wanted.image.map(|image| image.id());
+        if self.image_id() != image || self.allowed != wanted.allowed {
+            self.clear(0)?;
+            self.image = None;
+        }
+        if self.allowed < wanted.allowed {
+            self.allow(wanted.allowed)?;
+        }
+        if let Some(image) = wanted.image
+            && self.image.is_none()
+        {
+            for span in image.spans() {
+                let at = self.kind.guard() + span.at.start;
+                self.region.map(at, image.file_of(span.layer), span.offset, span.at.len())?;
+            }
+            self.image = Some(Arc::clone(image));
+        }
+        self.at_first = self.allowed;
+        Ok(())
+    }
+
+    pub(crate) fn allow(&mut self, allowed: usize) -> io::Result<()> {
+        self.region.allow(self.place(self.allowed..allowed))?;
+        self.allowed = allowed;
+        Ok(())
+    }
+
+    /// Drops all from `start` on.
+    pub(crate) fn clear(&mut self, start: usize) -> io::Result<()> {
+        if start == self.allowed {
+            return Ok(());
+        }
+        self.region.clear(self.place(start..self.allowed))?;
+        self.allowed = start;
+        Ok(())
+    }
+
+    /// Makes it hold again what it held when it was lent, and keeps at most `keep` bytes of the pages that were written.
+    pub(crate) fn reset(&mut self, scanner: Option<&Scanner>, keep: usize) -> io::Result<()> {
+        // Or the next one could tell how large this one was.
+        if self.allowed > self.at_first {
+            self.clear(self.at_first)?;
+        }
+        self.kept = 0;
+        let mut from = 0;
+        if let Some(scanner) = scanner {
+            from = self.restore_written(scanner, keep).unwrap_or(0);
+        }
+        self.region.give_back(self.place(from..self.allowed))
+    }
+
+    /// Overwrites pages that were written, up to `keep` bytes of them. Gives up to where none is left.
+    pub(crate) fn restore_written(&mut self, scanner: &Scanner, keep: usize) -> io::Result<usize> {
+        let page = rustix::param::page_size();
+        let origin = self.region.addresses(self.place(0..self.allowed)).start;
+        let mut at = 0;
+        while at < self.allowed {
+            let most = keep.saturating_sub(self.kept) / page;
+            if most == 0 {
+                break;
+            }
+            let mut found = [Found::default(); RUNS];
+            let (runs, walked) = scanner.scan(origin + at..origin + self.allowed, most, &mut found)?;
+            for run in found.iter().take(runs) {
+                let addresses = run.addresses();
+                let part = addresses.start - origin..addresses.end - origin;
+                self.restore(part, run.is_zero_page());
+            }
+            at = walked - origin;
+        }
+        Ok(at)
+    }
+
+    /// Writes into `part` what the image has there.
+    pub(crate) fn restore(&mut self, part: Range<usize>, is_zero_page: bool) {
+        let image = self.image.clone();
+        let spans = image.as_ref().map_or(&[][..], |image| image.spans());
+        for (piece, content) in layout::contents(spans, part) {
+            let place = self.place(piece.clone());
+            match content {
+                // The kernel's page of zeros is as good as none.
+                Content::Zeros if is_zero_page => continue,
+                Content::Zeros => self.region.zero(place),
+                Content::Of { span, skip } => {
+                    let bytes = image.as_ref().map_or(&[][..], |image| image.bytes_of(span));
+                    let bytes = bytes.get(skip..skip + piece.len()).expect("a piece lies in its span");
+                    self.region.write(place.start, bytes);
+                }
+            }
+            self.kept += piece.len();
+        }
+    }
+
+    /// Where `part` of the memory or the stack is in the region.
+    pub(crate) fn place(&self, part: Range<usize>) -> Range<usize> {
+        part.start + self.kind.guard()..part.end + self.kind.guard()
+    }
+}
+
+/// Below a stack.
+const STACK_GUARD: usize = 64 << 10;
+/// Of a stack's pages. Few programs use more.
+const STACK_KEPT: usize = 128 << 10;
+/// Runs of written pages that one call looks for.
+const RUNS: usize = 128;
