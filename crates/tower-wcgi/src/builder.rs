@@ -14,7 +14,7 @@ use crate::exchange::Files;
 use crate::exchange::Seen;
 use crate::exchange::initialisation::{Surroundings, WARMUP};
 use crate::gateway::{self, Environ};
-use crate::package::{self, Access, Mount, Site};
+use crate::package::{self, Access, Dependencies, Front, Mount, Site};
 use crate::renewal::Renewal;
 use crate::script::Source;
 use crate::sendfile::SendFile;
@@ -31,6 +31,8 @@ use crate::warmup;
 /// |---|---|---|
 /// | [`engine`](Self::engine) | one of its own | |
 /// | [`command`](Self::command) | the package's entrypoint, or its only `wcgi` command | |
+/// | [`dependency`](Self::dependency) | none | paths need no more |
+/// | [`foreign`](Self::foreign) | no | |
 /// | [`mount`](Self::mount) | taken from axum's router, else the root | |
 /// | [`site`](Self::site) | the package's, else none | one script answers every URL |
 /// | [`deadline`](Self::deadline) | 30 s | PHP's own `max_execution_time` |
@@ -67,6 +69,8 @@ use crate::warmup;
 pub struct WcgiBuilder {
     package: Option<PathBuf>,
     command: Option<String>,
+    dependencies: Dependencies,
+    foreign: bool,
     engine: Option<Engine>,
     mounts: Vec<(String, PathBuf, Access)>,
     env: Vec<(String, String)>,
@@ -109,6 +113,27 @@ impl WcgiBuilder {
     /// Which command of the package answers. Default: the package's `entrypoint`, else its only `wcgi` command.
     pub fn command(mut self, name: impl Into<String>) -> Self {
         self.command = Some(name.into());
+        self
+    }
+
+    /// Where a package is that manifests name by `reference` in their `[dependencies]`, exactly as they write it. Nothing is
+    /// fetched: the crate `wcgi-registry` does so. Default: none; dependencies that are paths need no more.
+    ///
+    /// ```no_run
+    /// # use tower_wcgi::WcgiService;
+    /// # fn main() -> Result<(), tower_wcgi::Error> {
+    /// let blog = WcgiService::builder().package("blog/").dependency("php:8.4", "runtimes/php").build()?;
+    /// # Ok(()) }
+    /// ```
+    pub fn dependency(mut self, reference: impl Into<String>, path: impl Into<PathBuf>) -> Self {
+        self.dependencies.insert(reference.into(), path.into());
+        self
+    }
+
+    /// Whether somebody else has made the package, who is not to decide about this server: then `https`,
+    /// `pass_authorization` and `trusted_proxies` of its manifest do not count. Default: no. They never count in a `.webc`.
+    pub fn foreign(mut self, foreign: bool) -> Self {
+        self.foreign = foreign;
         self
     }
 
@@ -326,10 +351,22 @@ impl WcgiBuilder {
         }))
     }
 
+    pub(crate) fn open_package(&self) -> Result<package::Package, Error> {
+        let path = self.package.as_ref().ok_or_else(|| setting("no package was given"))?;
+        let mut package = package::open(path, self.command.as_deref(), &self.dependencies)?;
+        if self.foreign && package.front != Front::default() {
+            package.front = Front::default();
+            let shown = &package.name;
+            package.warnings.push(format!(
+                "{shown}: https, pass_authorization and trusted_proxies of a foreign package do not count; say them when you serve it"
+            ));
+        }
+        Ok(package)
+    }
+
     pub(crate) fn open(mut self) -> Result<Opened, Error> {
-        let path = self.package.take().ok_or_else(|| setting("no package was given"))?;
         Files::check_tmp()?;
-        let mut package = package::open(&path, self.command.as_deref())?;
+        let mut package = self.open_package()?;
         let engine = match self.engine.take() {
             Some(engine) => engine,
             None => Engine::builder().build()?,

@@ -11,6 +11,7 @@ mod exchange;
 mod export;
 mod future;
 mod gateway;
+mod inspect;
 mod package;
 mod renewal;
 mod request;
@@ -32,6 +33,7 @@ pub use error::{Error, ErrorKind};
 #[cfg(feature = "compiler")]
 pub use export::Exported;
 pub use future::{ResponseFuture, TryResponseFuture};
+pub use inspect::Inspected;
 pub use package::{Access, Site};
 pub use request::{RemoteUser, RequestEnv, RequestId};
 #[cfg(feature = "compiler")]

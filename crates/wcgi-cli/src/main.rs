@@ -4,6 +4,7 @@
 //! connections, [`access`] logs each request, [`refused`] those that are not
 //! HTTP, [`log`] is where log lines go, and [`report`] how a failure is told. [`new`]
 //! writes a package to start from, `build` one that has been started, and `check` looks into what that would keep.
+//! [`registry`] says what packages are called elsewhere, and sends and fetches them.
 
 mod access;
 mod arguments;
@@ -14,6 +15,7 @@ mod check;
 mod log;
 mod new;
 mod refused;
+mod registry;
 mod report;
 mod run;
 mod server;
@@ -39,13 +41,19 @@ fn main() -> ExitCode {
         #[cfg(feature = "compiler")]
         Command::Check(check) => check::run(check, &log),
         Command::New(new) => new::run(&new).map(|()| true),
+        Command::Push(push) => registry::push::run(&push, &log).map(|()| true),
+        Command::Pull(pull) => registry::pull::run(&pull, &log).map(|()| true),
+        Command::Inspect(inspect) => registry::inspect::run(inspect, &log).map(|()| true),
+        Command::Update(update) => registry::update::run(&update, &log).map(|()| true),
+        Command::Keygen(keygen) => registry::keygen::run(&keygen).map(|()| true),
+        Command::Runtime(runtime) => registry::runtime::run(&runtime, &log).map(|()| true),
     };
     let code = match result {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(error) => {
             log.print(&report::error(&error));
-            ExitCode::FAILURE
+            if report::is_wrong_usage(&error) { ExitCode::from(2) } else { ExitCode::FAILURE }
         }
     };
     log.finish();

@@ -7,9 +7,11 @@ use std::time::Duration;
 use anyhow::Context;
 use tokio::net::TcpListener;
 use tower_wcgi::{Engine, EngineBuilder, TrustedProxies, WcgiBuilder, WcgiService};
+use wcgi_registry::Registry;
 
 use crate::arguments::{Package, Run};
 use crate::log::Log;
+use crate::registry::{check_needs, resolve};
 use crate::report::WithHint;
 use crate::server::{self, Signals};
 
@@ -26,7 +28,8 @@ pub(crate) fn run(arguments: Run, log: &Log) -> anyhow::Result<()> {
         // Before the package is opened: a busy port is known at once, a compiled module may take seconds.
         let listener = listen(&addr).await?;
         let address = listener.local_addr().context("the socket has no address")?;
-        let service = open_with_progress(arguments, address).await?;
+        // A temporary store goes with the registry.
+        let (service, _registry) = open_with_progress(arguments, address).await?;
         // From here on a signal is an orderly end.
         let signals = Signals::new().context("cannot listen for signals")?;
         // The one line a program that starts this one waits for.
@@ -87,7 +90,7 @@ async fn listen(addr: &str) -> anyhow::Result<TcpListener> {
 }
 
 /// Opens the package; on a terminal, shows that something happens when that takes long.
-async fn open_with_progress(arguments: Run, address: SocketAddr) -> anyhow::Result<WcgiService> {
+async fn open_with_progress(arguments: Run, address: SocketAddr) -> anyhow::Result<(WcgiService, Option<Registry>)> {
     let name = arguments.package.package.display().to_string();
     let mut opening = tokio::task::spawn_blocking(move || open(arguments, address));
     if !io::stderr().is_terminal() {
@@ -112,7 +115,7 @@ async fn open_with_progress(arguments: Run, address: SocketAddr) -> anyhow::Resu
     }
 }
 
-fn open(arguments: Run, address: SocketAddr) -> anyhow::Result<WcgiService> {
+fn open(arguments: Run, address: SocketAddr) -> anyhow::Result<(WcgiService, Option<Registry>)> {
     let engine = Engine::builder()
         .max_concurrency(arguments.max_concurrency)
         .max_spool(arguments.max_spool)
@@ -121,7 +124,7 @@ fn open(arguments: Run, address: SocketAddr) -> anyhow::Result<WcgiService> {
         .trust_precompiled(arguments.trust_precompiled);
     let says_https = |(name, value): &(String, String)| name == "HTTPS" && !matches!(&**value, "" | "off");
     let env_says_https = arguments.package.env.iter().any(says_https);
-    let mut service = package(arguments.package, engine)?;
+    let (mut service, registry) = package(arguments.package, engine)?;
     if arguments.no_snapshot {
         service = service.snapshot(false);
     }
@@ -143,17 +146,24 @@ fn open(arguments: Run, address: SocketAddr) -> anyhow::Result<WcgiService> {
         let proxies = TrustedProxies::new(&arguments.trusted_proxy)?;
         service = service.connection_info(move |parts| proxies.connection_info(parts));
     }
-    Ok(service.build()?)
+    Ok((service.build()?, registry))
 }
 
 /// What the options about a package say.
-pub(crate) fn package(arguments: Package, mut engine: EngineBuilder) -> anyhow::Result<WcgiBuilder> {
+///
+/// A registry comes along if the package needs its store.
+pub(crate) fn package(
+    arguments: Package,
+    mut engine: EngineBuilder,
+) -> anyhow::Result<(WcgiBuilder, Option<Registry>)> {
     let max_memory = usize::try_from(arguments.max_memory).context("--max-memory is too large for this machine")?;
     engine = engine.max_memory(max_memory);
-    if let Some(dir) = arguments.cache_dir {
+    let resolved = resolve(&arguments.package, &arguments.cache, &arguments.download, &arguments.trust)?;
+    check_needs(&resolved.needs, arguments.mapdir.iter().map(|mapdir| &*mapdir.guest))?;
+    if let Some(dir) = arguments.cache.cache_dir {
         engine = engine.cache_dir(dir);
     }
-    if arguments.no_cache {
+    if arguments.cache.no_cache {
         engine = engine.no_cache();
     }
     #[cfg(feature = "compiler")]
@@ -162,7 +172,10 @@ pub(crate) fn package(arguments: Package, mut engine: EngineBuilder) -> anyhow::
         let memory = Some(arguments.max_compile_memory).filter(|memory| *memory > 0);
         engine = engine.max_compile_time(time).max_compile_memory(memory);
     }
-    let mut service = WcgiService::builder().package(arguments.package).engine(engine.build()?);
+    let mut service = WcgiService::builder().package(resolved.path).engine(engine.build()?).foreign(resolved.foreign);
+    for (reference, path) in resolved.dependencies {
+        service = service.dependency(reference, path);
+    }
     if let Some(command) = arguments.command {
         service = service.command(command);
     }
@@ -172,7 +185,7 @@ pub(crate) fn package(arguments: Package, mut engine: EngineBuilder) -> anyhow::
     for (name, value) in arguments.env {
         service = service.env(name, value);
     }
-    Ok(service)
+    Ok((service, resolved.registry))
 }
 
 const LAST_TASKS: Duration = Duration::from_secs(1);

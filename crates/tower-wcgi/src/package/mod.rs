@@ -8,6 +8,7 @@
 //! [`overlay`], then [`check`].
 
 mod command;
+mod dependencies;
 mod document;
 mod manifest;
 mod mount;
@@ -25,6 +26,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 pub(crate) use self::command::{Front, Snapshot, set_env};
+pub(crate) use self::dependencies::Dependencies;
+use self::dependencies::Scope;
 #[cfg(feature = "compiler")]
 pub(crate) use self::manifest::Written;
 pub use self::mount::Access;
@@ -41,13 +44,11 @@ pub(crate) struct Package {
     /// For logs: the package's name, else the stem of the file or the name of the directory.
     pub(crate) name: String,
     /// What the package says of itself, as `license = "MIT"`.
-    #[cfg_attr(not(feature = "compiler"), expect(dead_code, reason = "nothing is exported"))]
     pub(crate) about: Vec<(String, String)>,
     /// Where its manifest is, of which files that it names are seen from; nothing for one that is a single file.
     #[cfg_attr(not(feature = "compiler"), expect(dead_code, reason = "nothing is exported"))]
     pub(crate) directory: Option<PathBuf>,
     /// The command that was picked.
-    #[cfg_attr(not(feature = "compiler"), expect(dead_code, reason = "nothing is exported"))]
     pub(crate) command: String,
     pub(crate) module: Module,
     /// Where the module may be found compiled.
@@ -100,12 +101,26 @@ impl Module {
 /// Opens the package at `path` and picks the command to run: `command`, else what the package itself says.
 ///
 /// A directory is opened by its `wasmer.toml`, else its `wapm.toml`; a `.toml` file is a manifest itself; a `.webc` is
-/// known by its first bytes or its name; every other file is taken for a module, whatever it is called.
+/// known by its first bytes or its name; every other file is taken for a module, whatever it is called. Modules of other
+/// packages are looked for in `dependencies`.
 ///
 /// # Errors
 ///
 /// [`ErrorKind::Package`] when there is no package, its manifest cannot be used, or no single command can be picked.
-pub(crate) fn open(path: &Path, command: Option<&str>) -> Result<Package, Error> {
+pub(crate) fn open(path: &Path, command: Option<&str>, dependencies: &Dependencies) -> Result<Package, Error> {
+    open_asked(path, Asked::Command(command), &Scope::new(dependencies, path))
+}
+
+/// What a package is opened for.
+#[derive(Debug, Clone, Copy)]
+enum Asked<'a> {
+    /// To run it: this command, or what the package itself says.
+    Command(Option<&'a str>),
+    /// For a module, and the defaults that it has for that.
+    Module(&'a str),
+}
+
+fn open_asked(path: &Path, asked: Asked<'_>, scope: &Scope<'_>) -> Result<Package, Error> {
     let shown = path.display();
     let metadata = fs::metadata(path).map_err(|error| {
         let missing = error.kind() == io::ErrorKind::NotFound;
@@ -116,19 +131,23 @@ pub(crate) fn open(path: &Path, command: Option<&str>) -> Result<Package, Error>
         for name in MANIFESTS {
             let manifest = path.join(name);
             if manifest.is_file() {
-                return manifest::open(path, &manifest, command);
+                return manifest::open(path, &manifest, asked, scope);
             }
         }
         return Err(refuse(format!("no wasmer.toml in {shown}")).with_hint(WHAT_IS_A_PACKAGE));
     }
     let extension = path.extension().map(OsStr::to_ascii_lowercase).unwrap_or_default();
     if extension == "toml" {
-        return manifest::open(path.parent().unwrap_or(Path::new("")), path, command);
+        return manifest::open(path.parent().unwrap_or(Path::new("")), path, asked, scope);
     }
     if extension == "webc" || metadata.is_file() && begins_as_webc(path)? {
-        return open_webc(path, command);
+        return match asked {
+            Asked::Command(command) => open_webc(path, command),
+            // Its command of that name, or its only one.
+            Asked::Module(module) => open_webc(path, Some(module)).or_else(|_| open_webc(path, None)),
+        };
     }
-    if let Some(command) = command {
+    if let Asked::Command(Some(command)) = asked {
         return Err(refuse(format!("no command {command:?}: {shown} is a single module"))
             .with_hint("leave the command out, or open the package that has it"));
     }
@@ -190,7 +209,7 @@ mod tests {
 
     #[test]
     fn a_missing_path_is_named() {
-        let error = open(Path::new("no/such/package"), None).unwrap_err();
+        let error = open(Path::new("no/such/package"), None, &Dependencies::default()).unwrap_err();
         assert_eq!(error.to_string(), "no package at no/such/package");
         assert_eq!(error.hint(), Some(WHAT_IS_A_PACKAGE));
         assert!(std::error::Error::source(&error).is_some());
@@ -200,7 +219,7 @@ mod tests {
     #[test]
     fn a_directory_without_manifest_is_named() {
         let dir = tempfile::tempdir().unwrap();
-        let error = open(dir.path(), None).unwrap_err();
+        let error = open(dir.path(), None, &Dependencies::default()).unwrap_err();
         assert_eq!(error.to_string(), format!("no wasmer.toml in {}", dir.path().display()));
         assert_eq!(error.hint(), Some(WHAT_IS_A_PACKAGE));
     }
@@ -211,13 +230,13 @@ mod tests {
         for (file, name) in [("hello.wasm", "hello"), ("hello.wat", "hello"), ("a.cgi", "a"), ("noext", "noext")] {
             let path = dir.path().join(file);
             fs::write(&path, "").unwrap();
-            let package = open(&path, None).unwrap();
+            let package = open(&path, None, &Dependencies::default()).unwrap();
             assert_eq!((package.name.as_str(), package.arguments.as_slice()), (name, &[name.to_owned()][..]));
             assert!(matches!(&package.module, Module::File(module) if *module == path));
             assert_eq!(package.module_label, path.display().to_string());
             assert!(package.mounts.is_empty() && package.env.is_empty() && package.warnings.is_empty());
 
-            let error = open(&path, Some("php")).unwrap_err();
+            let error = open(&path, Some("php"), &Dependencies::default()).unwrap_err();
             assert!(error.to_string().starts_with("no command \"php\": "), "{error}");
         }
     }
@@ -229,7 +248,7 @@ mod tests {
         for (file, content) in [("x.webc", &b""[..]), ("renamed.wasm", b"\0webc003")] {
             let path = dir.path().join(file);
             fs::write(&path, content).unwrap();
-            let error = open(&path, None).unwrap_err();
+            let error = open(&path, None, &Dependencies::default()).unwrap_err();
             assert!(error.to_string().ends_with("this build does not open .webc packages"), "{error}");
             assert!(error.hint().unwrap().contains("feature `webc`"));
         }

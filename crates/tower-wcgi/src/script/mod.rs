@@ -47,7 +47,7 @@ pub(crate) use link::{Exit, link};
 pub(crate) use locks::define_granted as define_granted_locks;
 pub(crate) use preview1::define as define_preview1;
 #[cfg(feature = "compiler")]
-pub(crate) use snapshot::Contents;
+pub(crate) use snapshot::{Contents, INITIALIZE};
 #[cfg(feature = "compiler")]
 pub use snapshot::{Captured, Cause, SnapshotReport};
 

@@ -14,5 +14,10 @@ mod kill;
 mod log;
 mod new;
 mod process;
+#[cfg(unix)]
+mod registry;
 mod run;
+#[cfg(unix)]
+#[path = "../../../wcgi-registry/tests/it/server.rs"]
+mod server;
 mod stop;

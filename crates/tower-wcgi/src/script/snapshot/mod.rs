@@ -256,7 +256,7 @@ fn seed() -> Result<[u8; 32], Error> {
 }
 
 /// Both spellings in use; the first one counts where a module has both.
-const INITIALIZE: [&str; 2] = ["wizer-initialize", "wizer.initialize"];
+pub(crate) const INITIALIZE: [&str; 2] = ["wizer-initialize", "wizer.initialize"];
 /// What C programs made with `wizer.h` export to go on.
 const RESUME: &str = "wizer.resume";
 /// Another year, month, weekday, hour, minute and second.
