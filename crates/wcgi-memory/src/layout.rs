@@ -45,6 +45,14 @@ pub(crate) fn differences<'o>(
     merged(changed, page, usize::MAX)
 }
 
+/// Where to begin, at `least` or behind it, so that `edge` bytes further a page table begins; all counted from `origin`. The
+/// place is page-aligned if `origin` and `least` are.
+pub(crate) fn align_edge(origin: usize, least: usize, edge: usize) -> usize {
+    let edge = edge.next_multiple_of(ALIGNMENT);
+    let first = origin.saturating_add(least).saturating_add(edge);
+    least + (first.next_multiple_of(PAGE_TABLE) - first)
+}
+
 /// One span after the other in a layer, for `parts` of a memory.
 pub(crate) fn in_layer(parts: &[Range<usize>], layer: Layer) -> Vec<Span> {
     let mut offset = 0;
@@ -140,6 +148,11 @@ const GAP_PAGES: usize = 16;
 /// Each is a mapping of its own in every slot, and the kernel has 65,530 for a process.
 pub(crate) const MOST_SPANS: usize = 64;
 
+/// What one page table of the last level maps, in bytes, where pages have 4 KiB. Elsewhere nothing is wrong, and nothing gained.
+pub(crate) const PAGE_TABLE: usize = 2 << 20;
+/// A multiple of every page size.
+const ALIGNMENT: usize = 64 << 10;
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -226,5 +239,17 @@ mod tests {
         let parts = parts(&memory, PAGE);
         assert!(parts.len() <= MOST_SPANS && !parts.is_empty());
         assert_eq!(built(&in_layer(&parts, Layer::Base), &layer(&memory, &parts), &[], memory.len()), memory);
+    }
+
+    #[test]
+    fn an_edge_is_where_a_page_table_begins() {
+        for (origin, least, edge) in
+            [(0, 0, 0), (4096, 64 << 10, 128 << 10), (3 << 20, 32 << 20, 1), (7 << 12, 4096, 5 << 20)]
+        {
+            let begins = align_edge(origin, least, edge);
+            assert!((least..least + PAGE_TABLE).contains(&begins));
+            assert_eq!((origin + begins + edge.next_multiple_of(ALIGNMENT)) % PAGE_TABLE, 0);
+            assert_eq!(begins % 4096, 0);
+        }
     }
 }

@@ -51,7 +51,7 @@ impl Pool {
     /// Whether addresses for `count` memories of `shape` are to be had at once.
     #[must_use]
     pub fn has_room(shape: Shape, count: usize) -> bool {
-        Slot::size(shape).checked_mul(count).is_some_and(|size| Region::reserve(size).is_ok())
+        Slot::size(Kind::Memory(shape)).checked_mul(count).is_some_and(|size| Region::reserve(size).is_ok())
     }
 
     /// Whether only pages that were written are reset. Otherwise the kernel takes all pages of a memory back.
@@ -101,10 +101,10 @@ impl Pool {
     fn lend(&self, wanted: &Wanted<'_>) -> io::Result<Lent> {
         let mut slot = match self.0.take(wanted) {
             Some(slot) => slot,
-            None => Slot::new(wanted.kind).or_else(|_| {
+            None => Slot::new(wanted.kind, wanted.allowed).or_else(|_| {
                 // What others do not use may be what is missing.
                 self.0.trim(Duration::ZERO);
-                Slot::new(wanted.kind)
+                Slot::new(wanted.kind, wanted.allowed)
             })?,
         };
         slot.prepare(wanted)?;
@@ -402,7 +402,8 @@ impl Drop for Lent {
 }
 
 /// How much of a memory of `len` bytes is accessible at first: as much again, but no less than this and no more than that.
-/// Programs in C take 128 KiB, php-cgi 4 MiB before they have said anything. Of a memory that is not there, nothing is.
+/// Programs in C take 128 KiB, php-cgi 4 MiB before they have said anything. But what is accessible has to be looked through
+/// afterwards, at some nanoseconds a page. Of a memory that is not there, nothing is.
 fn at_first(len: usize) -> usize {
     if len == 0 { 0 } else { len.saturating_add(len.clamp(AHEAD_LEAST, AHEAD_MOST)) }
 }
@@ -420,7 +421,7 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-const AHEAD_LEAST: usize = 8 << 20;
+const AHEAD_LEAST: usize = 256 << 10;
 const AHEAD_MOST: usize = 16 << 20;
 /// The same when it has grown beyond that.
 const AHEAD_GROWN: usize = 1 << 20;

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use crate::image::Image;
-use crate::layout::{self, Content};
+use crate::layout::{self, Content, PAGE_TABLE};
 use crate::map::Region;
 use crate::pool::Shape;
 use crate::scan::{Found, Scanner};
@@ -56,7 +56,9 @@ impl Kind {
 #[derive(Debug)]
 pub(crate) struct Slot {
     pub(crate) kind: Kind,
-    pub(crate) region: Region,
+    region: Region,
+    /// Where it begins in the region.
+    begins: usize,
     pub(crate) image: Option<Arc<Image>>,
     /// How much is accessible, from its start.
     pub(crate) allowed: usize,
@@ -69,18 +71,28 @@ pub(crate) struct Slot {
 }
 
 impl Slot {
-    pub(crate) fn new(kind: Kind) -> io::Result<Self> {
-        let region = Region::reserve(kind.guard() * 2 + kind.capacity())?;
-        Ok(Self { kind, region, image: None, allowed: 0, at_first: 0, kept: 0, since: Instant::now() })
+    /// One of `kind`, of which `allowed` bytes are accessible at first.
+    ///
+    /// What comes behind these bytes of a memory, and below the end of a stack, has page tables of its own: while nothing was
+    /// written there, the kernel has none to look through.
+    pub(crate) fn new(kind: Kind, allowed: usize) -> io::Result<Self> {
+        let region = Region::reserve(Self::size(kind))?;
+        let edge = match kind {
+            Kind::Memory(_) => allowed,
+            Kind::Stack(len) => len.saturating_sub(STACK_USED),
+        };
+        let begins = layout::align_edge(region.addresses(0..0).start, kind.guard(), edge);
+        Ok(Self { kind, region, begins, image: None, allowed: 0, at_first: 0, kept: 0, since: Instant::now() })
     }
 
-    pub(crate) fn size(shape: Shape) -> usize {
-        shape.guard.saturating_mul(2).saturating_add(shape.reservation)
+    /// How many bytes of addresses one takes.
+    pub(crate) fn size(kind: Kind) -> usize {
+        kind.guard().saturating_mul(2).saturating_add(kind.capacity()).saturating_add(PAGE_TABLE)
     }
 
     pub(crate) fn start(&self) -> NonNull<u8> {
         // SAFETY of what it is used for is the borrower's; the address is within the region.
-        NonNull::new(self.region.start().as_ptr().wrapping_add(self.kind.guard())).expect("within the region")
+        NonNull::new(self.region.start().as_ptr().wrapping_add(self.begins)).expect("within the region")
     }
 
     pub(crate) fn image_id(&self) -> Option<u64> {
@@ -101,7 +113,7 @@ impl Slot {
             && self.image.is_none()
         {
             for span in image.spans() {
-                let at = self.kind.guard() + span.at.start;
+                let at = self.begins + span.at.start;
                 self.region.map(at, image.file_of(span.layer), span.offset, span.at.len())?;
             }
             self.image = Some(Arc::clone(image));
@@ -184,10 +196,12 @@ impl Slot {
 
     /// Where `part` of the memory or the stack is in the region.
     pub(crate) fn place(&self, part: Range<usize>) -> Range<usize> {
-        part.start + self.kind.guard()..part.end + self.kind.guard()
+        part.start + self.begins..part.end + self.begins
     }
 }
 
+/// Of a stack's end, what most scripts use.
+const STACK_USED: usize = 64 << 10;
 /// Below a stack.
 const STACK_GUARD: usize = 64 << 10;
 /// Of a stack's pages. Few programs use more.
