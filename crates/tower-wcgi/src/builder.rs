@@ -8,13 +8,15 @@ use http::request::Parts;
 
 use crate::connection::{ConnectionInfo, Hook};
 use crate::engine::Engine;
+use crate::environ::Environ;
 use crate::error::{Error, ErrorKind};
 use crate::escape;
 use crate::exchange::Files;
 use crate::exchange::Seen;
 use crate::exchange::initialisation::{Surroundings, WARMUP};
-use crate::gateway::{self, Environ};
-use crate::package::{self, Access, Mount, Site};
+use crate::gateway;
+use crate::mount::{self, Access, Mount};
+use crate::package::{self, Site};
 use crate::renewal::Renewal;
 use crate::script::Source;
 use crate::sendfile::SendFile;
@@ -443,10 +445,10 @@ fn overlay(package: Vec<Mount>, over: Vec<(String, PathBuf, Access)>) -> Result<
     }
     let over = over
         .into_iter()
-        .map(|(guest, host, access)| Ok(Mount { guest: package::guest_path(&guest)?, host, access }))
+        .map(|(guest, host, access)| Ok(Mount { guest: mount::guest_path(&guest)?, host, access }))
         .collect::<Result<Vec<_>, Error>>()?;
-    let mounts = package::overlay(package, over);
-    package::check(&mounts)?;
+    let mounts = mount::overlay(package, over);
+    mount::check(&mounts)?;
     Ok(mounts)
 }
 

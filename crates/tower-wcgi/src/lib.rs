@@ -4,6 +4,7 @@ mod body;
 mod builder;
 mod connection;
 mod engine;
+mod environ;
 mod error;
 mod escape;
 mod exchange;
@@ -14,6 +15,7 @@ mod future;
 #[doc(hidden)]
 pub mod fuzzing;
 mod gateway;
+mod mount;
 mod package;
 mod renewal;
 mod request;
@@ -24,6 +26,7 @@ mod sendfile;
 mod service;
 mod site;
 mod stdio;
+mod sys;
 mod tree;
 mod warmup;
 
@@ -35,7 +38,8 @@ pub use error::{Error, ErrorKind};
 #[cfg(feature = "compiler")]
 pub use export::Exported;
 pub use future::{ResponseFuture, TryResponseFuture};
-pub use package::{Access, Site};
+pub use mount::Access;
+pub use package::Site;
 pub use request::{RemoteUser, RequestEnv, RequestId};
 #[cfg(feature = "compiler")]
 pub use script::{Captured, Cause, SnapshotReport, compile_helper};

@@ -17,7 +17,8 @@ use cap_std::ambient_authority;
 use cap_std::fs::{Dir, OpenOptions};
 
 use crate::error::{Error, ErrorKind};
-use crate::package::{Mount, may_hang};
+use crate::mount::Mount;
+use crate::sys::may_hang;
 
 /// The mounts of a service.
 #[derive(Debug)]
@@ -324,7 +325,7 @@ fn flags() -> rustix::fs::OFlags {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::package::{Access, overlay};
+    use crate::mount::{Access, overlay};
 
     fn tree(mounts: &[(&str, &Path)]) -> Tree {
         let mount = |&(guest, host): &(&str, &Path)| Mount {

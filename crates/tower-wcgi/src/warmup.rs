@@ -10,7 +10,7 @@ use http::{HeaderMap, HeaderValue, Method, Uri, Version};
 
 use crate::error::{Error, ErrorKind};
 use crate::gateway::{self, Settings};
-use crate::package::Mount;
+use crate::mount::Mount;
 use crate::site::{Accepted, Route, Routes};
 
 /// For each of `requests` a line of `NAME=VALUE`, with tabs between them: the variables that the request itself has, without

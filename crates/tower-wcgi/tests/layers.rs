@@ -78,7 +78,7 @@ const LAYERS: &[Layer] = &[
     Layer { name: "connection", uses: &["error"], never: &[WASM, RUNTIME] },
     Layer {
         name: "gateway",
-        uses: &["error"],
+        uses: &["environ", "error"],
         never: &[WASM, RUNTIME, WORLD, &["http_body", "tower_service", "axum"]],
     },
     // It owns the linker, whose type names what a store holds, and the room that bodies on disk share.
@@ -97,7 +97,7 @@ const LAYERS: &[Layer] = &[
             "engine",
             "error",
             "escape",
-            "gateway::Environ",
+            "environ",
             "package",
             "request::RequestId",
             "runtime",
@@ -137,6 +137,9 @@ const LAYERS: &[Layer] = &[
     },
     Layer { name: "future", uses: &["body", "error"], never: &[WASM, RUNTIME] },
     Layer { name: "package", uses: &["connection::TrustedProxies", "error", "scratch"], never: &[HTTP, WASM, RUNTIME] },
+    Layer { name: "environ", uses: &[], never: &[HTTP, WASM, RUNTIME, WORLD] },
+    Layer { name: "mount", uses: &["error"], never: &[HTTP, WASM, RUNTIME] },
+    Layer { name: "sys", uses: &[], never: &[HTTP, WASM, RUNTIME] },
     Layer { name: "scratch", uses: &[], never: &[HTTP, WASM, RUNTIME] },
     Layer { name: "error", uses: &["escape"], never: &[WASM, RUNTIME] },
     Layer { name: "escape", uses: &[], never: &[HTTP, WASM, RUNTIME, WORLD] },

@@ -18,8 +18,9 @@ use wasmtime_wasi::{FsPerms, WasiCtx, WasiView};
 use super::look::{Kind, Look, look};
 use super::seen::Seen;
 use crate::error::{Error, ErrorKind};
-use crate::package::{Access, Mount, may_hang};
+use crate::mount::{Access, Mount};
 use crate::scratch::Scratch;
+use crate::sys::may_hang;
 
 /// The mounts of a service.
 #[derive(Debug)]

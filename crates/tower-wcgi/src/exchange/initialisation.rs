@@ -19,7 +19,7 @@ use super::MemoryLimit;
 use super::files::View;
 use super::seen::Seen;
 use crate::error::{Error, ErrorKind};
-use crate::package::{Access, Mount};
+use crate::mount::{Access, Mount};
 use crate::request::RequestId;
 use crate::runtime::Ticking;
 use crate::scratch::Scratch;

@@ -45,8 +45,8 @@ pub(crate) use seen::Seen;
 pub(crate) use turns::{By, Deadlock, FileId, Turns};
 
 use crate::engine::{Engine, Permit};
+use crate::environ::Environ;
 use crate::error::{Error, ErrorKind};
-use crate::gateway::Environ;
 use crate::request::RequestId;
 use crate::runtime::{MAX_INSTANCES, MAX_MEMORIES, MAX_TABLE_ELEMENTS, MAX_TABLES, Ticking};
 use crate::script::{Exit, Handles, Program, Script};

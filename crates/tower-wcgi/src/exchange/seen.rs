@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use super::FileId;
 use super::look::id;
-use crate::package::{Access, Mount};
+use crate::mount::{Access, Mount};
 
 /// The files and links of the read-only mounts at one time. Nothing is in it where there is no snapshot.
 #[derive(Debug, Default)]

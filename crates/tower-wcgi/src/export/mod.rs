@@ -15,7 +15,8 @@ use tempfile::TempDir;
 use crate::builder::{Opened, WcgiBuilder};
 use crate::error::{Error, ErrorKind};
 use crate::exchange::Seen;
-use crate::package::{self, Mount, Written};
+use crate::mount::Mount;
+use crate::package::{self, Written};
 use crate::script::{self, Contents, Script, SnapshotReport, Source};
 
 impl WcgiBuilder {

@@ -8,9 +8,9 @@ use std::net::SocketAddr;
 use http::{HeaderMap, Method, Uri, Version, header};
 
 use super::authority::{self, Authority};
-use super::environ::{Environ, NulInValue};
 use super::request_headers::push_headers;
 use super::target::Target;
+use crate::environ::{Environ, NulInValue};
 use crate::error::{Error, ErrorKind};
 
 /// All that CGI wants to know of a request.

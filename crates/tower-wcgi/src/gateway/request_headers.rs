@@ -5,7 +5,6 @@
 
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 
-use super::environ::{Environ, NulInValue};
 use super::hop_by_hop::{is_hop_by_hop, named_by_connection};
 
 /// Pushes every header that may pass, but those in `constants`, until `environ` is longer than `max_bytes`.

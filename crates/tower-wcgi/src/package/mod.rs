@@ -5,13 +5,11 @@
 //! WebAssembly is the script's business. Knows nothing of HTTP or wasm.
 //!
 //! The mounts' host directories are not checked on opening, because the operator's own mounts may replace them: first
-//! [`overlay`], then [`check`].
+//! [`overlay`](crate::mount::overlay), then [`check`](crate::mount::check).
 
 mod command;
 mod document;
 mod manifest;
-mod mount;
-mod remote;
 mod site;
 #[cfg(feature = "webc")]
 mod webc;
@@ -27,13 +25,11 @@ use bytes::Bytes;
 pub(crate) use self::command::{Front, Snapshot, set_env};
 #[cfg(feature = "compiler")]
 pub(crate) use self::manifest::Written;
-pub use self::mount::Access;
-pub(crate) use self::mount::{Mount, check, guest_path, overlay};
-pub(crate) use self::remote::may_hang;
 pub use self::site::Site;
 #[cfg(feature = "webc")]
 use self::webc::open as open_webc;
 use crate::error::{Error, ErrorKind};
+use crate::mount::Mount;
 
 /// A package that has been opened: which module answers, with which environment, arguments and mounts.
 #[derive(Debug)]
@@ -61,7 +57,7 @@ pub(crate) struct Package {
     pub(crate) snapshot: Snapshot,
     /// A normalised guest path.
     pub(crate) cwd: Option<String>,
-    /// In the order of [`overlay`]; the host directories are unchecked.
+    /// In the order of [`overlay`](crate::mount::overlay); the host directories are unchecked.
     pub(crate) mounts: Vec<Mount>,
     /// How URL paths name files; without it the module answers for all of them.
     pub(crate) site: Option<Site>,

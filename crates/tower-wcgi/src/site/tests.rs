@@ -9,7 +9,7 @@ use http::header::ACCEPT_ENCODING;
 use proptest::prelude::*;
 
 use super::*;
-use crate::package::{Access, Mount, overlay};
+use crate::mount::{Access, Mount, overlay};
 
 const SCRIPTS: [&str; 3] = ["/a.php", "/dir/a.php", "/dir/x.php/a.php"];
 

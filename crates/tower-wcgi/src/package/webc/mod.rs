@@ -25,9 +25,9 @@ use bytes::Bytes;
 use self::unpack::Unpacker;
 use super::command::{Candidate, Front, Runner, Settings, from_dependency, list, pick};
 use super::document::{Document, Node, Table};
-use super::mount::{Access, Mount, guest_path, overlay};
 use super::{Module, Package, refuse, stem};
 use crate::error::Error;
+use crate::mount::{Access, Mount, guest_path, overlay};
 
 /// Opens the package in the file `path`.
 ///

@@ -10,7 +10,7 @@ use std::time::UNIX_EPOCH;
 
 use crate::error::{Error, ErrorKind};
 use crate::exchange::initialisation::Surroundings;
-use crate::package::Access;
+use crate::mount::Access;
 use crate::script::ModuleHash;
 
 /// The key of the snapshot of `module`.
