@@ -16,6 +16,7 @@ mod future;
 pub mod fuzzing;
 mod gateway;
 mod mount;
+mod observe;
 mod package;
 mod renewal;
 mod request;

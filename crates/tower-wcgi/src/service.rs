@@ -23,14 +23,15 @@ use crate::connection::{ConnectionInfo, Hook};
 use crate::engine::Engine;
 use crate::environ::Environ;
 use crate::error::{Error, ErrorKind};
-use crate::exchange::{self, Exchange, Lingering, Setup};
+use crate::exchange::{Exchange, Setup};
 use crate::future::{ResponseFuture, TryResponseFuture};
 use crate::gateway::{self, Head, HeadParser, Progress, ResponseHead, Target};
+use crate::observe;
 use crate::renewal::Renewal;
 use crate::request::{self, RemoteUser, RequestEnv, RequestId};
 use crate::sendfile::{self, SendFile};
 use crate::site::{Accepted, Route, Routes, StaticFile};
-use crate::stdio::{BoxBody, BoxError, FileReader, Stdin, spool};
+use crate::stdio::{BoxBody, BoxError, FileReader, Lingering, Stdin, spool};
 use crate::tree::Facts;
 
 /// Answers HTTP requests with a CGI program compiled to WebAssembly, one fresh isolated instance per request.
@@ -437,7 +438,7 @@ fn response(
 
 fn error_response(request_id: &RequestId, error: &Error) -> Response<ResponseBody> {
     if !error.is_logged() {
-        exchange::log(error, request_id, "");
+        observe::log(error, request_id, "");
     }
     let status = error.kind().status();
     let mut response = Response::new(ResponseBody::text(status.canonical_reason().unwrap_or("Error")));

@@ -7,7 +7,6 @@ mod files;
 mod hang;
 #[cfg_attr(not(feature = "compiler"), expect(dead_code, reason = "nothing is initialised without a compiler"))]
 pub(crate) mod initialisation;
-mod linger;
 mod listings;
 mod locks;
 mod look;
@@ -35,11 +34,9 @@ use wasmtime_wasi::p2::bindings::CommandPre;
 use wasmtime_wasi::{WasiCtxBuilder, WasiCtxView, WasiView};
 
 pub(crate) use files::{CheckedOut, Files};
-pub(crate) use linger::Lingering;
 pub(crate) use listings::{Listing, Listings};
 pub(crate) use locks::{Kind, Locks, NoLock};
 pub(crate) use look::{Found, Kind as FileKind, Look, file_id};
-pub(crate) use outcome::log;
 pub(crate) use quota::Quota;
 pub(crate) use seen::Seen;
 pub(crate) use turns::{By, Deadlock, FileId, Turns};

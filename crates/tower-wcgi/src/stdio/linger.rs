@@ -12,7 +12,7 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use tokio::runtime::Handle;
 
-use crate::stdio::{BoxBody, BoxError};
+use super::{BoxBody, BoxError};
 
 /// A body that is read to its end, or to the bounds, after it was dropped.
 pub(crate) struct Lingering {
