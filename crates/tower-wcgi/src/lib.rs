@@ -2,6 +2,7 @@
 
 mod body;
 mod builder;
+mod code;
 mod connection;
 mod engine;
 mod environ;

@@ -14,13 +14,16 @@ use wasmtime::{Linker, component};
 
 pub(crate) use admission::Permit;
 
+#[cfg(feature = "compiler")]
+use crate::code::Cache;
+use crate::code::Shelf;
 use crate::error::{Error, ErrorKind};
 use crate::exchange::State;
 use crate::runtime::{Size, Wasmtime};
 use crate::scratch;
 #[cfg(feature = "compiler")]
-use crate::script::{Cache, CompileLimits};
-use crate::script::{Shelf, link, link_components};
+use crate::script::CompileLimits;
+use crate::script::{link, link_components};
 use crate::stdio::SpoolRoom;
 
 /// What scripts run on: a wasmtime engine with its pool of instances, the permits to use them, and the threads.

@@ -18,12 +18,13 @@ use wasmtime_wasi::{HostMonotonicClock, HostWallClock, WasiCtxBuilder, WasiView}
 use super::MemoryLimit;
 use super::files::View;
 use super::seen::Seen;
+use crate::code::{Beginning, Code};
 use crate::error::{Error, ErrorKind};
 use crate::mount::{Access, Mount};
 use crate::request::RequestId;
 use crate::runtime::Ticking;
 use crate::scratch::Scratch;
-use crate::script::{Beginning, Code, Exit, define_client_alone, define_granted_locks, define_preview1, define_seen};
+use crate::script::{Exit, define_client_alone, define_granted_locks, define_preview1, define_seen};
 use crate::stdio::Stderr;
 
 /// All that an initialisation can see besides the module itself.

@@ -11,8 +11,8 @@ use wasmparser::{Operator, Parser, Payload};
 use wasmtime::Module;
 use wasmtime::component::Component;
 
-use super::compiled::Compiled;
 use super::helper::{self, Ended};
+use crate::code::Compiled;
 use crate::engine::Engine;
 use crate::error::{Error, ErrorKind};
 

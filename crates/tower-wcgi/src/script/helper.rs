@@ -11,7 +11,7 @@ use std::sync::mpsc::channel;
 use std::time::Duration;
 
 use super::bounded::CompileLimits;
-use super::cache::settings_hash;
+use crate::code::settings_hash;
 use crate::runtime;
 
 /// Lets modules be compiled in a process of its own, which is this program started again. Call it first in `main`:

@@ -4,20 +4,13 @@
 
 #[cfg(feature = "compiler")]
 mod bounded;
-#[cfg(feature = "compiler")]
-mod cache;
 mod client;
-mod code;
-mod compiled;
 mod component;
 mod files;
-#[cfg(feature = "compiler")]
-mod guarded;
 #[cfg(feature = "compiler")]
 mod helper;
 mod link;
 mod locks;
-mod prepare;
 mod preview1;
 #[cfg(feature = "compiler")]
 mod snapshot;
@@ -35,10 +28,7 @@ use wasmtime_wasi::p2::bindings::CommandPre;
 
 #[cfg(feature = "compiler")]
 pub(crate) use bounded::CompileLimits;
-#[cfg(feature = "compiler")]
-pub(crate) use cache::Cache;
 pub(crate) use client::define_alone as define_client_alone;
-pub(crate) use code::{Beginning, Code, Shelf};
 pub(crate) use component::{Handles, link as link_components};
 pub(crate) use files::define_seen;
 #[cfg(feature = "compiler")]
@@ -51,13 +41,15 @@ pub(crate) use snapshot::Contents;
 #[cfg(feature = "compiler")]
 pub use snapshot::{Captured, Cause, SnapshotReport};
 
+#[cfg(feature = "compiler")]
+use crate::code::Cache;
+use crate::code::{self, Beginning, Code, Compiled, ModuleHash};
 use crate::engine::Engine;
 use crate::error::{Error, ErrorKind};
 use crate::exchange::State;
 use crate::exchange::initialisation::Surroundings;
 use crate::package;
 use crate::runtime::{MAX_FUNCTIONS, MAX_MEMORIES, MAX_TABLE_ELEMENTS, MAX_TABLES};
-use compiled::Compiled;
 
 /// A script that can run: every import is provided and its entry point is there.
 pub(crate) struct Script {
@@ -82,16 +74,6 @@ pub(crate) enum Program {
     Module { instance_pre: InstancePre<State>, beginning: Beginning, start: ModuleExport },
     /// A component for WASI 0.2 that exports `wasi:cli/run`.
     Component(CommandPre<State>),
-}
-
-/// Tells modules apart.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(crate) struct ModuleHash(blake3::Hash);
-
-impl ModuleHash {
-    fn of(wasm: &[u8]) -> Self {
-        Self(blake3::hash(wasm))
-    }
 }
 
 /// Where a script comes from.
@@ -127,7 +109,7 @@ impl Source<'_> {
         let label = self.label;
         match self.compiled {
             Some(directory) if engine.trusts_precompiled() => {
-                match compiled::of_package(engine.wasmtime(), directory, input) {
+                match code::of_package(engine.wasmtime(), directory, input) {
                     Ok(compiled) => return Ok(compiled),
                     Err(error) => tracing::warn!("the compiled code of {label} does not fit here: {error:#}"),
                 }
@@ -137,7 +119,10 @@ impl Source<'_> {
             }
             None => {}
         }
-        cached(engine, engine.wasmtime(), input, compile)
+        #[cfg(feature = "compiler")]
+        return cached(engine.cache(), engine.wasmtime(), input, compile);
+        #[cfg(not(feature = "compiler"))]
+        compile()
     }
 }
 
@@ -162,7 +147,7 @@ impl Script {
             let (command, sees_files) = component::load(engine, &wasm, source, max_memory)?;
             return Ok(Self::new(Program::Component(command), sees_files, !sees_files));
         }
-        let code = Code::load(engine, &wasm, source)?;
+        let code = in_use_or_compiled(engine, &wasm, source)?;
         let module = code.module.clone();
         check_size(&module.resources_required(), label, max_memory)?;
         check_functions(&wasm, label)?;
@@ -194,13 +179,13 @@ impl Script {
     pub(crate) fn export(&self, wasm: &[u8], directory: &Path) -> Result<usize, Error> {
         let (code, input) = match &self.program {
             Program::Module { instance_pre, .. } => {
-                (instance_pre.module().serialize(), prepare::input(ModuleHash::of(wasm)))
+                (instance_pre.module().serialize(), code::input(ModuleHash::of(wasm)))
             }
             Program::Component(command) => (command.instance_pre().component().serialize(), blake3::hash(wasm)),
         };
         let cannot = "cannot write the compiled code";
         let code = code.map_err(|error| Error::new(ErrorKind::Host, cannot).with_source(error))?;
-        compiled::put_in_package(directory, input, &code)
+        code::put_in_package(directory, input, &code)
             .map_err(|error| Error::new(ErrorKind::Host, cannot).with_source(error))?;
         Ok(code.len())
     }
@@ -294,7 +279,7 @@ pub(crate) fn snapshot(
 ) -> Result<Option<Vec<u8>>, Error> {
     snapshot::ensure_no_special_files(surroundings)?;
     let Some(entry) = snapshot::Entry::of(wasm) else { return Ok(None) };
-    let code = Code::load(engine, wasm, source)?;
+    let code = in_use_or_compiled(engine, wasm, source)?;
     snapshot::module(engine, &code, wasm, entry, surroundings).map(Some)
 }
 
@@ -312,7 +297,7 @@ pub(crate) fn compare(
 ) -> Result<Option<SnapshotReport>, Error> {
     snapshot::ensure_no_special_files(surroundings)?;
     let Some(entry) = snapshot::Entry::of(wasm) else { return Ok(None) };
-    let code = Code::load(engine, wasm, source)?;
+    let code = in_use_or_compiled(engine, wasm, source)?;
     snapshot::compare(engine, &code, wasm, entry, surroundings).map(Some)
 }
 
@@ -320,6 +305,22 @@ pub(crate) fn compare(
 #[cfg(feature = "compiler")]
 pub(crate) fn contents(wasm: &[u8]) -> Contents {
     Contents::of(wasm)
+}
+
+/// The code of `wasm`: in use, or from where it is ready, or compiled.
+///
+/// # Errors
+///
+/// [`ErrorKind::Module`] when it is not WebAssembly, [`ErrorKind::Host`] when there is no memory for its image.
+fn in_use_or_compiled(engine: &Engine, wasm: &[u8], source: &Source<'_>) -> Result<Arc<Code>, Error> {
+    let hash = ModuleHash::of(wasm);
+    if let Some(code) = engine.shelf().find(hash) {
+        return Ok(code);
+    }
+    let module = source.ready(engine, code::input(hash), || new_module(engine, wasm, source.label))?;
+    let code = Code::new(hash, module, wasm)?;
+    engine.shelf().keep(&code);
+    Ok(code)
 }
 
 /// Where instances of `code` begin, and what they do then.
@@ -350,7 +351,7 @@ fn begin(
 
 #[cfg(feature = "compiler")]
 fn new_module(engine: &Engine, wasm: &[u8], label: &str) -> Result<Module, Error> {
-    let prepared = prepare::prepare(wasm);
+    let prepared = code::prepare(wasm);
     let wasm = prepared.as_deref().unwrap_or(wasm);
     bounded::compile(engine, engine.wasmtime(), wasm, label, |source| invalid(label, source))
 }
@@ -367,10 +368,10 @@ fn no_compiler(label: &str) -> Error {
     )
 }
 
-/// What `compile` makes for `wasmtime` of what has the hash `input`, or what the cache of `engine` has of it.
+/// What `compile` makes for `wasmtime` of what has the hash `input`, or what `cache` has of it.
 #[cfg(feature = "compiler")]
 fn cached<C: Compiled>(
-    engine: &Engine,
+    cache: Option<&Cache>,
     wasmtime: &wasmtime::Engine,
     input: blake3::Hash,
     compile: impl FnOnce() -> Result<C, Error>,
@@ -380,7 +381,7 @@ fn cached<C: Compiled>(
         give_back();
         compiled
     };
-    match engine.cache() {
+    match cache {
         Some(cache) => cache.load_or(wasmtime, input, compile),
         None => compile(),
     }
@@ -397,16 +398,6 @@ fn give_back() {
 
 #[cfg(all(feature = "compiler", not(all(target_os = "linux", target_env = "gnu"))))]
 fn give_back() {}
-
-#[cfg(not(feature = "compiler"))]
-fn cached<C: Compiled>(
-    _: &Engine,
-    _: &wasmtime::Engine,
-    _: blake3::Hash,
-    compile: impl FnOnce() -> Result<C, Error>,
-) -> Result<C, Error> {
-    compile()
-}
 
 fn invalid(label: &str, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Error {
     Error::new(ErrorKind::Module, format!("{label} is not valid WebAssembly"))
@@ -472,8 +463,6 @@ fn check_size(needs: &ResourcesRequired, label: &str, max_memory: usize) -> Resu
     Ok(())
 }
 
-/// To be raised with every change to what [`prepare`] makes: caches and packages have modules that were made so.
-const PREPARED: u8 = 2;
 const START: &str = "_start";
 /// A script that is never over at its first stop is tried again after this many exchanges: it may take a thread that is not
 /// its own for two milliseconds each time. One that a busy machine stopped once is tried again soon.

@@ -8,11 +8,11 @@ use std::sync::Arc;
 use wcgi_memory::Image;
 
 use super::{Contents, Entry, Inputs, LATER, Left, check, seed};
+use crate::code::Code;
 use crate::engine::Engine;
 use crate::error::{Error, ErrorKind};
 use crate::exchange::initialisation::{Surroundings, on_own_thread};
 use crate::package;
-use crate::script::code::Code;
 
 /// What of the outside a [snapshot](crate::_docs::snapshots) keeps, so that it is the same in every request.
 ///

@@ -8,10 +8,10 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
 
+use crate::code::ModuleHash;
 use crate::error::{Error, ErrorKind};
 use crate::exchange::initialisation::Surroundings;
 use crate::mount::Access;
-use crate::script::ModuleHash;
 
 /// The key of the snapshot of `module`.
 ///

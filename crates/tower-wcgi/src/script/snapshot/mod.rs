@@ -5,8 +5,6 @@
 //! out whether the start-up kept what must not be the same in every request. Knows nothing of HTTP.
 
 mod compare;
-mod file;
-mod kept;
 mod key;
 
 use std::sync::Arc;
@@ -19,11 +17,10 @@ use wasmtime_wizer::{InstanceState, ModuleContext, SnapshotVal, ValType, Wizer};
 use compare::Place;
 pub(super) use compare::compare;
 pub use compare::{Captured, Cause, SnapshotReport};
-pub(super) use kept::Snapshots;
 pub(super) use key::ensure_no_special_files;
 
 use super::START;
-use super::code::{Code, Globals, Snapshot};
+use crate::code::{Code, Globals, Snapshot};
 use crate::engine::Engine;
 use crate::error::{Error, ErrorKind};
 use crate::exchange::initialisation::{Inputs, Surroundings, initialise, on_own_thread};

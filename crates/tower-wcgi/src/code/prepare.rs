@@ -8,21 +8,29 @@
 
 use wasmparser::{DataKind, MemoryType, Operator, Parser, Payload, TypeRef, ValType};
 
-use super::{ModuleHash, PREPARED};
+/// Tells modules apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct ModuleHash(pub(crate) blake3::Hash);
+
+impl ModuleHash {
+    pub(crate) fn of(wasm: &[u8]) -> Self {
+        Self(blake3::hash(wasm))
+    }
+}
 
 /// What a module's memory holds at first.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Data {
+pub(crate) struct Data {
     /// Up to the last byte that is given.
-    pub(super) memory: Vec<u8>,
+    pub(crate) memory: Vec<u8>,
     /// How long the memory is, in bytes.
-    pub(super) len: usize,
+    pub(crate) len: usize,
 }
 
 /// The names under which a prepared module exports what is set from outside.
-pub(super) const MEMORY: &str = "wcgi:memory";
-pub(super) const START: &str = "wcgi:start";
-pub(super) const GLOBAL: &str = "wcgi:global:";
+pub(crate) const MEMORY: &str = "wcgi:memory";
+pub(crate) const START: &str = "wcgi:start";
+pub(crate) const GLOBAL: &str = "wcgi:global:";
 const OURS: &str = "wcgi:";
 
 /// What there is to do.
@@ -39,7 +47,7 @@ struct Plan {
 }
 
 /// What the memory of `wasm` holds at first, if [`prepare`] makes something of it.
-pub(super) fn data(wasm: &[u8]) -> Option<Data> {
+pub(crate) fn data(wasm: &[u8]) -> Option<Data> {
     let plan = Plan::of(wasm)?;
     let mut memory = Vec::new();
     for payload in Parser::new(0).parse_all(wasm) {
@@ -57,14 +65,14 @@ pub(super) fn data(wasm: &[u8]) -> Option<Data> {
 }
 
 /// What a prepared module is compiled from.
-pub(super) fn input(wasm: ModuleHash) -> blake3::Hash {
+pub(crate) fn input(wasm: ModuleHash) -> blake3::Hash {
     blake3::Hasher::new().update(wasm.0.as_bytes()).update(&[PREPARED]).finalize()
 }
 
 /// `wasm` prepared, or nothing where it stays as it is: what has not the usual single 32-bit memory of its own, or data whose place is
 /// only known when it is instantiated. What is damaged too: its compiler will complain.
 #[cfg(feature = "compiler")]
-pub(super) fn prepare(wasm: &[u8]) -> Option<Vec<u8>> {
+pub(crate) fn prepare(wasm: &[u8]) -> Option<Vec<u8>> {
     use wasm_encoder::{DataSection, Encode, ExportKind, Module, RawSection};
 
     let plan = Plan::of(wasm)?;
@@ -176,6 +184,8 @@ fn constant(expression: &wasmparser::ConstExpr<'_>) -> Option<usize> {
     usize::try_from(value.cast_unsigned()).ok()
 }
 
+/// To be raised with every change to what [`prepare`] makes: caches and packages have modules that were made so.
+const PREPARED: u8 = 2;
 const WASM_PAGE: u64 = 64 << 10;
 
 #[cfg(test)]

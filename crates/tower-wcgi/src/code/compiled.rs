@@ -12,7 +12,7 @@ use wasmtime::Module;
 use wasmtime::component::Component;
 
 /// What can be kept. The two kinds never have the same key, as no bytes are both; wasmtime would notice.
-pub(super) trait Compiled: Sized {
+pub(crate) trait Compiled: Sized {
     #[cfg(feature = "compiler")]
     fn serialize(&self) -> wasmtime::Result<Vec<u8>>;
 
@@ -64,7 +64,7 @@ impl Compiled for Component {
 }
 
 /// Loads `file`, if its content is what its `name` says.
-pub(super) fn load<C: Compiled>(engine: &wasmtime::Engine, mut file: File, name: &str) -> wasmtime::Result<C> {
+pub(crate) fn load<C: Compiled>(engine: &wasmtime::Engine, mut file: File, name: &str) -> wasmtime::Result<C> {
     let mut hasher = blake3::Hasher::new();
     let mut buffer = vec![0; 256 << 10];
     loop {
@@ -82,7 +82,7 @@ pub(super) fn load<C: Compiled>(engine: &wasmtime::Engine, mut file: File, name:
 
 /// A file with another content than its name says.
 #[derive(Debug)]
-pub(super) struct Damaged;
+pub(crate) struct Damaged;
 
 impl std::fmt::Display for Damaged {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -94,7 +94,7 @@ impl std::error::Error for Damaged {}
 
 /// The name of a file with such content.
 #[cfg(feature = "compiler")]
-pub(super) fn file_name(code: &[u8]) -> String {
+pub(crate) fn file_name(code: &[u8]) -> String {
     format!("{}.{EXTENSION}", blake3::hash(code).to_hex())
 }
 
@@ -104,7 +104,7 @@ pub(super) fn file_name(code: &[u8]) -> String {
 /// # Errors
 ///
 /// When none of them fits: why the last one does not.
-pub(super) fn of_package<C: Compiled>(
+pub(crate) fn of_package<C: Compiled>(
     engine: &wasmtime::Engine,
     directory: &Path,
     input: blake3::Hash,
@@ -147,7 +147,7 @@ fn is_everybodys(_: &fs::Metadata) -> bool {
 
 /// Puts `code`, which was compiled from `input`, where [`of_package`] finds it.
 #[cfg(feature = "compiler")]
-pub(super) fn put_in_package(directory: &Path, input: blake3::Hash, code: &[u8]) -> std::io::Result<()> {
+pub(crate) fn put_in_package(directory: &Path, input: blake3::Hash, code: &[u8]) -> std::io::Result<()> {
     let entry = directory.join(package_key(input));
     fs::create_dir_all(&entry)?;
     fs::write(entry.join(file_name(code)), code)
@@ -160,4 +160,4 @@ fn package_key(input: blake3::Hash) -> String {
     hasher.finalize().to_hex().to_string()
 }
 
-pub(super) const EXTENSION: &str = "cwasm";
+pub(crate) const EXTENSION: &str = "cwasm";

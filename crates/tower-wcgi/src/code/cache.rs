@@ -44,7 +44,7 @@ impl Cache {
 
     /// What `compile` makes of what has the hash `input`, from disk where a good one is there, else made and kept.
     /// Trouble with the disk is logged and costs the time to compile, nothing else.
-    pub(super) fn load_or<C: Compiled>(
+    pub(crate) fn load_or<C: Compiled>(
         &self,
         engine: &wasmtime::Engine,
         input: blake3::Hash,
@@ -76,7 +76,7 @@ impl Cache {
     }
 
     /// A file that was [written](Self::write) under `key`, and its place.
-    pub(super) fn read(&self, key: blake3::Hash) -> Option<(String, Vec<u8>)> {
+    pub(crate) fn read(&self, key: blake3::Hash) -> Option<(String, Vec<u8>)> {
         let key = key.to_hex();
         let entry = self.entry(&key).inspect_err(|error| self.warn("the cache is not used", error)).ok()??;
         let names = entry.names(IMAGE_EXTENSION).ok()?;
@@ -85,7 +85,7 @@ impl Cache {
     }
 
     /// The file at `place`, if its content is what its name says.
-    pub(super) fn read_at(&self, place: &str) -> Option<Vec<u8>> {
+    pub(crate) fn read_at(&self, place: &str) -> Option<Vec<u8>> {
         let (key, name) = place.split_once('/')?;
         let content = name.strip_suffix(IMAGE_EXTENSION)?.strip_suffix('.')?;
         blake3::Hash::from_hex(key).ok()?;
@@ -102,7 +102,7 @@ impl Cache {
     }
 
     /// Keeps `bytes` under `key`. Gives their place. Trouble with the disk is logged.
-    pub(super) fn write(&self, key: blake3::Hash, bytes: &[u8]) -> Option<String> {
+    pub(crate) fn write(&self, key: blake3::Hash, bytes: &[u8]) -> Option<String> {
         let (key, name) = (key.to_hex(), format!("{}.{IMAGE_EXTENSION}", blake3::hash(bytes).to_hex()));
         match self.store(&key, &name, bytes) {
             Ok(()) => Some(format!("{key}/{name}")),
@@ -175,7 +175,7 @@ fn key(engine: &wasmtime::Engine, input: blake3::Hash) -> String {
 }
 
 /// By what a module is compiled, and for which settings and processor.
-pub(super) fn settings_hash(engine: &wasmtime::Engine) -> blake3::Hash {
+pub(crate) fn settings_hash(engine: &wasmtime::Engine) -> blake3::Hash {
     struct Blake3(blake3::Hasher);
     impl Hasher for Blake3 {
         fn write(&mut self, bytes: &[u8]) {

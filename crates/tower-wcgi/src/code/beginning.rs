@@ -1,29 +1,27 @@
 //! A module's code, compiled once for all that is begun with it: services of the same package, and their snapshots.
 //!
-//! In: a module. Out: its code and what its memory holds at first. The engine remembers what is in use, so a second service of
-//! the same module compiles and reads nothing.
+//! In: a compiled module. Out: instances of it, at its own beginning or after its start-up.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::Arc;
 
 use wasmtime::{Extern, Instance, InstancePre, Module, ModuleExport, Store, Val};
 use wcgi_memory::Image;
 
+use super::prepare::{self, ModuleHash};
+use super::snapshot::Snapshot;
 #[cfg(feature = "compiler")]
-use super::snapshot::Snapshots;
-use super::{ModuleHash, Source, prepare};
-use crate::engine::Engine;
+use super::{snapshot::Globals, snapshots::Snapshots};
 use crate::error::{Error, ErrorKind};
 use crate::runtime;
 
 /// A compiled module, and where it begins by itself.
 pub(crate) struct Code {
-    pub(super) hash: ModuleHash,
+    pub(crate) hash: ModuleHash,
     pub(crate) module: Module,
     /// What is set where it is begun. Nothing for a module that was not prepared: it begins as wasmtime has it begin.
     places: Option<Places>,
     #[cfg(feature = "compiler")]
-    pub(super) snapshots: Snapshots,
+    pub(crate) snapshots: Snapshots,
 }
 
 struct Places {
@@ -48,73 +46,39 @@ pub(crate) struct Beginning {
     snapshot: Option<Arc<Snapshot>>,
 }
 
-/// Values of globals by their index in the module.
-pub(super) type Globals = Vec<(u32, Val)>;
-
-/// What a start-up has left.
-#[derive(Debug)]
-pub(crate) struct Snapshot {
-    pub(crate) image: Arc<Image>,
-    /// By the index in the module, all that can change.
-    pub(crate) globals: Globals,
-}
-
-/// The modules that an engine has in use.
-#[derive(Default)]
-pub(crate) struct Shelf(Mutex<HashMap<ModuleHash, Weak<Code>>>);
-
-impl Shelf {
-    fn find(&self, hash: ModuleHash) -> Option<Arc<Code>> {
-        locked(&self.0).get(&hash)?.upgrade()
-    }
-
-    fn keep(&self, code: &Arc<Code>) {
-        let mut shelf = locked(&self.0);
-        shelf.retain(|_, code| code.strong_count() > 0);
-        shelf.insert(code.hash, Arc::downgrade(code));
-    }
-}
-
 impl Code {
-    /// Compiles `wasm`, or takes it from where it is ready.
+    /// `module`, which was compiled from what [`prepare`](super::prepare::prepare) made of `wasm`.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Module`] when it is not WebAssembly, [`ErrorKind::Host`] when there is no memory for its image.
-    pub(super) fn load(engine: &Engine, wasm: &[u8], source: &Source<'_>) -> Result<Arc<Self>, Error> {
-        let hash = ModuleHash::of(wasm);
-        if let Some(code) = engine.shelf().find(hash) {
-            return Ok(code);
-        }
-        let module = source.ready(engine, prepare::input(hash), || super::new_module(engine, wasm, source.label))?;
+    /// [`ErrorKind::Host`] when there is no memory for its image.
+    pub(crate) fn new(hash: ModuleHash, module: Module, wasm: &[u8]) -> Result<Arc<Self>, Error> {
         let places = Places::of(&module, wasm)?;
-        let code = Arc::new(Self {
+        Ok(Arc::new(Self {
             hash,
             module,
             places,
             #[cfg(feature = "compiler")]
             snapshots: Snapshots::default(),
-        });
-        engine.shelf().keep(&code);
-        Ok(code)
+        }))
     }
 
     /// Whether memory and globals of an instance can be read and set.
     #[cfg(feature = "compiler")]
-    pub(super) fn is_prepared(&self) -> bool {
+    pub(crate) fn is_prepared(&self) -> bool {
         self.places.is_some()
     }
 
     /// Whether `snapshot` has all the globals of this module.
     #[cfg(feature = "compiler")]
-    pub(super) fn fits(&self, snapshot: &Snapshot) -> bool {
+    pub(crate) fn fits(&self, snapshot: &Snapshot) -> bool {
         let ours = self.places.iter().flat_map(|places| &places.globals).map(|global| global.index);
         ours.eq(snapshot.globals.iter().map(|(index, _)| *index))
     }
 
     /// The memory and the globals of `instance`, which is of this module.
     #[cfg(feature = "compiler")]
-    pub(super) fn state<T>(&self, store: &mut Store<T>, instance: &Instance) -> Option<(Vec<u8>, Globals)> {
+    pub(crate) fn state<T>(&self, store: &mut Store<T>, instance: &Instance) -> Option<(Vec<u8>, Globals)> {
         let places = self.places.as_ref()?;
         let memory = instance.get_module_export(&mut *store, &places.memory)?.into_memory()?.data(&*store).to_vec();
         let value = |global: &Global| {
@@ -238,8 +202,4 @@ async fn copy<T: Send>(
 
 fn missing() -> wasmtime::Error {
     wasmtime::format_err!("a prepared module lacks what it was prepared with")
-}
-
-fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

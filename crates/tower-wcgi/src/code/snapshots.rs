@@ -8,15 +8,15 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 
 use wcgi_memory::Image;
 
-use super::file::{self, Written};
+use super::cache::Cache;
+use super::snapshot::{Globals, Snapshot};
+use super::snapshot_file::{self, Written};
 use crate::error::{Error, ErrorKind};
-use crate::script::Cache;
-use crate::script::code::{Globals, Snapshot};
 
 #[derive(Default)]
-pub(in crate::script) struct Snapshots {
+pub(crate) struct Snapshots {
     /// Whether there can be any, once that was found out: if not, why.
-    pub(super) possible: OnceLock<Result<(), String>>,
+    pub(crate) possible: OnceLock<Result<(), String>>,
     in_use: Mutex<HashMap<blake3::Hash, Weak<Snapshot>>>,
     /// Images that share with no other, by their place in the cache: what a new one may be like.
     bases: Mutex<Vec<(String, Weak<Image>)>>,
@@ -24,12 +24,12 @@ pub(in crate::script) struct Snapshots {
 
 impl Snapshots {
     /// The one with this key, if it is in use.
-    pub(super) fn find(&self, key: blake3::Hash) -> Option<Arc<Snapshot>> {
+    pub(crate) fn find(&self, key: blake3::Hash) -> Option<Arc<Snapshot>> {
         locked(&self.in_use).get(&key)?.upgrade()
     }
 
     /// Remembers that it is in use.
-    pub(super) fn keep(&self, key: blake3::Hash, snapshot: Snapshot) -> Arc<Snapshot> {
+    pub(crate) fn keep(&self, key: blake3::Hash, snapshot: Snapshot) -> Arc<Snapshot> {
         let snapshot = Arc::new(snapshot);
         let mut in_use = locked(&self.in_use);
         in_use.retain(|_, snapshot| snapshot.strong_count() > 0);
@@ -38,7 +38,7 @@ impl Snapshots {
     }
 
     /// The one with this key in `cache`, if a good one is there.
-    pub(super) fn load(&self, cache: &Cache, key: blake3::Hash) -> Option<Snapshot> {
+    pub(crate) fn load(&self, cache: &Cache, key: blake3::Hash) -> Option<Snapshot> {
         let (place, bytes) = cache.read(key)?;
         let written = Written::read(&bytes)?;
         let snapshot = match written.base.map(str::to_owned) {
@@ -65,7 +65,7 @@ impl Snapshots {
     /// # Errors
     ///
     /// [`ErrorKind::Host`] when there is no memory for it.
-    pub(super) fn make(
+    pub(crate) fn make(
         &self,
         cache: Option<&Cache>,
         key: blake3::Hash,
@@ -82,7 +82,7 @@ impl Snapshots {
         let base = base.filter(|_| image.base().is_some());
         let snapshot = Snapshot { image: Arc::new(image), globals };
         // An image that nobody has kept can be nobody's base on the next start.
-        let bytes = file::write(&snapshot, base.as_deref().filter(|place| !place.is_empty()));
+        let bytes = snapshot_file::write(&snapshot, base.as_deref().filter(|place| !place.is_empty()));
         let place = cache.and_then(|cache| cache.write(key, &bytes));
         if base.is_none() {
             self.add_base(place.unwrap_or_default(), &snapshot.image);

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use cap_std::fs::{Dir, DirBuilder};
 
 #[derive(Debug)]
-pub(super) struct GuardedDir {
+pub(crate) struct GuardedDir {
     dir: Dir,
     /// For messages.
     path: PathBuf,
@@ -24,7 +24,7 @@ impl GuardedDir {
     ///
     /// [`io::ErrorKind::PermissionDenied`] with a message that names the culprit when somebody else can change the folder, one
     /// above it, or a link on the way.
-    pub(super) fn open(path: &Path) -> io::Result<Self> {
+    pub(crate) fn open(path: &Path) -> io::Result<Self> {
         Ok(Self { dir: walk(path, false)?, path: path.to_owned() })
     }
 
@@ -33,7 +33,7 @@ impl GuardedDir {
     /// # Errors
     ///
     /// As for [`open`](Self::open), and when a folder cannot be made.
-    pub(super) fn create(path: &Path) -> io::Result<Self> {
+    pub(crate) fn create(path: &Path) -> io::Result<Self> {
         Ok(Self { dir: walk(path, true)?, path: path.to_owned() })
     }
 
@@ -42,7 +42,7 @@ impl GuardedDir {
     /// # Errors
     ///
     /// As for [`open`](Self::open).
-    pub(super) fn folder(&self, name: &str) -> io::Result<Self> {
+    pub(crate) fn folder(&self, name: &str) -> io::Result<Self> {
         let path = self.path.join(name);
         Ok(Self { dir: open_folder(&self.dir, name, &path)?, path })
     }
@@ -52,7 +52,7 @@ impl GuardedDir {
     /// # Errors
     ///
     /// As for [`create`](Self::create).
-    pub(super) fn create_folder(&self, name: &str) -> io::Result<Self> {
+    pub(crate) fn create_folder(&self, name: &str) -> io::Result<Self> {
         match self.dir.create_dir_with(name, &private()) {
             Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
             _ => self.folder(name),
@@ -64,7 +64,7 @@ impl GuardedDir {
     /// # Errors
     ///
     /// As for [`open`](Self::open), and when it is not a regular file.
-    pub(super) fn file(&self, name: &str) -> io::Result<File> {
+    pub(crate) fn file(&self, name: &str) -> io::Result<File> {
         let file = open_file(&self.dir, name)?;
         if !file.metadata()?.is_file() {
             return Err(io::Error::other("it is not a regular file"));
@@ -78,7 +78,7 @@ impl GuardedDir {
     /// # Errors
     ///
     /// When there is one of that name, or the host refuses.
-    pub(super) fn new_file(&self, name: &str) -> io::Result<File> {
+    pub(crate) fn new_file(&self, name: &str) -> io::Result<File> {
         let mut options = cap_std::fs::OpenOptions::new();
         options.write(true).create_new(true);
         #[cfg(unix)]
@@ -91,18 +91,18 @@ impl GuardedDir {
     /// # Errors
     ///
     /// When the host refuses.
-    pub(super) fn rename(&self, name: &str, folder: &Self, new_name: &str) -> io::Result<()> {
+    pub(crate) fn rename(&self, name: &str, folder: &Self, new_name: &str) -> io::Result<()> {
         self.dir.rename(name, &folder.dir, new_name)
     }
 
-    pub(super) fn has(&self, name: &str) -> bool {
+    pub(crate) fn has(&self, name: &str) -> bool {
         self.dir.symlink_metadata(name).is_ok()
     }
 
     /// # Errors
     ///
     /// When the host refuses.
-    pub(super) fn remove_file(&self, name: &str) -> io::Result<()> {
+    pub(crate) fn remove_file(&self, name: &str) -> io::Result<()> {
         self.dir.remove_file(name)
     }
 
@@ -111,13 +111,13 @@ impl GuardedDir {
     /// # Errors
     ///
     /// When it cannot be read.
-    pub(super) fn names(&self, extension: &str) -> io::Result<Vec<String>> {
+    pub(crate) fn names(&self, extension: &str) -> io::Result<Vec<String>> {
         let is_wanted = |name: &String| Path::new(name).extension().is_some_and(|found| found == extension);
         let names = self.dir.entries()?.flatten().filter_map(|entry| entry.file_name().into_string().ok());
         Ok(names.filter(is_wanted).collect())
     }
 
-    pub(super) fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         &self.path
     }
 }

@@ -8,19 +8,19 @@ use std::sync::Arc;
 use wasmtime::{V128, Val};
 use wcgi_memory::Image;
 
-use crate::script::code::{Globals, Snapshot};
+use super::snapshot::{Globals, Snapshot};
 
 /// What a file has in it.
-pub(super) struct Written<'b> {
+pub(crate) struct Written<'b> {
     /// The place of the one that has the rest.
-    pub(super) base: Option<&'b str>,
+    pub(crate) base: Option<&'b str>,
     len: usize,
     globals: Globals,
     parts: Vec<(usize, &'b [u8])>,
 }
 
 /// `snapshot` in bytes. `base` is the place of what its image shares with another.
-pub(super) fn write(snapshot: &Snapshot, base: Option<&str>) -> Vec<u8> {
+pub(crate) fn write(snapshot: &Snapshot, base: Option<&str>) -> Vec<u8> {
     let image = &snapshot.image;
     let parts: Vec<_> = if base.is_some() { image.own_parts().collect() } else { image.parts().collect() };
     let mut bytes = MAGIC.to_vec();
@@ -55,7 +55,7 @@ pub(super) fn write(snapshot: &Snapshot, base: Option<&str>) -> Vec<u8> {
 
 impl<'b> Written<'b> {
     /// What `bytes` have in them, if [`write`] made them.
-    pub(super) fn read(bytes: &'b [u8]) -> Option<Self> {
+    pub(crate) fn read(bytes: &'b [u8]) -> Option<Self> {
         let mut rest = Rest(bytes.strip_prefix(MAGIC)?);
         let len = rest.number()?;
         let base_len = rest.number()?;
@@ -69,7 +69,7 @@ impl<'b> Written<'b> {
     }
 
     /// The snapshot, with `base` as what has the rest.
-    pub(super) fn snapshot(self, base: Option<&Arc<Image>>) -> std::io::Result<Snapshot> {
+    pub(crate) fn snapshot(self, base: Option<&Arc<Image>>) -> std::io::Result<Snapshot> {
         let image = match base {
             Some(base) => Image::patched(base, &self.parts, self.len)?,
             None => {
