@@ -16,6 +16,7 @@ mod future;
 #[doc(hidden)]
 pub mod fuzzing;
 mod gateway;
+mod host;
 mod mount;
 mod observe;
 mod package;

@@ -18,12 +18,9 @@ pub(crate) use admission::Permit;
 use crate::code::Cache;
 use crate::code::Shelf;
 use crate::error::{Error, ErrorKind};
-use crate::exchange::State;
+use crate::host::{HostState, link_components, link_modules};
 use crate::runtime::{Size, Wasmtime};
 use crate::scratch;
-#[cfg(feature = "compiler")]
-use crate::script::CompileLimits;
-use crate::script::{link, link_components};
 use crate::stdio::SpoolRoom;
 
 /// What scripts run on: a wasmtime engine with its pool of instances, the permits to use them, and the threads.
@@ -75,11 +72,11 @@ impl Engine {
         &self.0.shelf
     }
 
-    pub(crate) fn linker(&self) -> &Linker<State> {
+    pub(crate) fn linker(&self) -> &Linker<HostState> {
         &self.0.linker
     }
 
-    pub(crate) fn component_linker(&self) -> &component::Linker<State> {
+    pub(crate) fn component_linker(&self) -> &component::Linker<HostState> {
         &self.0.component_linker
     }
 
@@ -304,7 +301,7 @@ impl EngineBuilder {
             keep_resident: self.keep_resident,
         };
         let wasmtime = Wasmtime::new(size)?;
-        let linker = link(&wasmtime.engine)?;
+        let linker = link_modules(&wasmtime.engine)?;
         let component_linker = link_components(&wasmtime.engine)?;
         let mut threads = tokio::runtime::Builder::new_multi_thread();
         if let Some(count) = self.threads {
@@ -354,11 +351,20 @@ impl EngineBuilder {
     }
 }
 
+/// What compiling one module may take.
+#[cfg(feature = "compiler")]
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct CompileLimits {
+    pub(crate) time: Option<Duration>,
+    /// In bytes.
+    pub(crate) memory: Option<u64>,
+}
+
 struct Inner {
     wasmtime: Wasmtime,
     shelf: Shelf,
-    linker: Linker<State>,
-    component_linker: component::Linker<State>,
+    linker: Linker<HostState>,
+    component_linker: component::Linker<HostState>,
     admission: admission::Admission,
     threads: Threads,
     stints: Arc<Semaphore>,

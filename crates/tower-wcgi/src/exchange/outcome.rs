@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use crate::error::{Error, ErrorKind};
+use crate::host::Exit;
 use crate::observe;
 use crate::request::RequestId;
-use crate::script::Exit;
 use crate::stdio::Stderr;
 
 /// What the end of `_start` means. A script that exits, whatever its status, has said what it wanted to say: php-cgi exits

@@ -14,7 +14,7 @@ use tempfile::TempDir;
 
 use crate::builder::{Opened, WcgiBuilder};
 use crate::error::{Error, ErrorKind};
-use crate::exchange::Seen;
+use crate::host::Seen;
 use crate::mount::Mount;
 use crate::package::{self, Written};
 use crate::script::{self, Contents, Script, SnapshotReport, Source};
@@ -154,7 +154,7 @@ fn export(opened: &Opened, directory: &Path, with_code: bool) -> Result<Exported
 
     let wasm = opened.source().wasm()?;
     let snapshot = match opened.take_snapshot {
-        true => script::snapshot(&opened.engine, &wasm, &opened.source(), &surroundings)?,
+        true => script::module_after_start_up(&opened.engine, &wasm, &opened.source(), &surroundings)?,
         false => None,
     };
     let is_snapshot = snapshot.is_some();
@@ -196,7 +196,7 @@ fn export(opened: &Opened, directory: &Path, with_code: bool) -> Result<Exported
         let _ = fs::remove_dir_all(&staging);
         cannot_write(directory, error)
     })?;
-    Ok(Exported { is_snapshot, contents: script::contents(&wasm), module_bytes: wasm.len(), code_bytes: code, files })
+    Ok(Exported { is_snapshot, contents: Contents::of(&wasm), module_bytes: wasm.len(), code_bytes: code, files })
 }
 
 fn no_start_up(label: &str) -> Error {

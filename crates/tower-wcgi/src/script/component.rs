@@ -1,22 +1,16 @@
 //! Components: programs for WASI 0.2 (`wasi:cli/command`), beside core modules for WASI preview 1.
 //!
-//! In: the bytes of a component. Out: its `CommandPre`. What scripts can import is wasmtime-wasi's, with functions of our
-//! own in place of some of theirs, as for modules.
-
-mod files;
-mod link;
-mod tmp;
+//! In: the bytes of a component. Out: its `CommandPre`.
 
 use wasmtime::component::Component;
 use wasmtime_wasi::p2::bindings::CommandPre;
 
-pub(crate) use files::Handles;
-pub(crate) use link::link;
-
-use super::{Source, check_size};
+use super::checks::check_size;
+use super::compile;
+use super::source::Source;
 use crate::engine::Engine;
 use crate::error::{Error, ErrorKind};
-use crate::exchange::State;
+use crate::host::HostState;
 
 /// Compiles the component `wasm`, or takes it from the cache, and links it. Also says whether it imports anything by which
 /// it could tell that there are files.
@@ -30,9 +24,9 @@ pub(super) fn load(
     wasm: &[u8],
     source: &Source<'_>,
     max_memory: usize,
-) -> Result<(CommandPre<State>, bool), Error> {
+) -> Result<(CommandPre<HostState>, bool), Error> {
     let label = source.label;
-    let component = source.ready(engine, blake3::hash(wasm), || new_component(engine, wasm, label))?;
+    let component = compile::ready(source, engine, blake3::hash(wasm), || new_component(engine, wasm, label))?;
     if let Some(needs) = component.resources_required() {
         check_size(&needs, label, max_memory)?;
     }
@@ -52,7 +46,7 @@ pub(super) fn load(
 
 #[cfg(feature = "compiler")]
 fn new_component(engine: &Engine, wasm: &[u8], label: &str) -> Result<Component, Error> {
-    super::bounded::compile(engine, engine.wasmtime(), wasm, label, |source| {
+    compile::compile(engine, engine.wasmtime(), wasm, label, |source| {
         let why = format!("{label} is no valid component, or one of more parts than can run here");
         Error::new(ErrorKind::Module, why).with_source(source)
     })
@@ -60,7 +54,7 @@ fn new_component(engine: &Engine, wasm: &[u8], label: &str) -> Result<Component,
 
 #[cfg(not(feature = "compiler"))]
 fn new_component(_: &Engine, _: &[u8], label: &str) -> Result<Component, Error> {
-    Err(super::no_compiler(label))
+    Err(compile::no_compiler(label))
 }
 
 fn no_run(label: &str, is_http_server: bool) -> Error {

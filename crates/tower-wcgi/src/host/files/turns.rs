@@ -12,11 +12,8 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
 
+use super::look::FileId;
 use crate::request::RequestId;
-
-/// Which file, whatever its path.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(crate) struct FileId(pub(crate) u64);
 
 /// Waiting would never end: whoever has the file waits, perhaps through others, for what this exchange has.
 #[derive(Debug, PartialEq, Eq)]
@@ -73,7 +70,7 @@ impl Turns {
         self.ask(file, by, Alone(true)).await
     }
 
-    /// The same, but together with all others that take it so: they have [locks](super::Locks) to keep apart by.
+    /// The same, but together with all others that take it so: they have [locks](super::locks::Locks) to keep apart by.
     ///
     /// # Errors
     ///

@@ -1,11 +1,10 @@
-//! The file calls of WASI 0.2 that are more here than in wasmtime-wasi, which still does the work: what `script::files` is
-//! for modules.
+//! The file calls of WASI 0.2 that are more here than in wasmtime-wasi, which still does the work: what `module::file_calls`
+//! is for modules.
 //!
 //! A file opened for writing is one exchange's at a time; SQLite's lock directories are kept by the host; what could hold
 //! the thread for long lets other scripts have it. A descriptor's number is that of its handle on our side.
 
-use std::fs::File;
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 
 use wasmtime::component::{Linker, Resource, ResourceType};
 use wasmtime_wasi::filesystem::{Descriptor, WasiFilesystemView as _};
@@ -16,46 +15,13 @@ use wasmtime_wasi::p2::bindings::filesystem::types::{
 };
 use wasmtime_wasi::p2::{DynOutputStream, FsError, FsResult};
 
-use super::link::replace;
+use super::shadow::{borrow, method, replace, told};
 use super::tmp;
-use crate::exchange::{By, Deadlock, FileId, Listings, State};
-use crate::script::files::{LOCK, MAX_OPEN_FILES, aside};
-use crate::script::stdio::LARGE;
+use crate::host::blocking::{LARGE, block_in_place_async};
+use crate::host::files::{By, Deadlock, FileId, LOCK, Listings, MAX_OPEN_FILES};
+use crate::host::state::HostState;
 
-/// What is known of a component's handles besides what they are.
-#[derive(Debug, Default)]
-pub(crate) struct Handles {
-    /// Those of mounts, with the number that the mount has as a descriptor of a module. Each is given as often as it is
-    /// asked for.
-    mounts: Vec<(u32, u32)>,
-    /// Those of files that are open to be written and may yet turn out to be only appended to.
-    undecided: Vec<u32>,
-    /// Files whose handles were given back while a stream of them was left.
-    outlived: Vec<Weak<File>>,
-    /// Those of directories being read, with their sizes.
-    listings: Vec<(u32, u64)>,
-}
-
-impl Handles {
-    /// What one exchange may have.
-    pub(crate) const MOST: usize = 8192;
-
-    /// The number of the mount `dir`. What is no mount has a number that no mount has.
-    pub(super) fn mount(&self, dir: u32) -> u32 {
-        self.mounts.iter().find(|(handle, _)| *handle == dir).map_or(u32::MAX, |(_, number)| *number)
-    }
-}
-
-/// Defines a method of `wasi:filesystem/types` that may fail by an error code.
-macro_rules! method {
-    ($types:ident, $name:literal, $function:path) => {
-        $types.func_wrap_async($name, |mut store, arguments| {
-            Box::new(async move { told($function(store.data_mut(), arguments).await) })
-        })?
-    };
-}
-
-pub(super) fn define(linker: &mut Linker<State>) -> wasmtime::Result<()> {
+pub(super) fn define(linker: &mut Linker<HostState>) -> wasmtime::Result<()> {
     let mut preopens = replace(linker, "filesystem/preopens", "get-directories")?;
     preopens.func_wrap("get-directories", |mut store, ()| get_directories(store.data_mut()))?;
 
@@ -86,21 +52,9 @@ pub(super) fn define(linker: &mut Linker<State>) -> wasmtime::Result<()> {
     })
 }
 
-/// An error code is for the script, anything else ends it.
-fn told<T>(result: FsResult<T>) -> wasmtime::Result<(Result<T, ErrorCode>,)> {
-    match result {
-        Ok(value) => Ok((Ok(value),)),
-        Err(error) => Ok((Err(error.downcast()?),)),
-    }
-}
-
-pub(super) fn borrow(fd: u32) -> Resource<Descriptor> {
-    Resource::new_borrow(fd)
-}
-
 type Directories = Vec<(Resource<Descriptor>, String)>;
 
-fn get_directories(state: &mut State) -> wasmtime::Result<(Directories,)> {
+fn get_directories(state: &mut HostState) -> wasmtime::Result<(Directories,)> {
     let directories = state.filesystem().get_directories()?;
     state.handles.mounts.extend((FIRST_MOUNT..).zip(&directories).map(|(number, (dir, _))| (dir.rep(), number)));
     Ok((directories,))
@@ -112,7 +66,7 @@ type Open = (Resource<Descriptor>, PathFlags, String, OpenFlags, DescriptorFlags
 /// Opens a file when it is this exchange's turn to write it, if writing is what it is opened for. WASI 0.2 says only by the
 /// writing that it is appending, which is everybody's. So a file that is opened to be written and not to be read waits for
 /// its turn when it is first written otherwise; one that is read too, or emptied, waits here.
-async fn open_at(state: &mut State, arguments: Open) -> FsResult<Resource<Descriptor>> {
+async fn open_at(state: &mut HostState, arguments: Open) -> FsResult<Resource<Descriptor>> {
     let (dir, follow, path, how, wanted) = arguments;
     if is_special(state, dir.rep(), follow, &path).await {
         return Err(ErrorCode::Unsupported.into());
@@ -151,7 +105,7 @@ async fn open_at(state: &mut State, arguments: Open) -> FsResult<Resource<Descri
 }
 
 /// Whether one more file may be open.
-fn has_room_for_a_file(state: &mut State) -> bool {
+fn has_room_for_a_file(state: &mut HostState) -> bool {
     if state.open_files >= MAX_OPEN_FILES {
         let before = state.handles.outlived.len();
         state.handles.outlived.retain(|file| file.strong_count() > 0);
@@ -162,13 +116,13 @@ fn has_room_for_a_file(state: &mut State) -> bool {
 }
 
 /// Waits until the file just opened as `fd` is this exchange's to write.
-async fn own(state: &mut State, fd: u32, empty: bool) -> FsResult<()> {
+async fn own(state: &mut HostState, fd: u32, empty: bool) -> FsResult<()> {
     if state.filesystem().get_type(borrow(fd)).await? != DescriptorType::RegularFile {
         return Ok(());
     }
     let file = FileId(state.filesystem().metadata_hash(borrow(fd)).await?.lower);
     if !empty && is_database(state, fd).await {
-        if state.script.locks_databases() {
+        if state.habits.locks_databases() {
             return Ok(());
         }
         if !state.databases.contains(&file) && state.databases.len() < MAX_OPEN_FILES as usize {
@@ -185,30 +139,30 @@ async fn own(state: &mut State, fd: u32, empty: bool) -> FsResult<()> {
 }
 
 /// Whether `fd` is an SQLite database.
-async fn is_database(state: &mut State, fd: u32) -> bool {
+async fn is_database(state: &mut HostState, fd: u32) -> bool {
     let read = state.filesystem().read(borrow(fd), DATABASE.len() as u64, 0).await;
     read.is_ok_and(|(head, _)| head == DATABASE)
 }
 
 /// `fd` is about to be written, other than by appending.
-async fn decide(state: &mut State, fd: u32) -> FsResult<()> {
+async fn decide(state: &mut HostState, fd: u32) -> FsResult<()> {
     let Some(index) = state.handles.undecided.iter().position(|undecided| *undecided == fd) else { return Ok(()) };
     own(state, fd, false).await?;
     state.handles.undecided.swap_remove(index);
     Ok(())
 }
 
-async fn write(state: &mut State, (fd, bytes, at): (Resource<Descriptor>, Vec<u8>, u64)) -> FsResult<u64> {
+async fn write(state: &mut HostState, (fd, bytes, at): (Resource<Descriptor>, Vec<u8>, u64)) -> FsResult<u64> {
     decide(state, fd.rep()).await?;
     tmp::grow(state, fd.rep(), at.saturating_add(bytes.len() as u64)).await?;
     let is_large = bytes.len() > LARGE as usize;
     let mut files = state.filesystem();
     let write = files.write(fd, bytes, at);
-    if is_large { aside(write).await } else { write.await }
+    if is_large { block_in_place_async(write).await } else { write.await }
 }
 
 async fn write_via_stream(
-    state: &mut State,
+    state: &mut HostState,
     (fd, at): (Resource<Descriptor>, u64),
 ) -> FsResult<Resource<DynOutputStream>> {
     decide(state, fd.rep()).await?;
@@ -217,19 +171,22 @@ async fn write_via_stream(
     tmp::meter(state, file, Some(at), stream)
 }
 
-async fn append_via_stream(state: &mut State, (fd,): (Resource<Descriptor>,)) -> FsResult<Resource<DynOutputStream>> {
+async fn append_via_stream(
+    state: &mut HostState,
+    (fd,): (Resource<Descriptor>,),
+) -> FsResult<Resource<DynOutputStream>> {
     let file = fd.rep();
     let stream = state.filesystem().append_via_stream(fd)?;
     tmp::meter(state, file, None, stream)
 }
 
-async fn set_size(state: &mut State, (fd, size): (Resource<Descriptor>, u64)) -> FsResult<()> {
+async fn set_size(state: &mut HostState, (fd, size): (Resource<Descriptor>, u64)) -> FsResult<()> {
     decide(state, fd.rep()).await?;
     tmp::grow(state, fd.rep(), size).await?;
     state.filesystem().set_size(fd, size).await
 }
 
-fn closed(state: &mut State, fd: u32) -> wasmtime::Result<()> {
+fn closed(state: &mut HostState, fd: u32) -> wasmtime::Result<()> {
     let descriptor = state.filesystem().table.delete(Resource::<Descriptor>::new_own(fd))?;
     let handles = &mut state.handles;
     if let Some(index) = handles.mounts.iter().position(|(handle, _)| *handle == fd) {
@@ -260,13 +217,13 @@ fn closed(state: &mut State, fd: u32) -> wasmtime::Result<()> {
 }
 
 /// See `path_create_directory` of modules.
-async fn create_directory_at(state: &mut State, (dir, path): (Resource<Descriptor>, String)) -> FsResult<()> {
+async fn create_directory_at(state: &mut HostState, (dir, path): (Resource<Descriptor>, String)) -> FsResult<()> {
     tmp::name(state, dir.rep())?;
     let Some(file) = locked_file(state, dir.rep(), &path).await else {
         return state.filesystem().create_directory_at(dir, path).await;
     };
     if state.databases.contains(&file) {
-        state.script.note_lock_directory();
+        state.habits.note_lock_directory();
     }
     if state.turns.held() >= MAX_OPEN_FILES as usize {
         return Err(ErrorCode::InsufficientMemory.into());
@@ -280,7 +237,7 @@ async fn create_directory_at(state: &mut State, (dir, path): (Resource<Descripto
     Ok(())
 }
 
-async fn remove_directory_at(state: &mut State, (dir, path): (Resource<Descriptor>, String)) -> FsResult<()> {
+async fn remove_directory_at(state: &mut HostState, (dir, path): (Resource<Descriptor>, String)) -> FsResult<()> {
     if path.ends_with(LOCK) && state.turns.give_back(&By::Directory(dir.rep(), path.as_bytes().into())) {
         return Ok(());
     }
@@ -288,7 +245,7 @@ async fn remove_directory_at(state: &mut State, (dir, path): (Resource<Descripto
 }
 
 /// The regular file that a lock directory at this path stands for.
-async fn locked_file(state: &mut State, dir: u32, path: &str) -> Option<FileId> {
+async fn locked_file(state: &mut HostState, dir: u32, path: &str) -> Option<FileId> {
     let path = path.strip_suffix(LOCK)?;
     if state.is_private(state.handles.mount(dir)) {
         return None;
@@ -303,7 +260,7 @@ async fn locked_file(state: &mut State, dir: u32, path: &str) -> Option<FileId> 
 
 /// Whether the path leads to what is neither a file nor a directory, which may make whoever opens it wait, and the thread
 /// with it.
-async fn is_special(state: &mut State, dir: u32, follow: PathFlags, path: &str) -> bool {
+async fn is_special(state: &mut HostState, dir: u32, follow: PathFlags, path: &str) -> bool {
     let mount = state.handles.mount(dir);
     if state.is_private(mount) {
         return false;
@@ -318,7 +275,7 @@ async fn is_special(state: &mut State, dir: u32, follow: PathFlags, path: &str) 
 
 /// wasmtime-wasi holds all of a directory. On disks a name takes about as much there as here.
 async fn read_directory(
-    state: &mut State,
+    state: &mut HostState,
     (dir,): (Resource<Descriptor>,),
 ) -> FsResult<Resource<DirectoryEntryStream>> {
     let size = state.filesystem().stat(borrow(dir.rep())).await?.size.max(LISTING);
@@ -326,14 +283,14 @@ async fn read_directory(
     if held.saturating_add(size) > Listings::ROOM as u64 {
         return Err(ErrorCode::InsufficientMemory.into());
     }
-    let listing = aside(state.filesystem().read_directory(dir)).await?;
+    let listing = block_in_place_async(state.filesystem().read_directory(dir)).await?;
     state.handles.listings.push((listing.rep(), size));
     Ok(listing)
 }
 
 /// Entries that went while wasmtime-wasi looked at them are left out, and names that are not UTF-8.
 async fn read_directory_entry(
-    state: &mut State,
+    state: &mut HostState,
     (listing,): (Resource<DirectoryEntryStream>,),
 ) -> FsResult<Option<DirectoryEntry>> {
     loop {
@@ -350,12 +307,12 @@ async fn read_directory_entry(
     }
 }
 
-async fn sync(state: &mut State, (fd,): (Resource<Descriptor>,)) -> FsResult<()> {
-    aside(state.filesystem().sync(fd)).await
+async fn sync(state: &mut HostState, (fd,): (Resource<Descriptor>,)) -> FsResult<()> {
+    block_in_place_async(state.filesystem().sync(fd)).await
 }
 
-async fn sync_data(state: &mut State, (fd,): (Resource<Descriptor>,)) -> FsResult<()> {
-    aside(state.filesystem().sync_data(fd)).await
+async fn sync_data(state: &mut HostState, (fd,): (Resource<Descriptor>,)) -> FsResult<()> {
+    block_in_place_async(state.filesystem().sync_data(fd)).await
 }
 
 /// Modules have their mounts after stdin, stdout and stderr.

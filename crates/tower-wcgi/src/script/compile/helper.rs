@@ -10,8 +10,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::channel;
 use std::time::Duration;
 
-use super::bounded::CompileLimits;
 use crate::code::settings_hash;
+use crate::engine::CompileLimits;
 use crate::runtime;
 
 /// Lets modules be compiled in a process of its own, which is this program started again. Call it first in `main`:

@@ -13,19 +13,11 @@ use wasmtime::component::Component;
 
 use super::helper::{self, Ended};
 use crate::code::Compiled;
-use crate::engine::Engine;
+use crate::engine::{CompileLimits, Engine};
 use crate::error::{Error, ErrorKind};
 
-/// What compiling one module may take.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct CompileLimits {
-    pub(crate) time: Option<Duration>,
-    /// In bytes.
-    pub(crate) memory: Option<u64>,
-}
-
 /// What can be compiled from bytes.
-pub(super) trait Compile: Compiled + Send + 'static {
+pub(in crate::script) trait Compile: Compiled + Send + 'static {
     /// What a helper is asked for.
     const KIND: &'static str;
 
@@ -68,7 +60,7 @@ impl Compile for Component {
 /// # Errors
 ///
 /// What `invalid` makes of the compiler's, and [`ErrorKind::Module`] when it is above a limit.
-pub(super) fn compile<C: Compile>(
+pub(in crate::script) fn compile<C: Compile>(
     engine: &Engine,
     wasmtime: &wasmtime::Engine,
     wasm: &[u8],

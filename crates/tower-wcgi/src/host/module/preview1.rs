@@ -8,7 +8,8 @@ use wasmtime_wasi::p1::WasiP1Ctx;
 use wasmtime_wasi::p1::wasi_snapshot_preview1::{self as preview1, WasiSnapshotPreview1 as _};
 use wiggle::{GuestError, GuestMemory};
 
-use super::link::{ERRNO_FAULT, ERRNO_INVAL, Errno, WASI, memory};
+use super::errno::{ERRNO_FAULT, ERRNO_ILSEQ, ERRNO_INVAL, Errno};
+use super::guest_memory::{WASI, memory};
 
 /// Calls wasmtime-wasi's function of that name as its own linker would.
 macro_rules! forward {
@@ -26,7 +27,7 @@ pub(super) use forward;
 /// The same for those of its functions that may wait, from a function of our own in their place.
 macro_rules! call {
     ($caller:ident, $name:ident($($argument:expr),*)) => {
-        $crate::script::preview1::forward!($caller, State::wasi, $name($($argument),*).await)?
+        $crate::host::module::preview1::forward!($caller, HostState::wasi, $name($($argument),*).await)?
     };
 }
 pub(super) use call;
@@ -148,4 +149,3 @@ fn refusal(error: &GuestError) -> Errno {
 }
 
 const CLOCK_MONOTONIC: i32 = 1;
-pub(super) const ERRNO_ILSEQ: Errno = 25;

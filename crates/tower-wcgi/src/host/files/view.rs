@@ -15,7 +15,7 @@ use wasmtime_wasi::filesystem::WasiFilesystemCtx;
 use wasmtime_wasi::p1::WasiP1Ctx;
 use wasmtime_wasi::{FsPerms, WasiCtx, WasiView};
 
-use super::look::{Kind, Look, look};
+use super::look::{FileKind, Look, look};
 use super::seen::Seen;
 use crate::error::{Error, ErrorKind};
 use crate::mount::{Access, Mount};
@@ -131,7 +131,7 @@ impl CheckedOut {
     /// Whether it leads to what is neither a file nor a directory. Nothing as [`look`](Self::look).
     pub(crate) fn is_special(&self, dir: u32, path: &[u8]) -> Option<bool> {
         Some(match self.look(dir, path, true)? {
-            Look::Found(found) => !matches!(found.kind, Kind::File | Kind::Directory),
+            Look::Found(found) => !matches!(found.kind, FileKind::File | FileKind::Directory),
             Look::NotThere => false,
         })
     }
@@ -184,15 +184,15 @@ impl Drop for CheckedOut {
 }
 
 /// Open directories.
-pub(super) struct View {
-    pub(super) context: WasiFilesystemCtx,
+pub(crate) struct View {
+    pub(crate) context: WasiFilesystemCtx,
     /// What was opened, to notice when a path has come to mean another directory.
     opened: Vec<Opened>,
-    pub(super) tmp: Option<Tmp>,
+    pub(crate) tmp: Option<Tmp>,
 }
 
 impl View {
-    pub(super) fn open(mounts: &[Mount]) -> Result<Self, Error> {
+    pub(crate) fn open(mounts: &[Mount]) -> Result<Self, Error> {
         let mut builder = WasiCtx::builder();
         // File calls are made on the guest's own thread: handing each to another costs 10 to 30 µs, and an application makes
         // thousands.
@@ -216,7 +216,7 @@ impl View {
     }
 
     /// Puts a file at `path` into the private `/tmp`, changed last at `time` since 1970, if there is a private one.
-    pub(super) fn put_in_tmp(&self, path: &str, content: &[u8], time: Duration) -> io::Result<()> {
+    pub(crate) fn put_in_tmp(&self, path: &str, content: &[u8], time: Duration) -> io::Result<()> {
         let (Some(tmp), Ok(name)) = (&self.tmp, Path::new(path).strip_prefix(TMP)) else { return Ok(()) };
         let mut file = File::create_new(tmp.dir.path().join(name))?;
         file.write_all(content)?;
@@ -276,7 +276,7 @@ impl Opened {
 
 /// A private `/tmp`.
 #[derive(Debug)]
-pub(super) struct Tmp {
+pub(crate) struct Tmp {
     dir: Scratch,
     handle: File,
     created: Stamp,

@@ -3,32 +3,32 @@
 //! Sockets can be imported, as the standard libraries of languages do, and every use of them is refused.
 
 use wasmtime::StoreContextMut;
-use wasmtime::component::{Linker, LinkerInstance, Resource};
+use wasmtime::component::{Linker, Resource};
 use wasmtime_wasi::WasiView as _;
 use wasmtime_wasi::p2::bindings::io::poll::Host as _;
 use wasmtime_wasi::p2::bindings::io::streams::{Host as _, StreamError};
 use wasmtime_wasi::p2::{DynOutputStream, DynPollable};
 
-use super::files;
+use super::file_calls;
+use super::shadow::replace;
 use crate::error::{Error, ErrorKind};
-use crate::exchange::State;
-use crate::script::Exit;
-use crate::script::files::aside;
-use crate::script::stdio::LARGE;
+use crate::host::blocking::{LARGE, block_in_place_async};
+use crate::host::exit::Exit;
+use crate::host::state::HostState;
 
 /// One linker for the engine.
 ///
 /// # Errors
 ///
 /// [`ErrorKind::Host`] when wasmtime-wasi has none of what is replaced here, which would be a fault of this crate.
-pub(crate) fn link(engine: &wasmtime::Engine) -> Result<Linker<State>, Error> {
+pub(crate) fn link(engine: &wasmtime::Engine) -> Result<Linker<HostState>, Error> {
     let mut linker = Linker::new(engine);
     define(&mut linker)
         .map_err(|source| Error::new(ErrorKind::Host, "cannot link WASI for components").with_source(source))?;
     Ok(linker)
 }
 
-fn define(linker: &mut Linker<State>) -> wasmtime::Result<()> {
+fn define(linker: &mut Linker<HostState>) -> wasmtime::Result<()> {
     wasmtime_wasi::p2::add_to_linker_async(linker)?;
 
     let mut exit = replace(linker, "cli/exit", "exit")?;
@@ -58,28 +58,11 @@ fn define(linker: &mut Linker<State>) -> wasmtime::Result<()> {
         Box::new(write(store, stream, bytes))
     })?;
 
-    files::define(linker)
-}
-
-/// The interface `name` of wasmtime-wasi, for replacing what it has. Under another version's name, what is defined would be
-/// functions that nobody calls, so `function` is looked for.
-pub(super) fn replace<'a>(
-    linker: &'a mut Linker<State>,
-    name: &str,
-    function: &str,
-) -> wasmtime::Result<LinkerInstance<'a, State>> {
-    let name = format!("wasi:{name}@{VERSION}");
-    linker.allow_shadowing(false);
-    let is_new = linker.instance(&name)?.func_wrap(function, |_, ()| Ok(())).is_ok();
-    if is_new {
-        wasmtime::bail!("wasmtime-wasi has no {function} in {name}");
-    }
-    linker.allow_shadowing(true);
-    linker.instance(&name)
+    file_calls::define(linker)
 }
 
 /// WASI 0.2 has strings where preview 1 has bytes.
-fn variables(state: &State) -> Vec<(String, String)> {
+fn variables(state: &HostState) -> Vec<(String, String)> {
     state.environ.iter().map(|(name, value)| (name.to_owned(), String::from_utf8_lossy(value).into_owned())).collect()
 }
 
@@ -99,7 +82,7 @@ async fn random_bytes(len: u64) -> wasmtime::Result<(Vec<u8>,)> {
 }
 
 async fn wait(
-    mut store: StoreContextMut<'_, State>,
+    mut store: StoreContextMut<'_, HostState>,
     pollables: Vec<Resource<DynPollable>>,
 ) -> wasmtime::Result<(Vec<u32>,)> {
     if pollables.len() > MAX_POLLABLES {
@@ -111,7 +94,7 @@ async fn wait(
 /// Writes before it returns. wasmtime-wasi would have another thread write a file, also when the exchange is over and the
 /// file somebody else's; what are no files have said how much they take at once.
 async fn write(
-    mut store: StoreContextMut<'_, State>,
+    mut store: StoreContextMut<'_, HostState>,
     stream: Resource<DynOutputStream>,
     bytes: Vec<u8>,
 ) -> wasmtime::Result<(Result<(), StreamError>,)> {
@@ -119,15 +102,13 @@ async fn write(
     let is_large = store.data().view.is_some() && bytes.len() > LARGE as usize;
     let table = store.data_mut().ctx().table;
     let write = table.get_mut(&stream)?.blocking_write_and_flush(bytes.into());
-    let written = if is_large { aside(write).await } else { write.await };
+    let written = if is_large { block_in_place_async(write).await } else { write.await };
     match written {
         Ok(()) => Ok((Ok(()),)),
         Err(error) => Ok((Err(table.convert_stream_error(error)?),)),
     }
 }
 
-/// What wasmtime-wasi calls its interfaces. Components may be made for any other 0.2.
-const VERSION: &str = "0.2.12";
 /// As much as takes some tens of microseconds.
 const RANDOM_CHUNK: usize = 16 << 10;
 /// As wasmtime-wasi has it.

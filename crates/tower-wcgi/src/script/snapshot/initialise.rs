@@ -9,43 +9,24 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use tokio::runtime::Handle;
-use wasmtime::{Caller, Extern, Instance, Linker, Store};
+use wasmtime::{Caller, Instance, Linker, Store};
 use wasmtime_wasi::filesystem::Descriptor;
 use wasmtime_wasi::p1::WasiP1Ctx;
 use wasmtime_wasi::{HostMonotonicClock, HostWallClock, WasiCtxBuilder, WasiView};
 
-use super::MemoryLimit;
-use super::files::View;
-use super::seen::Seen;
 use crate::code::{Beginning, Code};
 use crate::error::{Error, ErrorKind};
+use crate::host::module::{
+    ERRNO_FAULT, ERRNO_SUCCESS, WASI, define_client_alone, define_granted_locks, define_preview1, define_seen, memory,
+    slice_mut,
+};
+use crate::host::{Exit, MemoryLimit, Seen, View};
 use crate::mount::{Access, Mount};
 use crate::request::RequestId;
 use crate::runtime::Ticking;
 use crate::scratch::Scratch;
-use crate::script::{Exit, define_client_alone, define_granted_locks, define_preview1, define_seen};
+use crate::script::surroundings::{Surroundings, WARMUP};
 use crate::stdio::Stderr;
-
-/// All that an initialisation can see besides the module itself.
-#[derive(Debug, Clone)]
-pub(crate) struct Surroundings {
-    /// Each name once.
-    pub(crate) env: Vec<(String, String)>,
-    pub(crate) arguments: Arc<[String]>,
-    /// Those of the requests. Writable ones are there, empty and read-only, so that descriptors have the same numbers.
-    pub(crate) mounts: Vec<Mount>,
-    /// Linear memory, in bytes.
-    pub(crate) max_memory: usize,
-    /// How long it may take.
-    pub(crate) deadline: Duration,
-    /// Whether the module seeds its random numbers anew in every request, whatever its memory keeps.
-    pub(crate) reseeds: bool,
-    /// What the file [`WARMUP`] has in it; empty where there is none.
-    pub(crate) warmup: Vec<u8>,
-    /// What is in the mounts.
-    pub(crate) seen: Arc<Seen>,
-}
 
 /// What is made up.
 #[derive(Debug, Clone, Copy)]
@@ -58,14 +39,14 @@ pub(crate) struct Inputs {
 
 /// An instance that has been initialised.
 pub(crate) struct Initialised {
-    pub(crate) store: Store<State>,
+    pub(crate) store: Store<StartUpState>,
     pub(crate) instance: Instance,
     pub(crate) random_was_read: bool,
     pub(crate) time_was_read: bool,
 }
 
 /// What the store of an initialisation holds.
-pub(crate) struct State {
+pub(crate) struct StartUpState {
     wasi: WasiP1Ctx,
     memory: MemoryLimit,
 }
@@ -105,7 +86,7 @@ pub(crate) async fn initialise(
     *wasi.ctx().ctx.filesystem() = view.context.clone();
     let memory = MemoryLimit::new(surroundings.max_memory);
     let module = &code.module;
-    let mut store = Store::new(module.engine(), State { wasi, memory });
+    let mut store = Store::new(module.engine(), StartUpState { wasi, memory });
     store.limiter(|state| &mut state.memory);
     store.set_epoch_deadline(1);
     store.epoch_deadline_async_yield_and_update(1);
@@ -120,7 +101,7 @@ pub(crate) async fn initialise(
     stderr.finish();
     let instance = match run {
         Ok(Ok(instance)) => instance,
-        Ok(Err(source)) => return Err(failure(source, store.data().memory.exceeded)),
+        Ok(Err(source)) => return Err(failure(source, store.data().memory.is_exceeded())),
         Err(_) => {
             let message = format!("it was not over after {:?}", surroundings.deadline);
             return Err(Error::new(ErrorKind::DeadlineExceeded, message));
@@ -135,27 +116,8 @@ pub(crate) async fn initialise(
     Ok(Initialised { store, instance, random_was_read, time_was_read })
 }
 
-/// Runs `work` on a thread of its own, with the clock of the runtime `threads`, and waits for it: a package is opened from
-/// inside a runtime or without one, and neither may matter.
-///
-/// # Errors
-///
-/// Its own, and [`ErrorKind::Host`] when there is no thread to be had, or it panicked.
-pub(crate) fn on_own_thread<T: Send>(
-    threads: &Handle,
-    work: impl AsyncFnOnce() -> Result<T, Error> + Send,
-) -> Result<T, Error> {
-    std::thread::scope(|scope| {
-        let thread = std::thread::Builder::new().name("wcgi-initialisation".into());
-        let running = thread
-            .spawn_scoped(scope, || threads.block_on(work()))
-            .map_err(|error| Error::new(ErrorKind::Host, "cannot start a thread").with_source(error))?;
-        running.join().unwrap_or_else(|_panic| Err(Error::new(ErrorKind::Host, "it panicked")))
-    })
-}
-
 /// WASI as wasmtime-wasi has it. What scripts get instead of it makes requests faster and keeps concurrent writers apart.
-fn define(linker: &mut Linker<State>, random: &Random, seen: &Arc<Seen>) -> wasmtime::Result<()> {
+fn define(linker: &mut Linker<StartUpState>, random: &Random, seen: &Arc<Seen>) -> wasmtime::Result<()> {
     define_preview1(linker, |state| &mut state.wasi)?;
     linker.allow_shadowing(true);
     linker.func_wrap(WASI, "proc_exit", |status: u32| -> wasmtime::Result<()> { Err(Exit(status).into()) })?;
@@ -166,10 +128,10 @@ fn define(linker: &mut Linker<State>, random: &Random, seen: &Arc<Seen>) -> wasm
 }
 
 async fn call(
-    linker: &Linker<State>,
+    linker: &Linker<StartUpState>,
     code: &Arc<Code>,
     function: &str,
-    store: &mut Store<State>,
+    store: &mut Store<StartUpState>,
 ) -> wasmtime::Result<Instance> {
     let beginning = Beginning::of(Arc::clone(code));
     let instance = beginning.instantiate(&linker.instantiate_pre(&code.module)?, store).await?;
@@ -204,7 +166,7 @@ fn visible(mounts: &[Mount], placeholder: &Scratch) -> Vec<Mount> {
 }
 
 /// Whether anything but the `preopens` directories is open.
-fn has_open_files(state: &mut State, preopens: usize) -> bool {
+fn has_open_files(state: &mut StartUpState, preopens: usize) -> bool {
     let mut directories = 0;
     state.wasi.ctx().table.iter_mut().filter_map(|entry| entry.downcast_ref()).any(|descriptor| match descriptor {
         Descriptor::File(_) => true,
@@ -228,17 +190,11 @@ impl Random {
     }
 
     /// WASI's `random_get`.
-    fn define(&self, linker: &mut Linker<State>) -> wasmtime::Result<()> {
+    fn define(&self, linker: &mut Linker<StartUpState>) -> wasmtime::Result<()> {
         let (stream, was_read) = (Arc::clone(&self.stream), Arc::clone(&self.was_read));
-        let random_get = move |mut caller: Caller<'_, State>, buffer: u32, len: u32| -> wasmtime::Result<u32> {
-            let Some(Extern::Memory(memory)) = caller.get_export("memory") else {
-                wasmtime::bail!("missing required memory export");
-            };
-            let (start, len) = (buffer as usize, len as usize);
-            let Some(target) = start.checked_add(len).and_then(|end| memory.data_mut(&mut caller).get_mut(start..end))
-            else {
-                return Ok(ERRNO_FAULT);
-            };
+        let random_get = move |mut caller: Caller<'_, StartUpState>, buffer: u32, len: u32| -> wasmtime::Result<u32> {
+            let memory = memory(&mut caller)?;
+            let Some(target) = slice_mut(memory.data_mut(&mut caller), buffer, len) else { return Ok(ERRNO_FAULT) };
             was_read.store(true, Ordering::Relaxed);
             stream.lock().unwrap_or_else(PoisonError::into_inner).fill(target);
             Ok(ERRNO_SUCCESS)
@@ -285,9 +241,4 @@ impl HostMonotonicClock for Clock {
     }
 }
 
-/// Where the warm-up requests are.
-pub(crate) const WARMUP: &str = "/tmp/wcgi-warmup";
-const WASI: &str = "wasi_snapshot_preview1";
 const TICK: Duration = Duration::from_nanos(1);
-const ERRNO_SUCCESS: u32 = 0;
-const ERRNO_FAULT: u32 = 21;

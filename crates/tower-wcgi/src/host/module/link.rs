@@ -1,38 +1,27 @@
 //! What scripts can import: WASI preview 1 from wasmtime-wasi, with functions of our own in place of some of theirs.
 
-use std::fmt;
+use wasmtime::{Caller, Linker};
 
-use wasmtime::{Caller, Extern, Linker, Memory};
-
-use super::{client, files, locks, preview1, stdio, tmp};
+use super::errno::{ERRNO_FAULT, ERRNO_OVERFLOW, ERRNO_SUCCESS, IntoErrno};
+use super::guest_memory::{WASI, memory, write};
+use super::{client, file_calls, locks, preview1, stdio, tmp};
 use crate::error::{Error, ErrorKind};
-use crate::exchange::State;
+use crate::host::exit::Exit;
+use crate::host::state::HostState;
 
 /// One linker for the engine; making one per request cost wagi 60 % of its CPU.
 ///
 /// # Errors
 ///
 /// [`ErrorKind::Host`] when a function is defined twice, which would be a fault of this crate.
-pub(crate) fn link(engine: &wasmtime::Engine) -> Result<Linker<State>, Error> {
+pub(crate) fn link(engine: &wasmtime::Engine) -> Result<Linker<HostState>, Error> {
     let mut linker = Linker::new(engine);
     define(&mut linker).map_err(|source| Error::new(ErrorKind::Host, "cannot link WASI").with_source(source))?;
     Ok(linker)
 }
 
-/// The script called `proc_exit`. Passes through wasm as an error.
-#[derive(Debug)]
-pub(crate) struct Exit(pub(crate) u32);
-
-impl fmt::Display for Exit {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "the script exited with {}", self.0)
-    }
-}
-
-impl std::error::Error for Exit {}
-
-fn define(linker: &mut Linker<State>) -> wasmtime::Result<()> {
-    preview1::define(linker, State::wasi)?;
+fn define(linker: &mut Linker<HostState>) -> wasmtime::Result<()> {
+    preview1::define(linker, HostState::wasi)?;
     linker.allow_shadowing(true);
     // wasmtime-wasi gives a plain error, not an exit status, for 126 and above; php-cgi exits with 255.
     linker.func_wrap(WASI, "proc_exit", |status: u32| -> wasmtime::Result<()> { Err(Exit(status).into()) })?;
@@ -46,14 +35,14 @@ fn define(linker: &mut Linker<State>) -> wasmtime::Result<()> {
     linker.func_wrap(WASI, "args_sizes_get", args_sizes_get)?;
     linker.func_wrap(WASI, "args_get", args_get)?;
     stdio::define(linker)?;
-    files::define(linker)?;
+    file_calls::define(linker)?;
     tmp::define(linker)?;
     linker.allow_shadowing(false);
     locks::define(linker)?;
     client::define(linker)
 }
 
-fn environ_sizes_get(mut caller: Caller<'_, State>, count: u32, size: u32) -> wasmtime::Result<u32> {
+fn environ_sizes_get(mut caller: Caller<'_, HostState>, count: u32, size: u32) -> wasmtime::Result<u32> {
     let memory = memory(&mut caller)?;
     let (memory, state) = memory.data_and_store_mut(&mut caller);
     let environ = &state.environ;
@@ -65,7 +54,7 @@ fn environ_sizes_get(mut caller: Caller<'_, State>, count: u32, size: u32) -> wa
         .into_errno())
 }
 
-fn environ_get(mut caller: Caller<'_, State>, pointers: u32, block: u32) -> wasmtime::Result<u32> {
+fn environ_get(mut caller: Caller<'_, HostState>, pointers: u32, block: u32) -> wasmtime::Result<u32> {
     let memory = memory(&mut caller)?;
     let (memory, state) = memory.data_and_store_mut(&mut caller);
     let addresses: Vec<u8> =
@@ -73,7 +62,7 @@ fn environ_get(mut caller: Caller<'_, State>, pointers: u32, block: u32) -> wasm
     Ok(write(memory, pointers, &addresses).and_then(|()| write(memory, block, state.environ.block())).into_errno())
 }
 
-fn args_sizes_get(mut caller: Caller<'_, State>, count: u32, size: u32) -> wasmtime::Result<u32> {
+fn args_sizes_get(mut caller: Caller<'_, HostState>, count: u32, size: u32) -> wasmtime::Result<u32> {
     let memory = memory(&mut caller)?;
     let (memory, state) = memory.data_and_store_mut(&mut caller);
     let bytes: usize = state.arguments.iter().map(|argument| argument.len() + 1).sum();
@@ -85,7 +74,7 @@ fn args_sizes_get(mut caller: Caller<'_, State>, count: u32, size: u32) -> wasmt
         .into_errno())
 }
 
-fn args_get(mut caller: Caller<'_, State>, pointers: u32, block: u32) -> wasmtime::Result<u32> {
+fn args_get(mut caller: Caller<'_, HostState>, pointers: u32, block: u32) -> wasmtime::Result<u32> {
     let memory = memory(&mut caller)?;
     let (memory, state) = memory.data_and_store_mut(&mut caller);
     let (mut addresses, mut bytes) = (Vec::new(), Vec::new());
@@ -98,7 +87,7 @@ fn args_get(mut caller: Caller<'_, State>, pointers: u32, block: u32) -> wasmtim
     Ok(write(memory, pointers, &addresses).and_then(|()| write(memory, block, &bytes)).into_errno())
 }
 
-async fn random_get(mut caller: Caller<'_, State>, buffer: u32, len: u32) -> wasmtime::Result<u32> {
+async fn random_get(mut caller: Caller<'_, HostState>, buffer: u32, len: u32) -> wasmtime::Result<u32> {
     let memory = memory(&mut caller)?;
     let (start, len) = (buffer as usize, len as usize);
     for offset in (0..len).step_by(RANDOM_CHUNK) {
@@ -116,56 +105,5 @@ async fn random_get(mut caller: Caller<'_, State>, buffer: u32, len: u32) -> was
     Ok(ERRNO_SUCCESS)
 }
 
-/// The memory WASI pointers point into: the export of that name.
-pub(super) fn memory<T>(caller: &mut Caller<'_, T>) -> wasmtime::Result<Memory> {
-    match caller.get_export("memory") {
-        Some(Extern::Memory(memory)) => Ok(memory),
-        _ => wasmtime::bail!("missing required memory export"),
-    }
-}
-
-/// A guest's pointer led out of its memory.
-#[derive(Debug)]
-pub(super) struct Fault;
-
-/// The guest's bytes from `at` on.
-pub(super) fn slice(memory: &[u8], at: u32, len: u32) -> Option<&[u8]> {
-    let start = at as usize;
-    memory.get(start..start.checked_add(len as usize)?)
-}
-
-pub(super) fn slice_mut(memory: &mut [u8], at: u32, len: u32) -> Option<&mut [u8]> {
-    let start = at as usize;
-    memory.get_mut(start..start.checked_add(len as usize)?)
-}
-
-pub(super) fn write(memory: &mut [u8], at: u32, bytes: &[u8]) -> Result<(), Fault> {
-    let start = at as usize;
-    let target = start.checked_add(bytes.len()).and_then(|end| memory.get_mut(start..end)).ok_or(Fault)?;
-    target.copy_from_slice(bytes);
-    Ok(())
-}
-
-pub(super) trait IntoErrno {
-    fn into_errno(self) -> u32;
-}
-
-impl IntoErrno for Result<(), Fault> {
-    fn into_errno(self) -> u32 {
-        match self {
-            Ok(()) => ERRNO_SUCCESS,
-            Err(Fault) => ERRNO_FAULT,
-        }
-    }
-}
-
-/// What a WASI call returns: 0, or what went wrong.
-pub(super) type Errno = u32;
-
-pub(super) const WASI: &str = "wasi_snapshot_preview1";
 /// As much as takes some tens of microseconds.
 const RANDOM_CHUNK: usize = 16 << 10;
-pub(super) const ERRNO_SUCCESS: u32 = 0;
-pub(super) const ERRNO_FAULT: u32 = 21;
-pub(super) const ERRNO_INVAL: u32 = 28;
-const ERRNO_OVERFLOW: u32 = 61;

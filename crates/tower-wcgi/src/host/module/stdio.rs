@@ -8,15 +8,17 @@ use wasmtime_wasi::p1::wasi_snapshot_preview1::{self as preview1, WasiSnapshotPr
 use wasmtime_wasi::p2::StreamError;
 use wiggle::GuestMemory;
 
-use super::files::aside;
-use super::link::{
-    ERRNO_FAULT, ERRNO_INVAL, ERRNO_SUCCESS, Errno, Fault, IntoErrno, WASI, memory, slice, slice_mut, write,
+use super::errno::{
+    ERRNO_BADF, ERRNO_FAULT, ERRNO_INVAL, ERRNO_IO, ERRNO_NOSPC, ERRNO_PIPE, ERRNO_SPIPE, ERRNO_SUCCESS, Errno,
+    IntoErrno,
 };
+use super::guest_memory::{Buffers, IOV_MAX, WASI, memory, slice, slice_mut, write};
 use super::preview1::{call, told};
-use super::tmp::{ERRNO_NOSPC, has_room};
-use crate::exchange::State;
+use super::tmp::has_room;
+use crate::host::blocking::{LARGE, block_in_place_async};
+use crate::host::state::HostState;
 
-pub(super) fn define(linker: &mut Linker<State>) -> wasmtime::Result<()> {
+pub(super) fn define(linker: &mut Linker<HostState>) -> wasmtime::Result<()> {
     linker.func_wrap_async(WASI, "fd_write", |caller, (fd, buffers, count, written)| {
         Box::new(fd_write(caller, fd, Buffers { at: buffers, count }, written))
     })?;
@@ -30,53 +32,31 @@ pub(super) fn define(linker: &mut Linker<State>) -> wasmtime::Result<()> {
     Ok(())
 }
 
-/// The vector of buffers of a read or a write: where it begins, how many there are.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Buffers {
-    pub(super) at: u32,
-    pub(super) count: u32,
+/// Whether a file could hold the thread for long with it.
+fn is_large(caller: &mut Caller<'_, HostState>, buffers: Buffers) -> wasmtime::Result<bool> {
+    // A script that sees no files may run on a thread that cannot be taken from its runtime.
+    if caller.data().view.is_none() {
+        return Ok(false);
+    }
+    let memory = memory(caller)?;
+    Ok(matches!(buffers.first(memory.data(&*caller)), Ok(Some((_, len))) if len > LARGE))
 }
 
-impl Buffers {
-    /// Where the buffer `index` begins, and its length. Nothing where the vector leads out of the memory.
-    fn get(self, memory: &[u8], index: u32) -> Option<(u32, u32)> {
-        let at = index.checked_mul(BUFFER)?.checked_add(self.at)?;
-        let (start, len) = slice(memory, at, BUFFER)?.split_first_chunk::<4>()?;
-        Some((u32::from_le_bytes(*start), u32::from_le_bytes(*len.first_chunk()?)))
-    }
-
-    /// The first that is not empty, which is all that wasmtime-wasi reads or writes at once.
-    pub(super) fn first(self, memory: &[u8]) -> Result<Option<(u32, u32)>, Fault> {
-        for index in 0..self.count.min(IOV_MAX) {
-            let (at, len) = self.get(memory, index).ok_or(Fault)?;
-            if len > 0 {
-                return Ok(Some((at, len)));
-            }
-        }
-        Ok(None)
-    }
-
-    /// Whether a file could hold the thread for long with it.
-    fn is_large(self, caller: &mut Caller<'_, State>) -> wasmtime::Result<bool> {
-        // A script that sees no files may run on a thread that cannot be taken from its runtime.
-        if caller.data().view.is_none() {
-            return Ok(false);
-        }
-        let memory = memory(caller)?;
-        Ok(matches!(self.first(memory.data(&*caller)), Ok(Some((_, len))) if len > LARGE))
-    }
-}
-
-async fn fd_write(mut caller: Caller<'_, State>, fd: u32, buffers: Buffers, written: u32) -> wasmtime::Result<Errno> {
+async fn fd_write(
+    mut caller: Caller<'_, HostState>,
+    fd: u32,
+    buffers: Buffers,
+    written: u32,
+) -> wasmtime::Result<Errno> {
     if !caller.data().has_stdio(fd) {
         if !has_room(&mut caller, fd, buffers, None).await? {
             return Ok(ERRNO_NOSPC);
         }
         let (at, count) = (buffers.at.cast_signed(), buffers.count.cast_signed());
-        let is_large = buffers.is_large(&mut caller)?;
+        let is_large = is_large(&mut caller, buffers)?;
         let call =
             async { wasmtime::Result::Ok(call!(caller, fd_write(fd.cast_signed(), at, count, written.cast_signed()))) };
-        return if is_large { aside(call).await } else { call.await };
+        return if is_large { block_in_place_async(call).await } else { call.await };
     }
     let Some(stream) = caller.data().output(fd) else { return Ok(ERRNO_BADF) };
     let memory = memory(&mut caller)?;
@@ -97,13 +77,13 @@ async fn fd_write(mut caller: Caller<'_, State>, fd: u32, buffers: Buffers, writ
     Ok(write(memory.data_mut(&mut caller), written, &total.to_le_bytes()).into_errno())
 }
 
-async fn fd_read(mut caller: Caller<'_, State>, fd: u32, buffers: Buffers, read: u32) -> wasmtime::Result<Errno> {
+async fn fd_read(mut caller: Caller<'_, HostState>, fd: u32, buffers: Buffers, read: u32) -> wasmtime::Result<Errno> {
     if !caller.data().has_stdio(fd) {
         let (at, count) = (buffers.at.cast_signed(), buffers.count.cast_signed());
-        let is_large = buffers.is_large(&mut caller)?;
+        let is_large = is_large(&mut caller, buffers)?;
         let call =
             async { wasmtime::Result::Ok(call!(caller, fd_read(fd.cast_signed(), at, count, read.cast_signed()))) };
-        return if is_large { aside(call).await } else { call.await };
+        return if is_large { block_in_place_async(call).await } else { call.await };
     }
     if fd != 0 {
         return Ok(ERRNO_BADF);
@@ -124,7 +104,7 @@ async fn fd_read(mut caller: Caller<'_, State>, fd: u32, buffers: Buffers, read:
 }
 
 /// What scripts look at to see whether stdout is a terminal, and whether files of a mount can be written: C's `access` does.
-async fn fd_fdstat_get(mut caller: Caller<'_, State>, fd: u32, stat: u32) -> wasmtime::Result<Errno> {
+async fn fd_fdstat_get(mut caller: Caller<'_, HostState>, fd: u32, stat: u32) -> wasmtime::Result<Errno> {
     if !caller.data().has_stdio(fd) {
         let errno = call!(caller, fd_fdstat_get(fd.cast_signed(), stat.cast_signed()));
         if errno == ERRNO_SUCCESS && caller.data().is_read_only(fd) {
@@ -144,7 +124,7 @@ async fn fd_fdstat_get(mut caller: Caller<'_, State>, fd: u32, stat: u32) -> was
 }
 
 async fn fd_seek(
-    mut caller: Caller<'_, State>,
+    mut caller: Caller<'_, HostState>,
     fd: u32,
     offset: i64,
     whence: u32,
@@ -159,18 +139,8 @@ async fn fd_seek(
     Ok(call!(caller, fd_seek(fd.cast_signed(), offset, whence.cast_signed(), position.cast_signed())))
 }
 
-/// What a file is read or written in a fraction of a millisecond.
-pub(super) const LARGE: u32 = 1 << 20;
-/// As many buffers as Linux takes at once; a vector of more is written or read in part.
-const IOV_MAX: u32 = 1024;
-/// The size of one entry of a vector of buffers, in bytes.
-const BUFFER: u32 = 8;
 /// The size of what it gives, whose last eight bytes are the rights of what is opened below.
 const FDSTAT: u32 = 24;
 const WHENCE_END: u32 = 2;
 const RIGHTS_FD_READ: u64 = 1 << 1;
 const RIGHTS_FD_WRITE: u64 = 1 << 6;
-const ERRNO_BADF: u32 = 8;
-const ERRNO_IO: u32 = 29;
-const ERRNO_PIPE: u32 = 64;
-const ERRNO_SPIPE: u32 = 70;

@@ -4,7 +4,9 @@
 use std::fs::File;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
-use super::FileId;
+/// Which file, whatever its path.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct FileId(pub(crate) u64);
 
 /// What a look finds.
 pub(crate) enum Look {
@@ -15,7 +17,7 @@ pub(crate) enum Look {
 /// What is there. Times are nanoseconds since 1970, 0 when they are not known.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Found {
-    pub(crate) kind: Kind,
+    pub(crate) kind: FileKind,
     pub(crate) id: FileId,
     pub(crate) links: u64,
     pub(crate) size: u64,
@@ -23,11 +25,11 @@ pub(crate) struct Found {
     pub(crate) modified: u64,
     pub(crate) created: u64,
     /// When anything about it was changed.
-    pub(super) changed: u64,
+    pub(crate) changed: u64,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Kind {
+pub(crate) enum FileKind {
     File,
     Directory,
     Link,
@@ -38,7 +40,7 @@ pub(crate) enum Kind {
 /// Looks at what `path` leads to without leaving `directory`. Nothing where it takes more than a look to tell: a link that
 /// leads out of it, a kernel that cannot do this.
 #[cfg(target_os = "linux")]
-pub(super) fn look(directory: &File, path: &[u8], follow: bool) -> Option<Look> {
+pub(crate) fn look(directory: &File, path: &[u8], follow: bool) -> Option<Look> {
     use rustix::fs::{AtFlags, FileType, Mode, OFlags, ResolveFlags, StatxFlags, StatxTimestamp, openat2, statx};
     use rustix::io::Errno;
 
@@ -57,10 +59,10 @@ pub(super) fn look(directory: &File, path: &[u8], follow: bool) -> Option<Look> 
     let knows_creation = stat.stx_mask & StatxFlags::BTIME.bits() != 0;
     Some(Look::Found(Found {
         kind: match FileType::from_raw_mode(stat.stx_mode.into()) {
-            FileType::RegularFile => Kind::File,
-            FileType::Directory => Kind::Directory,
-            FileType::Symlink => Kind::Link,
-            _ => Kind::Special,
+            FileType::RegularFile => FileKind::File,
+            FileType::Directory => FileKind::Directory,
+            FileType::Symlink => FileKind::Link,
+            _ => FileKind::Special,
         },
         id: id(rustix::fs::makedev(stat.stx_dev_major, stat.stx_dev_minor), stat.stx_ino),
         links: stat.stx_nlink.into(),
@@ -73,7 +75,7 @@ pub(super) fn look(directory: &File, path: &[u8], follow: bool) -> Option<Look> 
 }
 
 #[cfg(not(target_os = "linux"))]
-pub(super) fn look(_directory: &File, _path: &[u8], _follow: bool) -> Option<Look> {
+pub(crate) fn look(_directory: &File, _path: &[u8], _follow: bool) -> Option<Look> {
     None
 }
 
@@ -91,7 +93,7 @@ pub(crate) fn file_id(_file: &File) -> Option<FileId> {
 
 /// As wasmtime-wasi makes it, which tells scripts the one of an open file: some compare the two.
 #[cfg_attr(not(unix), expect(dead_code, reason = "only Unix has these numbers"))]
-pub(super) fn id(device: u64, inode: u64) -> FileId {
+pub(crate) fn id(device: u64, inode: u64) -> FileId {
     let mut hasher = DefaultHasher::new();
     (device, inode).hash(&mut hasher);
     FileId(hasher.finish())

@@ -1,26 +1,32 @@
-//! Locks on parts of files: the functions that scripts can import from [`MODULE`], as WASI has none. See `docs/locks.md`.
+//! Locks on parts of files: the functions that scripts can import from [`WCGI`], as WASI has none. See `docs/locks.md`.
 
 use std::ops::Range;
 
-use wasmtime::{Caller, Linker};
+use wasmtime::{Caller, Linker, Module};
 use wasmtime_wasi::p1::types;
 use wasmtime_wasi::p1::wasi_snapshot_preview1::WasiSnapshotPreview1 as _;
 use wiggle::GuestMemory;
 
-use super::files::ERRNO_DEADLK;
-use super::link::{ERRNO_INVAL, ERRNO_SUCCESS, Errno};
-use crate::exchange::{By, Deadlock, FileId, Kind, NoLock, State};
+use super::errno::{ERRNO_AGAIN, ERRNO_BADF, ERRNO_DEADLK, ERRNO_INVAL, ERRNO_NOLCK, ERRNO_SUCCESS, Errno};
+use super::guest_memory::WCGI;
+use crate::host::files::{By, Deadlock, FileId, LockKind, NoLock};
+use crate::host::state::HostState;
 
-pub(super) fn define(linker: &mut Linker<State>) -> wasmtime::Result<()> {
-    linker.func_wrap_async(MODULE, LOCK, |caller, arguments| Box::new(lock(caller, arguments)))?;
-    linker.func_wrap_async(MODULE, TEST, |caller, arguments| Box::new(test(caller, arguments)))?;
+pub(super) fn define(linker: &mut Linker<HostState>) -> wasmtime::Result<()> {
+    linker.func_wrap_async(WCGI, LOCK, |caller, arguments| Box::new(lock(caller, arguments)))?;
+    linker.func_wrap_async(WCGI, TEST, |caller, arguments| Box::new(test(caller, arguments)))?;
     Ok(())
+}
+
+/// Whether `module` imports locks.
+pub(crate) fn are_imported(module: &Module) -> bool {
+    module.imports().any(|import| (import.module(), import.name()) == (WCGI, LOCK))
 }
 
 /// Says yes to everything: for a start-up, which nobody else writes files beside.
 pub(crate) fn define_granted<T: 'static>(linker: &mut Linker<T>) -> wasmtime::Result<()> {
     for name in [LOCK, TEST] {
-        linker.func_wrap(MODULE, name, |_fd: u32, _kind: u32, _start: u64, _len: u64| ERRNO_SUCCESS)?;
+        linker.func_wrap(WCGI, name, |_fd: u32, _kind: u32, _start: u64, _len: u64| ERRNO_SUCCESS)?;
     }
     Ok(())
 }
@@ -28,7 +34,7 @@ pub(crate) fn define_granted<T: 'static>(linker: &mut Linker<T>) -> wasmtime::Re
 /// The descriptor of the file, what to do, the first byte, how many (0: to the end of whatever the file becomes).
 type Arguments = (u32, u32, u64, u64);
 
-async fn lock(mut caller: Caller<'_, State>, (fd, kind, start, len): Arguments) -> Errno {
+async fn lock(mut caller: Caller<'_, HostState>, (fd, kind, start, len): Arguments) -> Errno {
     let (Some(bytes), true) = (range(start, len), kind <= EXCLUSIVE) else { return ERRNO_INVAL };
     let state = caller.data_mut();
     let file = match file(state, fd).await {
@@ -36,8 +42,8 @@ async fn lock(mut caller: Caller<'_, State>, (fd, kind, start, len): Arguments) 
         Err(errno) => return errno,
     };
     let locked = match kind {
-        SHARED => state.locks.lock(file, &bytes, Kind::Shared),
-        EXCLUSIVE => state.locks.lock(file, &bytes, Kind::Exclusive),
+        SHARED => state.locks.lock(file, &bytes, LockKind::Shared),
+        EXCLUSIVE => state.locks.lock(file, &bytes, LockKind::Exclusive),
         _ => state.locks.unlock(file, &bytes),
     };
     match locked {
@@ -47,10 +53,10 @@ async fn lock(mut caller: Caller<'_, State>, (fd, kind, start, len): Arguments) 
     }
 }
 
-async fn test(mut caller: Caller<'_, State>, (fd, kind, start, len): Arguments) -> Errno {
+async fn test(mut caller: Caller<'_, HostState>, (fd, kind, start, len): Arguments) -> Errno {
     let kind = match kind {
-        SHARED => Kind::Shared,
-        EXCLUSIVE => Kind::Exclusive,
+        SHARED => LockKind::Shared,
+        EXCLUSIVE => LockKind::Exclusive,
         _ => return ERRNO_INVAL,
     };
     let Some(bytes) = range(start, len) else { return ERRNO_INVAL };
@@ -68,7 +74,7 @@ fn range(start: u64, len: u64) -> Option<Range<u64>> {
 }
 
 /// The regular file that `fd` is open on. The first time, this waits until nobody writes the file who knows no locks.
-async fn file(state: &mut State, fd: u32) -> Result<FileId, Errno> {
+async fn file(state: &mut HostState, fd: u32) -> Result<FileId, Errno> {
     if let Some(file) = state.locks.file(fd) {
         return Ok(file);
     }
@@ -84,13 +90,8 @@ async fn file(state: &mut State, fd: u32) -> Result<FileId, Errno> {
     Ok(file)
 }
 
-/// Where scripts import what WASI does not have.
-pub(super) const MODULE: &str = "wcgi";
-pub(super) const LOCK: &str = "fd_lock";
+const LOCK: &str = "fd_lock";
 const TEST: &str = "fd_lock_test";
 /// What to do: 0 unlocks.
 const SHARED: u32 = 1;
 const EXCLUSIVE: u32 = 2;
-const ERRNO_AGAIN: u32 = 6;
-const ERRNO_BADF: u32 = 8;
-const ERRNO_NOLCK: u32 = 46;

@@ -8,8 +8,7 @@ use std::fs::{self, Metadata};
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::FileId;
-use super::look::id;
+use super::look::{FileId, id};
 use crate::mount::{Access, Mount};
 
 /// The files and links of the read-only mounts at one time. Nothing is in it where there is no snapshot.

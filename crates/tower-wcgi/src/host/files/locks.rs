@@ -8,11 +8,11 @@ use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
 
-use super::FileId;
+use super::look::FileId;
 
 /// What a lock keeps others from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Kind {
+pub(crate) enum LockKind {
     /// Locking exclusively.
     Shared,
     /// Locking at all.
@@ -42,7 +42,7 @@ type Table = HashMap<FileId, Vec<Lock>>;
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Lock {
     owner: u64,
-    kind: Kind,
+    kind: LockKind,
     /// Never empty.
     bytes: Range<u64>,
 }
@@ -72,7 +72,7 @@ impl Locks {
 
     /// Locks these bytes, or says that they are locked by another. A lock that this exchange has on some of them becomes this
     /// one.
-    pub(crate) fn lock(&mut self, file: FileId, bytes: &Range<u64>, kind: Kind) -> Result<(), NoLock> {
+    pub(crate) fn lock(&mut self, file: FileId, bytes: &Range<u64>, kind: LockKind) -> Result<(), NoLock> {
         let mut table = lock(self.table);
         let locks = table.entry(file).or_default();
         if locks.iter().any(|lock| lock.bars(self.owner, bytes, kind)) {
@@ -107,7 +107,7 @@ impl Locks {
     }
 
     /// Whether [`lock`](Self::lock) would find nobody in its way.
-    pub(crate) fn is_free(&self, file: FileId, bytes: &Range<u64>, kind: Kind) -> bool {
+    pub(crate) fn is_free(&self, file: FileId, bytes: &Range<u64>, kind: LockKind) -> bool {
         let table = lock(self.table);
         table.get(&file).is_none_or(|locks| !locks.iter().any(|lock| lock.bars(self.owner, bytes, kind)))
     }
@@ -139,9 +139,9 @@ impl Drop for Locks {
 
 impl Lock {
     /// Whether `other` cannot lock these bytes for it.
-    fn bars(&self, other: u64, bytes: &Range<u64>, kind: Kind) -> bool {
+    fn bars(&self, other: u64, bytes: &Range<u64>, kind: LockKind) -> bool {
         self.owner != other
-            && (self.kind == Kind::Exclusive || kind == Kind::Exclusive)
+            && (self.kind == LockKind::Exclusive || kind == LockKind::Exclusive)
             && self.bytes.start < bytes.end
             && bytes.start < self.bytes.end
     }
@@ -198,44 +198,44 @@ mod tests {
     #[test]
     fn readers_share_and_a_writer_is_alone() {
         let (mut a, mut b) = two();
-        a.lock(FILE, &(0..10), Kind::Shared).unwrap();
-        b.lock(FILE, &(5..15), Kind::Shared).unwrap();
-        assert_eq!(a.lock(FILE, &(14..20), Kind::Exclusive), Err(NoLock::Taken));
-        assert!(!a.is_free(FILE, &(14..20), Kind::Exclusive));
-        a.lock(FILE, &(15..20), Kind::Exclusive).unwrap();
-        assert_eq!(b.lock(FILE, &(19..20), Kind::Shared), Err(NoLock::Taken));
-        assert!(a.is_free(FILE, &(0..20), Kind::Shared), "one's own are not in the way");
-        a.lock(FileId(2), &ALL, Kind::Exclusive).unwrap();
-        assert!(b.is_free(FILE, &(20..30), Kind::Exclusive));
+        a.lock(FILE, &(0..10), LockKind::Shared).unwrap();
+        b.lock(FILE, &(5..15), LockKind::Shared).unwrap();
+        assert_eq!(a.lock(FILE, &(14..20), LockKind::Exclusive), Err(NoLock::Taken));
+        assert!(!a.is_free(FILE, &(14..20), LockKind::Exclusive));
+        a.lock(FILE, &(15..20), LockKind::Exclusive).unwrap();
+        assert_eq!(b.lock(FILE, &(19..20), LockKind::Shared), Err(NoLock::Taken));
+        assert!(a.is_free(FILE, &(0..20), LockKind::Shared), "one's own are not in the way");
+        a.lock(FileId(2), &ALL, LockKind::Exclusive).unwrap();
+        assert!(b.is_free(FILE, &(20..30), LockKind::Exclusive));
     }
 
     #[test]
     fn a_part_can_be_unlocked_and_locked_otherwise() {
         let (mut a, mut b) = two();
-        a.lock(FILE, &(0..30), Kind::Exclusive).unwrap();
+        a.lock(FILE, &(0..30), LockKind::Exclusive).unwrap();
         a.unlock(FILE, &(10..20)).unwrap();
-        b.lock(FILE, &(10..20), Kind::Exclusive).unwrap();
-        assert!(!b.is_free(FILE, &(9..10), Kind::Shared) && !b.is_free(FILE, &(20..21), Kind::Shared));
-        a.lock(FILE, &(20..25), Kind::Shared).unwrap();
-        assert!(b.is_free(FILE, &(20..25), Kind::Shared) && !b.is_free(FILE, &(25..26), Kind::Shared));
+        b.lock(FILE, &(10..20), LockKind::Exclusive).unwrap();
+        assert!(!b.is_free(FILE, &(9..10), LockKind::Shared) && !b.is_free(FILE, &(20..21), LockKind::Shared));
+        a.lock(FILE, &(20..25), LockKind::Shared).unwrap();
+        assert!(b.is_free(FILE, &(20..25), LockKind::Shared) && !b.is_free(FILE, &(25..26), LockKind::Shared));
         a.unlock(FILE, &(0..5)).unwrap();
         a.unlock(FILE, &(28..40)).unwrap();
-        assert!(b.is_free(FILE, &(0..5), Kind::Exclusive) && b.is_free(FILE, &(28..30), Kind::Exclusive));
-        assert!(!b.is_free(FILE, &(5..6), Kind::Shared) && !b.is_free(FILE, &(27..28), Kind::Shared));
+        assert!(b.is_free(FILE, &(0..5), LockKind::Exclusive) && b.is_free(FILE, &(28..30), LockKind::Exclusive));
+        assert!(!b.is_free(FILE, &(5..6), LockKind::Shared) && !b.is_free(FILE, &(27..28), LockKind::Shared));
     }
 
     #[test]
     fn closing_a_descriptor_or_ending_gives_all_back() {
         let (mut a, b) = two();
-        a.lock(FILE, &(0..1), Kind::Exclusive).unwrap();
-        a.lock(FILE, &(5..6), Kind::Shared).unwrap();
+        a.lock(FILE, &(0..1), LockKind::Exclusive).unwrap();
+        a.lock(FILE, &(5..6), LockKind::Shared).unwrap();
         a.renumber(4, 7);
         a.closed(4);
-        assert!(!b.is_free(FILE, &ALL, Kind::Exclusive));
+        assert!(!b.is_free(FILE, &ALL, LockKind::Exclusive));
         a.closed(7);
-        assert!(b.is_free(FILE, &ALL, Kind::Exclusive));
+        assert!(b.is_free(FILE, &ALL, LockKind::Exclusive));
         a.know(8, FILE);
-        a.lock(FILE, &ALL, Kind::Exclusive).unwrap();
+        a.lock(FILE, &ALL, LockKind::Exclusive).unwrap();
         let table = a.table;
         drop(a);
         assert!(lock(table).is_empty());
@@ -244,13 +244,13 @@ mod tests {
     #[test]
     fn one_cannot_have_locks_without_end() {
         let (mut a, mut b) = two();
-        let many = (0..).take_while(|n| a.lock(FILE, &(10 * n..10 * n + 5), Kind::Shared).is_ok()).count();
+        let many = (0..).take_while(|n| a.lock(FILE, &(10 * n..10 * n + 5), LockKind::Shared).is_ok()).count();
         assert_eq!(many, MAX_LOCKS);
         assert_eq!(a.unlock(FILE, &(11..12)), Err(NoLock::TooMany));
         a.unlock(FILE, &(10..15)).unwrap();
         a.unlock(FILE, &(21..22)).unwrap();
-        assert_eq!(a.lock(FILE, &(9999..10_000), Kind::Shared), Err(NoLock::TooMany));
+        assert_eq!(a.lock(FILE, &(9999..10_000), LockKind::Shared), Err(NoLock::TooMany));
         a.unlock(FILE, &ALL).unwrap();
-        b.lock(FILE, &ALL, Kind::Exclusive).unwrap();
+        b.lock(FILE, &ALL, LockKind::Exclusive).unwrap();
     }
 }

@@ -1,4 +1,4 @@
-//! Calls of WASI 0.2 by which files of the private `/tmp` grow or go: what `script::tmp` is for modules.
+//! Calls of WASI 0.2 by which files of the private `/tmp` grow or go: what `module::tmp` is for modules.
 
 use std::fs::File;
 use std::sync::Arc;
@@ -10,17 +10,17 @@ use wasmtime_wasi::filesystem::{Descriptor, WasiFilesystemView as _};
 use wasmtime_wasi::p2::bindings::filesystem::types::{ErrorCode, HostDescriptor as _, PathFlags};
 use wasmtime_wasi::p2::{DynOutputStream, FsResult, OutputStream, Pollable, StreamError, StreamResult};
 
-use super::files::borrow;
-use crate::exchange::{Quota, State};
-use crate::script::tmp::unlinked;
+use super::shadow::borrow;
+use crate::host::files::Quota;
+use crate::host::state::HostState;
 
 /// Whether the handle `fd` is the private `/tmp`, or was opened below it.
-pub(super) fn is_below(state: &State, fd: u32) -> bool {
+pub(super) fn is_below(state: &HostState, fd: u32) -> bool {
     state.in_tmp.contains(&fd) || state.is_private(state.handles.mount(fd))
 }
 
 /// There is room for one more name below `dir`.
-pub(super) fn name(state: &mut State, dir: u32) -> FsResult<()> {
+pub(super) fn name(state: &mut HostState, dir: u32) -> FsResult<()> {
     if is_below(state, dir) && state.quota().is_some_and(|quota| quota.name().is_err()) {
         return Err(ErrorCode::InsufficientSpace.into());
     }
@@ -28,7 +28,7 @@ pub(super) fn name(state: &mut State, dir: u32) -> FsResult<()> {
 }
 
 /// The file `fd` is about to have `end` bytes, if it has fewer.
-pub(super) async fn grow(state: &mut State, fd: u32, end: u64) -> FsResult<()> {
+pub(super) async fn grow(state: &mut HostState, fd: u32, end: u64) -> FsResult<()> {
     if !state.in_tmp.contains(&fd) {
         return Ok(());
     }
@@ -42,7 +42,7 @@ pub(super) async fn grow(state: &mut State, fd: u32, end: u64) -> FsResult<()> {
 
 /// The same for what is written by `stream`, from `at` on or to the end of the file `fd`.
 pub(super) fn meter(
-    state: &mut State,
+    state: &mut HostState,
     fd: u32,
     at: Option<u64>,
     stream: Resource<DynOutputStream>,
@@ -61,17 +61,17 @@ pub(super) fn meter(
 
 type At = (Resource<Descriptor>, String);
 
-pub(super) async fn unlink_file_at(state: &mut State, (dir, path): At) -> FsResult<()> {
+pub(super) async fn unlink_file_at(state: &mut HostState, (dir, path): At) -> FsResult<()> {
     let is_below = is_below(state, dir.rep());
     state.filesystem().unlink_file_at(dir, path).await?;
     if is_below {
-        unlinked(state);
+        state.unlinked();
     }
     Ok(())
 }
 
 pub(super) async fn rename_at(
-    state: &mut State,
+    state: &mut HostState,
     (from, path, to, new): (Resource<Descriptor>, String, Resource<Descriptor>, String),
 ) -> FsResult<()> {
     let (leaves, comes) = (is_below(state, from.rep()), is_below(state, to.rep()));
@@ -80,7 +80,7 @@ pub(super) async fn rename_at(
     }
     state.filesystem().rename_at(from, path, to, new).await?;
     if leaves || comes {
-        unlinked(state);
+        state.unlinked();
     }
     if comes
         && !leaves
@@ -92,7 +92,7 @@ pub(super) async fn rename_at(
 }
 
 pub(super) async fn link_at(
-    state: &mut State,
+    state: &mut HostState,
     (from, follow, path, to, new): (Resource<Descriptor>, PathFlags, String, Resource<Descriptor>, String),
 ) -> FsResult<()> {
     name(state, to.rep())?;
@@ -105,7 +105,7 @@ pub(super) async fn link_at(
 }
 
 pub(super) async fn symlink_at(
-    state: &mut State,
+    state: &mut HostState,
     (dir, path, new): (Resource<Descriptor>, String, String),
 ) -> FsResult<()> {
     name(state, dir.rep())?;

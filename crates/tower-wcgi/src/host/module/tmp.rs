@@ -1,23 +1,18 @@
 //! Calls of WASI preview 1 by which files of the private `/tmp` grow or go: they have so much room together.
 
-use std::fs::File;
-use std::sync::Arc;
-
 use wasmtime::{AsContextMut, Caller, Linker};
-use wasmtime_wasi::WasiView;
-use wasmtime_wasi::filesystem::Descriptor;
 use wasmtime_wasi::p1::types;
 use wasmtime_wasi::p1::wasi_snapshot_preview1::{self as preview1, WasiSnapshotPreview1};
 use wiggle::GuestMemory;
 
-use super::link::{ERRNO_SUCCESS, Errno, WASI, memory};
+use super::errno::{ERRNO_NOSPC, ERRNO_SUCCESS, Errno};
+use super::guest_memory::{Buffers, WASI, memory};
 use super::preview1::{call, told};
-use super::stdio::Buffers;
-use crate::exchange::State;
+use crate::host::state::HostState;
 
-type Call<'a> = Caller<'a, State>;
+type Call<'a> = Caller<'a, HostState>;
 
-pub(super) fn define(linker: &mut Linker<State>) -> wasmtime::Result<()> {
+pub(super) fn define(linker: &mut Linker<HostState>) -> wasmtime::Result<()> {
     linker.func_wrap_async(WASI, "fd_pwrite", |caller, (fd, at, count, offset, written)| {
         Box::new(fd_pwrite(caller, fd, Buffers { at, count }, offset, written))
     })?;
@@ -34,12 +29,12 @@ pub(super) fn define(linker: &mut Linker<State>) -> wasmtime::Result<()> {
 }
 
 /// Whether the descriptor `fd` is the private `/tmp`, or was opened below it.
-pub(super) fn is_below(state: &State, fd: u32) -> bool {
+pub(super) fn is_below(state: &HostState, fd: u32) -> bool {
     state.in_tmp.contains(&fd) || state.is_private(fd)
 }
 
 /// Whether there is room for one more name below the descriptor `dir`.
-pub(super) fn has_room_for_a_name(state: &mut State, dir: u32) -> bool {
+pub(super) fn has_room_for_a_name(state: &mut HostState, dir: u32) -> bool {
     !is_below(state, dir) || state.quota().is_none_or(|quota| quota.name().is_ok())
 }
 
@@ -73,25 +68,9 @@ pub(super) async fn has_room(
     Ok(state.quota().is_none_or(|quota| quota.grow(growth).is_ok()))
 }
 
-async fn size(state: &mut State, fd: u32) -> Option<u64> {
+async fn size(state: &mut HostState, fd: u32) -> Option<u64> {
     let nothing = &mut GuestMemory::Unshared(&mut []);
     state.wasi().fd_filestat_get(nothing, fd.into()).await.ok().map(|stat| stat.size)
-}
-
-/// A name of the private `/tmp` has gone, or stands for another file.
-pub(super) fn unlinked(state: &mut State) {
-    let open: Vec<Arc<File>> = state
-        .ctx()
-        .table
-        .iter_mut()
-        .filter_map(|entry| match entry.downcast_ref() {
-            Some(Descriptor::File(file)) => Some(Arc::clone(&file.file)),
-            Some(Descriptor::Dir(_)) | None => None,
-        })
-        .collect();
-    if let Some(quota) = state.quota() {
-        quota.unlink(open.into_iter());
-    }
 }
 
 async fn fd_pwrite(
@@ -126,7 +105,7 @@ async fn fd_filestat_set_size(mut caller: Call<'_>, fd: u32, wanted: u64) -> was
 async fn path_unlink_file(mut caller: Call<'_>, dir: u32, path: u32, len: u32) -> wasmtime::Result<Errno> {
     let errno = call!(caller, path_unlink_file(dir.cast_signed(), path.cast_signed(), len.cast_signed()));
     if errno == ERRNO_SUCCESS && is_below(caller.data(), dir) {
-        unlinked(caller.data_mut());
+        caller.data_mut().unlinked();
     }
     Ok(errno)
 }
@@ -143,7 +122,7 @@ async fn path_rename(mut caller: Call<'_>, arguments: Rename) -> wasmtime::Resul
     let errno = call!(caller, path_rename(from, path, len, to, new, new_len));
     if errno == ERRNO_SUCCESS && (leaves || comes) {
         let state = caller.data_mut();
-        unlinked(state);
+        state.unlinked();
         if let Some(quota) = state.quota().filter(|_| !leaves) {
             quota.measure();
         }
@@ -178,5 +157,3 @@ async fn path_symlink(mut caller: Call<'_>, arguments: Symlink) -> wasmtime::Res
     let [path, len, dir, new, new_len] = [path, len, dir, new, new_len].map(u32::cast_signed);
     Ok(call!(caller, path_symlink(path, len, dir, new, new_len)))
 }
-
-pub(super) const ERRNO_NOSPC: Errno = 51;

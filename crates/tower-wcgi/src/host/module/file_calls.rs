@@ -4,8 +4,6 @@
 //! the thread for long lets other scripts have it.
 
 use std::fs::File;
-use std::future::poll_fn;
-use std::pin::pin;
 use std::sync::Arc;
 
 use wasmtime::{AsContextMut, Caller, Linker};
@@ -15,14 +13,22 @@ use wasmtime_wasi::p1::wasi_snapshot_preview1::{self as preview1, WasiSnapshotPr
 use wasmtime_wasi::p1::{WasiP1Ctx, types};
 use wiggle::{GuestMemory, GuestPtr};
 
-use super::link::{ERRNO_FAULT, ERRNO_INVAL, ERRNO_SUCCESS, Errno, IntoErrno, WASI, memory, slice, write};
-use super::preview1::{ERRNO_ILSEQ, call, forward, told};
-use super::tmp::{ERRNO_NOSPC, has_room_for_a_name, is_below};
-use crate::exchange::{By, Deadlock, FileId, FileKind, Found, Listing, Listings, Look, Seen, State, file_id};
+use super::errno::{
+    ERRNO_DEADLK, ERRNO_EXIST, ERRNO_FAULT, ERRNO_ILSEQ, ERRNO_INVAL, ERRNO_IO, ERRNO_MFILE, ERRNO_NOENT, ERRNO_NOMEM,
+    ERRNO_NOSPC, ERRNO_NOTSUP, ERRNO_ROFS, ERRNO_SUCCESS, Errno, IntoErrno,
+};
+use super::guest_memory::{WASI, memory, slice, write};
+use super::preview1::{call, forward, told};
+use super::tmp::{has_room_for_a_name, is_below};
+use crate::host::blocking::block_in_place_async;
+use crate::host::files::{
+    By, Deadlock, FileId, FileKind, Found, LOCK, Listing, Listings, Look, MAX_OPEN_FILES, Seen, file_id,
+};
+use crate::host::state::HostState;
 
-type Call<'a> = Caller<'a, State>;
+type Call<'a> = Caller<'a, HostState>;
 
-pub(super) fn define(linker: &mut Linker<State>) -> wasmtime::Result<()> {
+pub(super) fn define(linker: &mut Linker<HostState>) -> wasmtime::Result<()> {
     linker.func_wrap_async(WASI, "path_open", |caller, arguments| Box::new(path_open(caller, arguments)))?;
     linker.func_wrap_async(WASI, "path_filestat_get", |caller, (dir, follow, path, len, result)| {
         Box::new(path_filestat_get(caller, At { dir, path, len }, follow, result))
@@ -217,7 +223,7 @@ async fn path_open(mut caller: Call<'_>, arguments: Open) -> wasmtime::Result<Er
 }
 
 /// Waits until the file just opened as `fd` is this exchange's to write.
-async fn own(state: &mut State, fd: u32, empty: bool) -> wasmtime::Result<Errno> {
+async fn own(state: &mut HostState, fd: u32, empty: bool) -> wasmtime::Result<Errno> {
     let nothing = &mut GuestMemory::Unshared(&mut []);
     let file = match state.wasi().fd_filestat_get(nothing, fd.into()).await {
         Ok(stat) if stat.filetype == types::Filetype::RegularFile => FileId(stat.ino),
@@ -230,7 +236,7 @@ async fn own(state: &mut State, fd: u32, empty: bool) -> wasmtime::Result<Errno>
         {
             view.note_wal();
         }
-        if state.script.locks_databases() {
+        if state.habits.locks_databases() {
             return Ok(ERRNO_SUCCESS);
         }
         if !state.databases.contains(&file) && state.databases.len() < MAX_OPEN_FILES as usize {
@@ -283,7 +289,7 @@ async fn fd_renumber(mut caller: Call<'_>, from: u32, to: u32) -> wasmtime::Resu
     Ok(errno)
 }
 
-fn closed(state: &mut State, fd: u32) {
+fn closed(state: &mut HostState, fd: u32) {
     state.open_files = state.open_files.saturating_sub(1);
     if let Some(index) = state.in_tmp.iter().position(|known| *known == fd) {
         state.in_tmp.swap_remove(index);
@@ -312,7 +318,7 @@ async fn path_create_directory(mut caller: Call<'_>, at: At) -> wasmtime::Result
     };
     let state = caller.data_mut();
     if state.databases.contains(&file) {
-        state.script.note_lock_directory();
+        state.habits.note_lock_directory();
     }
     if state.turns.held() >= MAX_OPEN_FILES as usize {
         return Ok(ERRNO_MFILE);
@@ -401,7 +407,7 @@ async fn fd_readdir(mut caller: Call<'_>, arguments: ReadDir) -> wasmtime::Resul
     Ok(errno)
 }
 
-async fn list(state: &mut State, fd: u32) -> wasmtime::Result<Result<Listing, Errno>> {
+async fn list(state: &mut HostState, fd: u32) -> wasmtime::Result<Result<Listing, Errno>> {
     let wasi = state.wasi();
     // wasmtime-wasi holds all of it before it says how much it is. On disks a name takes about as much as here.
     match wasi.fd_filestat_get(&mut GuestMemory::Unshared(&mut []), fd.into()).await {
@@ -437,8 +443,8 @@ async fn directory(wasi: &mut WasiP1Ctx, fd: u32) -> Option<Arc<File>> {
 }
 
 #[cfg(unix)]
-async fn list_ourselves(state: &mut State, directory: &File) -> Result<Listing, Errno> {
-    match aside(async { Listing::without_unspeakable(directory) }).await {
+async fn list_ourselves(state: &mut HostState, directory: &File) -> Result<Listing, Errno> {
+    match block_in_place_async(async { Listing::without_unspeakable(directory) }).await {
         Ok(Some((listing, left_out))) => {
             if left_out > 0
                 && let Some(view) = &state.view
@@ -453,7 +459,7 @@ async fn list_ourselves(state: &mut State, directory: &File) -> Result<Listing, 
 }
 
 #[cfg(not(unix))]
-async fn list_ourselves(_state: &mut State, _directory: &File) -> Result<Listing, Errno> {
+async fn list_ourselves(_state: &mut HostState, _directory: &File) -> Result<Listing, Errno> {
     Err(ERRNO_ILSEQ)
 }
 
@@ -464,7 +470,7 @@ async fn list_once(wasi: &mut WasiP1Ctx, fd: u32) -> wasmtime::Result<Result<Lis
         let mut scratch = vec![0; room as usize + 4];
         let memory = &mut GuestMemory::Unshared(&mut scratch);
         let call = preview1::fd_readdir(wasi, memory, fd.cast_signed(), 0, room.cast_signed(), 0, room.cast_signed());
-        let errno = aside(call).await?;
+        let errno = block_in_place_async(call).await?;
         if errno != 0 {
             return Ok(Err(errno.cast_unsigned()));
         }
@@ -481,13 +487,16 @@ async fn list_once(wasi: &mut WasiP1Ctx, fd: u32) -> wasmtime::Result<Result<Lis
 
 async fn fd_sync(mut caller: Call<'_>, fd: u32) -> wasmtime::Result<Errno> {
     let wasi = caller.data_mut().wasi();
-    let errno = aside(preview1::fd_sync(wasi, &mut GuestMemory::Unshared(&mut []), fd.cast_signed())).await?;
+    let errno =
+        block_in_place_async(preview1::fd_sync(wasi, &mut GuestMemory::Unshared(&mut []), fd.cast_signed())).await?;
     Ok(errno.cast_unsigned())
 }
 
 async fn fd_datasync(mut caller: Call<'_>, fd: u32) -> wasmtime::Result<Errno> {
     let wasi = caller.data_mut().wasi();
-    let errno = aside(preview1::fd_datasync(wasi, &mut GuestMemory::Unshared(&mut []), fd.cast_signed())).await?;
+    let errno =
+        block_in_place_async(preview1::fd_datasync(wasi, &mut GuestMemory::Unshared(&mut []), fd.cast_signed()))
+            .await?;
     Ok(errno.cast_unsigned())
 }
 
@@ -511,21 +520,12 @@ async fn poll_oneoff(
     Ok(errno)
 }
 
-/// Runs what may hold this thread for long, while another thread does what this one would have done next.
-pub(super) async fn aside<F: Future>(call: F) -> F::Output {
-    let mut call = pin!(call);
-    poll_fn(|cx| tokio::task::block_in_place(|| call.as_mut().poll(cx))).await
-}
-
-/// Descriptors that an exchange may have open at once, so that none can take all those of the process.
-pub(super) const MAX_OPEN_FILES: u32 = 256;
 /// What most directories fit in, in bytes.
 const LISTING: u32 = 64 << 10;
 /// How often a directory that changes is read again. Where something comes and goes all the time, every second reading fails.
 const AGAIN: usize = 50;
 /// What one `poll_oneoff` may wait for.
 const MAX_SUBSCRIPTIONS: u32 = 1024;
-pub(super) const LOCK: &str = ".lock";
 const LOCK_LEN: u32 = 5;
 /// Longer ones the kernel refuses.
 const MAX_PATH: usize = 4096;
@@ -542,11 +542,3 @@ const RIGHTS_FD_WRITE: u64 = 1 << 6;
 /// To allocate and to set the size: those who write ask for them too, and nobody else.
 const RIGHTS_OF_WRITERS: u64 = 1 << 8 | 1 << 22;
 const FDFLAGS_APPEND: u32 = 1 << 0;
-pub(super) const ERRNO_DEADLK: u32 = 16;
-const ERRNO_EXIST: u32 = 20;
-const ERRNO_IO: u32 = 29;
-const ERRNO_MFILE: u32 = 33;
-const ERRNO_NOENT: u32 = 44;
-const ERRNO_NOMEM: u32 = 48;
-const ERRNO_NOTSUP: u32 = 58;
-const ERRNO_ROFS: u32 = 69;

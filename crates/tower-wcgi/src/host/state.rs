@@ -1,0 +1,192 @@
+//! What the store of an exchange holds: all that the calls of a guest work on.
+
+use std::fs::File;
+use std::sync::Arc;
+
+use wasmtime_wasi::filesystem::Descriptor;
+use wasmtime_wasi::p1::WasiP1Ctx;
+use wasmtime_wasi::{WasiCtxBuilder, WasiCtxView, WasiView};
+
+use super::files::{CheckedOut, FileId, Listings, Locks, Quota, Turns};
+use super::habits::Habits;
+use super::handles::Handles;
+use super::memory_limit::MemoryLimit;
+use crate::environ::Environ;
+use crate::stdio::{Output, Stderr, Stdin, Writer};
+
+/// What the store of an exchange holds.
+pub(crate) struct HostState {
+    wasi: Option<WasiP1Ctx>,
+    pub(crate) locks: Locks,
+    pub(crate) turns: Turns,
+    pub(crate) listings: Listings,
+    /// Descriptors of files and directories that the script has opened.
+    pub(crate) open_files: u32,
+    /// Those that are SQLite databases.
+    pub(crate) databases: Vec<FileId>,
+    /// What is known of a component's handles.
+    pub(crate) handles: Handles,
+    /// Descriptors, or handles of a component, of what is open below its `/tmp`.
+    pub(crate) in_tmp: Vec<u32>,
+    /// Made when something is first written there.
+    quota: Option<Quota>,
+    max_tmp: u64,
+    pub(crate) view: Option<CheckedOut>,
+    pub(crate) habits: Arc<Habits>,
+    pub(crate) arguments: Arc<[String]>,
+    pub(crate) environ: Environ,
+    pub(crate) may_ignore_abort: bool,
+    pub(crate) stdin: Stdin,
+    stdout: Writer,
+    stderr: Stderr,
+    /// Which of stdin, stdout and stderr the script has closed or put something else in the place of.
+    stdio_moved: [bool; 3],
+    pub(crate) memory: MemoryLimit,
+}
+
+/// What an exchange gives its guest.
+pub(crate) struct Given {
+    /// Nothing for a guest that sees no files.
+    pub(crate) view: Option<CheckedOut>,
+    pub(crate) turns: Turns,
+    pub(crate) habits: Arc<Habits>,
+    pub(crate) arguments: Arc<[String]>,
+    pub(crate) environ: Environ,
+    pub(crate) stdin: Stdin,
+    pub(crate) stdout: Writer,
+    pub(crate) stderr: Stderr,
+    pub(crate) may_ignore_abort: bool,
+    /// Linear memory, in bytes.
+    pub(crate) max_memory: usize,
+    /// What all files of its `/tmp` may have together, in bytes.
+    pub(crate) max_tmp: u64,
+}
+
+impl HostState {
+    pub(crate) fn new(given: Given) -> Self {
+        Self {
+            wasi: None,
+            locks: Locks::default(),
+            turns: given.turns,
+            listings: Listings::default(),
+            open_files: 0,
+            databases: Vec::new(),
+            handles: Handles::default(),
+            in_tmp: Vec::new(),
+            quota: None,
+            max_tmp: given.max_tmp,
+            view: given.view,
+            habits: given.habits,
+            arguments: given.arguments,
+            environ: given.environ,
+            may_ignore_abort: given.may_ignore_abort,
+            stdin: given.stdin,
+            stdout: given.stdout,
+            stderr: given.stderr,
+            stdio_moved: [false; 3],
+            memory: MemoryLimit::new(given.max_memory),
+        }
+    }
+
+    /// wasmtime-wasi's context, made when something first asks for it.
+    pub(crate) fn wasi(&mut self) -> &mut WasiP1Ctx {
+        let Self { wasi, view, habits, stdin, stdout, stderr, .. } = self;
+        wasi.get_or_insert_with(|| {
+            let mut builder = WasiCtxBuilder::new();
+            builder.stdin(stdin.clone()).stdout(stdout.clone()).stderr(stderr.clone());
+            if habits.is_component {
+                builder.stdout(stdout.clone().never_closed());
+            }
+            let mut wasi = builder.build_p1();
+            if habits.is_component {
+                wasi.ctx().table.set_max_capacity(Handles::MOST);
+            }
+            if let Some(view) = view {
+                view.mount(&mut wasi);
+            }
+            wasi
+        })
+    }
+
+    /// Whether the descriptor `fd` is stdin, stdout or stderr, as it was at the start.
+    pub(crate) fn has_stdio(&self, fd: u32) -> bool {
+        self.stdio_moved.get(fd as usize).is_some_and(|moved| !moved)
+    }
+
+    /// Says that the descriptor `fd` is no longer what it was at the start.
+    pub(crate) fn moved(&mut self, fd: u32) {
+        if let Some(view) = &mut self.view {
+            view.moved(fd);
+        }
+        if let Some(moved) = self.stdio_moved.get_mut(fd as usize) {
+            *moved = true;
+        }
+    }
+
+    /// Where writes to stdout and stderr go.
+    pub(crate) fn output(&self, fd: u32) -> Option<Output> {
+        match fd {
+            1 => Some(Output::Stdout(self.stdout.clone())),
+            2 => Some(Output::Stderr(self.stderr.clone())),
+            _ => None,
+        }
+    }
+
+    /// Whether the descriptor `dir` is a mount that nothing can be written to.
+    pub(crate) fn is_read_only(&self, dir: u32) -> bool {
+        self.view.as_ref().is_some_and(|view| view.is_read_only(dir))
+    }
+
+    /// What is left of the room in its `/tmp`. Nothing where it has none of its own.
+    pub(crate) fn quota(&mut self) -> Option<&Quota> {
+        let Self { quota, view, max_tmp, .. } = self;
+        if quota.is_none() {
+            *quota = Some(Quota::new(view.as_ref()?.tmp()?, *max_tmp));
+        }
+        quota.as_ref()
+    }
+
+    /// A name of the private `/tmp` has gone, or stands for another file.
+    pub(crate) fn unlinked(&mut self) {
+        let open: Vec<Arc<File>> = self
+            .ctx()
+            .table
+            .iter_mut()
+            .filter_map(|entry| match entry.downcast_ref() {
+                Some(Descriptor::File(file)) => Some(Arc::clone(&file.file)),
+                Some(Descriptor::Dir(_)) | None => None,
+            })
+            .collect();
+        if let Some(quota) = self.quota() {
+            quota.unlink(open.into_iter());
+        }
+    }
+
+    /// Says whether the script wants to come to its end, within its deadline, though its client leaves.
+    pub(crate) fn ignore_abort(&self, ignore: bool) {
+        self.stdout.outlive_reader(ignore);
+    }
+
+    /// Whether nobody takes what the script writes.
+    pub(crate) fn client_left(&self) -> bool {
+        self.stdout.is_unread()
+    }
+
+    /// Whether what is below the descriptor `dir` is this exchange's alone.
+    pub(crate) fn is_private(&self, dir: u32) -> bool {
+        self.view.as_ref().is_some_and(|view| view.is_private(dir))
+    }
+}
+
+impl WasiView for HostState {
+    fn ctx(&mut self) -> WasiCtxView<'_> {
+        self.wasi().ctx()
+    }
+}
+
+impl Drop for HostState {
+    fn drop(&mut self) {
+        // Files are closed before another may write them, or have their `/tmp`.
+        self.wasi = None;
+    }
+}
