@@ -105,7 +105,7 @@ impl Exchange {
     pub(crate) async fn read(&mut self) -> Option<Result<Bytes, Error>> {
         poll_fn(|cx| {
             // What it wrote before it read may be the head.
-            if let Poll::Ready(piece) = self.stdout.poll_read(cx, true) {
+            if let Poll::Ready(piece) = self.stdout.poll_read(cx) {
                 return Poll::Ready(piece);
             }
             if let Poll::Ready(late) = self.poll_late(cx) {
@@ -126,19 +126,12 @@ impl Exchange {
     /// here until it has written more.
     pub(crate) fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Error>>> {
         let Some(relay) = &mut self.relay else {
-            return match self.stdout.poll_read(cx, true) {
+            return match self.stdout.poll_read(cx) {
                 Poll::Pending => self.poll_late(cx).map(|late| Some(Err(late))),
                 piece => piece,
             };
         };
-        if self.stdout.is_waited_for() && !(relay.is_willing() && relay.carry_on()) {
-            self.stdout.wake_writer();
-        }
-        let piece = self.stdout.poll_read(cx, !relay.is_willing());
-        if piece.is_ready() {
-            relay.count();
-        }
-        piece
+        relay.poll_piece(cx, &mut self.stdout)
     }
 
     /// Ready when the deadline has passed and the task is stuck, with what is logged then.

@@ -5,7 +5,6 @@
 #[cfg(feature = "compiler")]
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
 
 use wasmtime::{InstancePre, ModuleExport};
 use wasmtime_wasi::p2::bindings::CommandPre;
@@ -17,6 +16,7 @@ use super::component;
 use super::snapshot;
 use super::source::Source;
 use super::surroundings::Surroundings;
+use crate::backoff::Backoff;
 #[cfg(feature = "compiler")]
 use crate::code::{self, ModuleHash};
 use crate::code::{Beginning, Code};
@@ -34,10 +34,8 @@ pub(crate) struct Script {
     pub(crate) habits: Arc<Habits>,
     /// Whether none of its calls could hold the thread it is made on.
     never_waits: bool,
-    /// Exchanges to begin on the engine's threads before another is begun in place.
-    not_in_place: AtomicU32,
-    /// How many that will be the next time.
-    penalty: AtomicU32,
+    /// Exchanges begin on the engine's threads after one that was not over in place.
+    in_place: Backoff,
 }
 
 /// What is instantiated for every exchange.
@@ -110,14 +108,7 @@ impl Script {
     }
 
     fn new(program: Program, habits: Habits, sees_files: bool, never_waits: bool) -> Self {
-        Self {
-            program,
-            sees_files,
-            habits: Arc::new(habits),
-            never_waits,
-            not_in_place: AtomicU32::new(0),
-            penalty: AtomicU32::new(1),
-        }
+        Self { program, sees_files, habits: Arc::new(habits), never_waits, in_place: Backoff::new(MAX_PENALTY) }
     }
 
     /// Whether requests begin where a start-up has ended.
@@ -132,19 +123,12 @@ impl Script {
 
     /// Whether an exchange may begin on the thread of whoever asks for it.
     pub(crate) fn begins_in_place(&self) -> bool {
-        self.never_waits
-            && self.not_in_place.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1)).is_err()
+        self.never_waits && self.in_place.take_chance()
     }
 
     /// An exchange that began in place was over there, or was not.
     pub(crate) fn began_in_place(&self, is_over: bool) {
-        let penalty = self.penalty.load(Ordering::Relaxed);
-        if !is_over {
-            self.not_in_place.store(penalty, Ordering::Relaxed);
-            self.penalty.store(penalty.saturating_mul(2).min(MAX_PENALTY), Ordering::Relaxed);
-        } else if penalty > 1 {
-            self.penalty.store(penalty - 1, Ordering::Relaxed);
-        }
+        self.in_place.tried(is_over);
     }
 }
 

@@ -167,9 +167,18 @@ pub(crate) struct Reader(Arc<Shared>);
 
 impl Reader {
     /// What is there now; `None` at a clean end. The first time it is half of what the pipe holds, as the client may read no
-    /// more than that, unless that is all there will be. Without `wakes`, a guest that waits for room is left waiting, for
-    /// whoever asks [`is_waited_for`](Self::is_waited_for) before the next read.
-    pub(crate) fn poll_read(&mut self, cx: &mut Context<'_>, wakes: bool) -> Poll<Option<Result<Bytes, Error>>> {
+    /// more than that, unless that is all there will be.
+    pub(crate) fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Error>>> {
+        self.poll(cx, true)
+    }
+
+    /// The same, but a guest that waits for room is left waiting, for whoever asks [`is_waited_for`](Self::is_waited_for) before
+    /// the next read.
+    pub(crate) fn poll_take(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Error>>> {
+        self.poll(cx, false)
+    }
+
+    fn poll(&mut self, cx: &mut Context<'_>, wakes: bool) -> Poll<Option<Result<Bytes, Error>>> {
         let mut state = self.0.lock();
         let had_room = state.room() > 0;
         state.came_back |= state.given_first > 0;
@@ -200,7 +209,7 @@ impl Reader {
 
     #[cfg(test)]
     pub(crate) async fn read(&mut self) -> Option<Result<Bytes, Error>> {
-        poll_fn(|cx| self.poll_read(cx, true)).await
+        poll_fn(|cx| self.poll_read(cx)).await
     }
 
     /// Whether the guest waits for room and there is some, now that the reader has come back for more than is there.
