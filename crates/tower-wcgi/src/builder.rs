@@ -15,10 +15,11 @@ use crate::gateway;
 use crate::host::{Files, Seen};
 use crate::mount::{self, Access, Mount};
 use crate::package::{self, Site};
+use crate::release::Release;
 use crate::renewal::Renewal;
 use crate::script::{Source, Surroundings, WARMUP};
 use crate::sendfile::SendFile;
-use crate::service::{Inner, WcgiService};
+use crate::service::WcgiService;
 use crate::site::Routes;
 use crate::tree::Tree;
 use crate::warmup;
@@ -301,7 +302,7 @@ impl WcgiBuilder {
         let Opened { package, engine, mount, tree, site, settings, rest, .. } = opened;
         let of_proxies =
             package.front.trusted_proxies.map(|proxies| Hook::new(move |parts: &Parts| proxies.connection_info(parts)));
-        Ok(WcgiService::new(Inner {
+        Ok(WcgiService::new(Release {
             engine,
             start: Arc::new(start),
             send_file: rest.x_sendfile.then(|| Arc::new(SendFile::new(tree))),
@@ -322,7 +323,7 @@ impl WcgiBuilder {
             response_buffer: rest.response_buffer.unwrap_or(64 << 10).max(1),
             max_tmp: rest.max_tmp.unwrap_or(256 << 20),
             may_ignore_abort: !rest.refuse_ignore_abort,
-            _unpacked: package.unpacked,
+            unpacked: package.unpacked,
         }))
     }
 
@@ -407,6 +408,24 @@ impl WcgiBuilder {
             warmup,
         };
         Ok(Opened { package, engine, mount, tree, site, settings, surroundings, take_snapshot, rest: self })
+    }
+}
+
+impl WcgiService {
+    /// Opens the package at `path` with every setting at its default and an [`Engine`] of its own.
+    ///
+    /// Compiles the package's module if it is not in the cache yet, which takes seconds for a large one.
+    ///
+    /// # Errors
+    ///
+    /// See [`WcgiBuilder::build`].
+    pub fn from_package(path: impl AsRef<Path>) -> Result<Self, Error> {
+        Self::builder().package(path.as_ref()).build()
+    }
+
+    /// A builder with every setting at its default.
+    pub fn builder() -> WcgiBuilder {
+        WcgiBuilder::default()
     }
 }
 

@@ -21,6 +21,7 @@ mod host;
 mod mount;
 mod observe;
 mod package;
+mod release;
 mod renewal;
 mod request;
 mod runtime;
