@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
-use super::{Mount, cannot_write};
 use crate::error::{Error, ErrorKind};
+use crate::mount::Mount;
 
 /// What was copied.
 #[derive(Debug, Clone, Copy, Default)]
@@ -97,4 +97,8 @@ fn link(_: &Path, _: &Path) -> std::io::Result<()> {
 
 fn cannot_read(path: &Path, error: std::io::Error) -> Error {
     Error::new(ErrorKind::Package, format!("cannot read {}", path.display())).with_source(error)
+}
+
+pub(super) fn cannot_write(path: &Path, error: std::io::Error) -> Error {
+    Error::new(ErrorKind::Host, format!("cannot write {}", path.display())).with_source(error)
 }

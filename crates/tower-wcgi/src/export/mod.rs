@@ -12,10 +12,11 @@ use std::sync::Arc;
 
 use tempfile::TempDir;
 
+use copy::cannot_write;
+
 use crate::builder::{Opened, WcgiBuilder};
 use crate::error::{Error, ErrorKind};
 use crate::host::Seen;
-use crate::mount::Mount;
 use crate::package::{self, Written};
 use crate::script::{self, Contents, Script, SnapshotReport, Source};
 
@@ -235,10 +236,6 @@ fn file_name(command: &str) -> String {
 fn write_new(path: &Path, content: &[u8]) -> Result<(), Error> {
     let written = File::create_new(path).and_then(|mut file| file.write_all(content));
     written.map_err(|error| cannot_write(path, error))
-}
-
-fn cannot_write(path: &Path, error: io::Error) -> Error {
-    Error::new(ErrorKind::Host, format!("cannot write {}", path.display())).with_source(error)
 }
 
 const COMPILED: &str = "compiled";

@@ -4,7 +4,7 @@
 //! `.webc` alike. Out: [`Settings`]. Knows no files but by name.
 
 use super::document::{Table, Text, TextOrTable};
-use super::refuse;
+use super::refuse::refuse;
 use super::site::Site;
 use crate::connection::TrustedProxies;
 use crate::error::Error;

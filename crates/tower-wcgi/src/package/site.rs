@@ -4,7 +4,7 @@
 //! values mean something by themselves. Whether its files are there is not looked at. Knows no files, HTTP or wasm.
 
 use super::document::{Table, Text};
-use super::refuse;
+use super::refuse::refuse;
 use crate::error::Error;
 use crate::mount::guest_path;
 

@@ -27,7 +27,8 @@ pub(crate) use written::Written;
 
 use super::command::{Candidate, Runner, Settings, from_dependency, list, pick};
 use super::document::{Document, Table, Text, TextOrTable, line_of};
-use super::{Module, Package, refuse};
+use super::opened::{Module, Package};
+use super::refuse::refuse;
 use crate::error::Error;
 use crate::mount::{Access, Mount, guest_path, overlay};
 

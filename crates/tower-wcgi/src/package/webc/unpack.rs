@@ -11,9 +11,8 @@ use std::time::SystemTime;
 
 use ::webc::{Container, Metadata, PathSegments, Volume};
 
-use super::damaged;
 use crate::error::Error;
-use crate::package::refuse;
+use crate::package::refuse::refuse;
 use crate::scratch::Scratch;
 
 /// Unpacks each volume once, into a directory of its own.
@@ -185,3 +184,7 @@ const ENTRY_BYTES: usize = 16;
 
 /// Looking a path up takes a stack frame for each segment.
 const MAX_DEPTH: usize = 128;
+
+pub(super) fn damaged(file: &str, why: &str) -> Error {
+    refuse(format!("{file}: damaged or not a .webc file: {}", why.lines().next().unwrap_or_default()))
+}
