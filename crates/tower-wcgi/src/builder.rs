@@ -13,7 +13,7 @@ use crate::error::{Error, ErrorKind};
 use crate::escape;
 use crate::gateway;
 use crate::host::{Files, Seen};
-use crate::mount::{self, Access, Mount};
+use crate::mount::{self, Access, Mount, TMP};
 use crate::package::{self, Site};
 use crate::release::Release;
 use crate::renewal::Renewal;
@@ -487,7 +487,7 @@ fn keep_warnings_out_of_the_answer(arguments: &mut Vec<String>) {
 /// The part of the environment that is the same for every request, each name once.
 fn environment(package: &[(String, String)], over: &[(String, String)]) -> Vec<(String, String)> {
     // The one place that is there for temporary files. The stock php-cgi takes no upload without being told.
-    let mut env = vec![("TMPDIR".to_owned(), "/tmp".to_owned())];
+    let mut env = vec![("TMPDIR".to_owned(), TMP.to_owned())];
     for (name, value) in package.iter().chain(over) {
         package::set_env(&mut env, name, value);
     }

@@ -9,6 +9,9 @@ use std::path::PathBuf;
 
 use crate::error::{Error, ErrorKind};
 
+/// Where a script keeps its temporary files: private to its exchange, unless a mount is there.
+pub(crate) const TMP: &str = "/tmp";
+
 /// A host directory and where the script sees it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Mount {

@@ -17,7 +17,7 @@ use cap_std::ambient_authority;
 use cap_std::fs::{Dir, OpenOptions};
 
 use crate::error::{Error, ErrorKind};
-use crate::mount::Mount;
+use crate::mount::{Mount, TMP};
 use crate::sys::may_hang;
 
 /// The mounts of a service.
@@ -118,7 +118,7 @@ impl Tree {
         let path: Vec<u8> = segments.flat_map(|segment| [&b"/"[..], segment]).flatten().copied().collect();
         let (mount, rest) = self.mounts.iter().find_map(|mount| Some((mount, below(&mount.guest, &path)?)))?;
         // The script's own /tmp lies over what is there on the host.
-        if mount.guest == "/" && below("/tmp", &path).is_some() {
+        if mount.guest == "/" && below(TMP, &path).is_some() {
             return None;
         }
         Some((mount, host_path(rest.strip_prefix(b"/").unwrap_or(rest))?))

@@ -8,6 +8,8 @@
 
 use wasmparser::{DataKind, MemoryType, Operator, Parser, Payload, TypeRef, ValType};
 
+use crate::runtime::WASM_PAGE;
+
 /// Tells modules apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct ModuleHash(pub(crate) blake3::Hash);
@@ -186,7 +188,6 @@ fn constant(expression: &wasmparser::ConstExpr<'_>) -> Option<usize> {
 
 /// To be raised with every change to what [`prepare`] makes: caches and packages have modules that were made so.
 const PREPARED: u8 = 2;
-const WASM_PAGE: u64 = 64 << 10;
 
 #[cfg(test)]
 #[cfg(feature = "compiler")]

@@ -19,7 +19,7 @@ use crate::code::Cache;
 use crate::code::Shelf;
 use crate::error::{Error, ErrorKind};
 use crate::host::{HostState, link_components, link_modules};
-use crate::runtime::{Size, Wasmtime};
+use crate::runtime::{Size, WASM_PAGE, Wasmtime};
 use crate::scratch;
 use crate::stdio::SpoolRoom;
 
@@ -344,7 +344,7 @@ impl EngineBuilder {
         if self.threads == Some(0) {
             return Err(Error::new(ErrorKind::Host, "threads must be at least 1"));
         }
-        if self.max_memory < WASM_PAGE || self.max_memory > MAX_MEMORY {
+        if (self.max_memory as u64) < WASM_PAGE || self.max_memory > MAX_MEMORY {
             return Err(Error::new(ErrorKind::Host, "max_memory must be between 64 KiB and 4 GiB"));
         }
         Ok(())
@@ -400,7 +400,6 @@ fn host(message: &'static str, error: std::io::Error) -> Error {
 
 #[cfg(feature = "compiler")]
 const MAX_COMPILE_TIME: Duration = Duration::from_secs(300);
-const WASM_PAGE: usize = 64 << 10;
 const MAX_MEMORY: usize = 4 << 30;
 /// Far above what any machine can run at once, and small enough for every counter made from it.
 const MAX_INSTANCES: usize = 100_000;

@@ -11,7 +11,10 @@ mod habits;
 mod handles;
 mod memory_limit;
 pub(crate) mod module;
+mod random;
 mod state;
+mod tmp_room;
+mod writing;
 
 pub(crate) use blocking::block_in_place_async;
 pub(crate) use component::link as link_components;

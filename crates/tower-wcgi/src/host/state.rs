@@ -1,9 +1,7 @@
 //! What the store of an exchange holds: all that the calls of a guest work on.
 
-use std::fs::File;
 use std::sync::Arc;
 
-use wasmtime_wasi::filesystem::Descriptor;
 use wasmtime_wasi::p1::WasiP1Ctx;
 use wasmtime_wasi::{WasiCtxBuilder, WasiCtxView, WasiView};
 
@@ -146,35 +144,24 @@ impl HostState {
         quota.as_ref()
     }
 
-    /// A name of the private `/tmp` has gone, or stands for another file.
-    pub(crate) fn unlinked(&mut self) {
-        let open: Vec<Arc<File>> = self
-            .ctx()
-            .table
-            .iter_mut()
-            .filter_map(|entry| match entry.downcast_ref() {
-                Some(Descriptor::File(file)) => Some(Arc::clone(&file.file)),
-                Some(Descriptor::Dir(_)) | None => None,
-            })
-            .collect();
-        if let Some(quota) = self.quota() {
-            quota.unlink(open.into_iter());
-        }
-    }
-
     /// Says whether the script wants to come to its end, within its deadline, though its client leaves.
     pub(crate) fn ignore_abort(&self, ignore: bool) {
         self.stdout.outlive_reader(ignore);
     }
 
-    /// Whether nobody takes what the script writes.
-    pub(crate) fn client_left(&self) -> bool {
-        self.stdout.is_unread()
+    /// The number that the descriptor `fd` has, or that a component's handle would have in a module if it is of a mount.
+    pub(crate) fn mount_number(&self, fd: u32) -> u32 {
+        if self.habits.is_component { self.handles.mount(fd) } else { fd }
     }
 
     /// Whether what is below the descriptor `dir` is this exchange's alone.
     pub(crate) fn is_private(&self, dir: u32) -> bool {
-        self.view.as_ref().is_some_and(|view| view.is_private(dir))
+        self.view.as_ref().is_some_and(|view| view.is_private(self.mount_number(dir)))
+    }
+
+    /// Whether nobody takes what the script writes.
+    pub(crate) fn client_left(&self) -> bool {
+        self.stdout.is_unread()
     }
 }
 

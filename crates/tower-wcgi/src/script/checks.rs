@@ -4,7 +4,7 @@ use wasmparser::{Parser, Payload};
 use wasmtime::{ExternType, Module, ModuleExport, ResourcesRequired};
 
 use crate::error::{Error, ErrorKind};
-use crate::runtime::{MAX_FUNCTIONS, MAX_MEMORIES, MAX_TABLE_ELEMENTS, MAX_TABLES};
+use crate::runtime::{MAX_FUNCTIONS, MAX_MEMORIES, MAX_TABLE_ELEMENTS, MAX_TABLES, WASM_PAGE};
 
 /// The entry point of a WASI command: the export `name`.
 pub(super) fn entry_point(module: &Module, label: &str, name: &str) -> Result<ModuleExport, Error> {
@@ -65,4 +65,3 @@ pub(super) fn check_size(needs: &ResourcesRequired, label: &str, max_memory: usi
 }
 
 pub(super) const START: &str = "_start";
-const WASM_PAGE: u64 = 64 << 10;

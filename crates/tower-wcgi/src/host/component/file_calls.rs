@@ -18,8 +18,9 @@ use wasmtime_wasi::p2::{DynOutputStream, FsError, FsResult};
 use super::shadow::{borrow, method, replace, told};
 use super::tmp;
 use crate::host::blocking::{LARGE, block_in_place_async};
-use crate::host::files::{By, Deadlock, FileId, LOCK, Listings, MAX_OPEN_FILES};
+use crate::host::files::{By, Deadlock, FIRST_PREOPEN, FileId, Listings, MAX_OPEN_FILES};
 use crate::host::state::HostState;
+use crate::host::writing::{HEADER_LEN, Header, NoLockDirectory, database_header};
 
 pub(super) fn define(linker: &mut Linker<HostState>) -> wasmtime::Result<()> {
     let mut preopens = replace(linker, "filesystem/preopens", "get-directories")?;
@@ -56,7 +57,7 @@ type Directories = Vec<(Resource<Descriptor>, String)>;
 
 fn get_directories(state: &mut HostState) -> wasmtime::Result<(Directories,)> {
     let directories = state.filesystem().get_directories()?;
-    state.handles.mounts.extend((FIRST_MOUNT..).zip(&directories).map(|(number, (dir, _))| (dir.rep(), number)));
+    state.handles.mounts.extend((FIRST_PREOPEN..).zip(&directories).map(|(number, (dir, _))| (dir.rep(), number)));
     Ok((directories,))
 }
 
@@ -74,7 +75,7 @@ async fn open_at(state: &mut HostState, arguments: Open) -> FsResult<Resource<De
     if !has_room_for_a_file(state) {
         return Err(ErrorCode::InsufficientMemory.into());
     }
-    let is_private = tmp::is_below(state, dir.rep());
+    let is_private = state.is_in_tmp(dir.rep());
     if how.contains(OpenFlags::CREATE) {
         tmp::name(state, dir.rep())?;
     }
@@ -88,10 +89,7 @@ async fn open_at(state: &mut HostState, arguments: Open) -> FsResult<Resource<De
     state.open_files += 1;
     let fd = opened.rep();
     if is_private {
-        state.in_tmp.push(fd);
-        if let Some(quota) = state.quota().filter(|_| truncates) {
-            quota.shrink();
-        }
+        state.opened_in_tmp(fd, truncates);
     }
     if empties || (writes && wanted.contains(DescriptorFlags::READ)) {
         if let Err(error) = own(state, fd, empties).await {
@@ -121,15 +119,8 @@ async fn own(state: &mut HostState, fd: u32, empty: bool) -> FsResult<()> {
         return Ok(());
     }
     let file = FileId(state.filesystem().metadata_hash(borrow(fd)).await?.lower);
-    if !empty && is_database(state, fd).await {
-        if state.habits.locks_databases() {
-            return Ok(());
-        }
-        if !state.databases.contains(&file) && state.databases.len() < MAX_OPEN_FILES as usize {
-            state.databases.push(file);
-        }
-    }
-    if state.turns.take(file, By::Descriptor(fd)).await == Err(Deadlock) {
+    let database = if empty { None } else { database(state, fd).await };
+    if state.wait_for_turn(file, fd, database).await == Err(Deadlock) {
         return Err(ErrorCode::Deadlock.into());
     }
     if empty {
@@ -138,10 +129,10 @@ async fn own(state: &mut HostState, fd: u32, empty: bool) -> FsResult<()> {
     Ok(())
 }
 
-/// Whether `fd` is an SQLite database.
-async fn is_database(state: &mut HostState, fd: u32) -> bool {
-    let read = state.filesystem().read(borrow(fd), DATABASE.len() as u64, 0).await;
-    read.is_ok_and(|(head, _)| head == DATABASE)
+/// How `fd` begins, if it is an SQLite database.
+async fn database(state: &mut HostState, fd: u32) -> Option<Header> {
+    let (header, _) = state.filesystem().read(borrow(fd), HEADER_LEN as u64, 0).await.ok()?;
+    database_header(&header)
 }
 
 /// `fd` is about to be written, other than by appending.
@@ -194,16 +185,10 @@ fn closed(state: &mut HostState, fd: u32) -> wasmtime::Result<()> {
         return Ok(());
     }
     handles.undecided.retain(|undecided| *undecided != fd);
-    if let Some(index) = state.in_tmp.iter().position(|known| *known == fd) {
-        state.in_tmp.swap_remove(index);
-        if let Some(quota) = state.quota() {
-            quota.shrink();
-        }
-    }
-    let handles = &mut state.handles;
+    state.closed_in_tmp(fd);
     match &descriptor {
         Descriptor::File(file) if Arc::strong_count(&file.file) > 1 => {
-            handles.outlived.push(Arc::downgrade(&file.file));
+            state.handles.outlived.push(Arc::downgrade(&file.file));
             state.turns.keep(&By::Descriptor(fd));
         }
         Descriptor::File(_) | Descriptor::Dir(_) => {
@@ -216,21 +201,16 @@ fn closed(state: &mut HostState, fd: u32) -> wasmtime::Result<()> {
     Ok(())
 }
 
-/// See `path_create_directory` of modules.
+/// Makes a directory, or takes the right that a lock directory stands for.
 async fn create_directory_at(state: &mut HostState, (dir, path): (Resource<Descriptor>, String)) -> FsResult<()> {
     tmp::name(state, dir.rep())?;
     let Some(file) = locked_file(state, dir.rep(), &path).await else {
         return state.filesystem().create_directory_at(dir, path).await;
     };
-    if state.databases.contains(&file) {
-        state.habits.note_lock_directory();
-    }
-    if state.turns.held() >= MAX_OPEN_FILES as usize {
-        return Err(ErrorCode::InsufficientMemory.into());
-    }
-    let by = By::Directory(dir.rep(), path.as_bytes().into());
-    if state.turns.has_directory(file) || state.turns.take(file, by).await == Err(Deadlock) {
-        return Err(ErrorCode::Exist.into());
+    match state.make_lock_directory(file, dir.rep(), path.as_bytes()).await {
+        Ok(()) => {}
+        Err(NoLockDirectory::TooMany) => return Err(ErrorCode::InsufficientMemory.into()),
+        Err(NoLockDirectory::Exists) => return Err(ErrorCode::Exist.into()),
     }
     // Another host may have left it behind.
     let _left_behind = state.filesystem().remove_directory_at(dir, path).await;
@@ -238,7 +218,7 @@ async fn create_directory_at(state: &mut HostState, (dir, path): (Resource<Descr
 }
 
 async fn remove_directory_at(state: &mut HostState, (dir, path): (Resource<Descriptor>, String)) -> FsResult<()> {
-    if path.ends_with(LOCK) && state.turns.give_back(&By::Directory(dir.rep(), path.as_bytes().into())) {
+    if state.remove_lock_directory(dir.rep(), path.as_bytes()) {
         return Ok(());
     }
     state.filesystem().remove_directory_at(dir, path).await
@@ -246,10 +226,7 @@ async fn remove_directory_at(state: &mut HostState, (dir, path): (Resource<Descr
 
 /// The regular file that a lock directory at this path stands for.
 async fn locked_file(state: &mut HostState, dir: u32, path: &str) -> Option<FileId> {
-    let path = path.strip_suffix(LOCK)?;
-    if state.is_private(state.handles.mount(dir)) {
-        return None;
-    }
+    let path = path.get(..state.locked_path(dir, path.as_bytes())?.len())?;
     let (follow, path) = (PathFlags::SYMLINK_FOLLOW, path.to_owned());
     let stat = state.filesystem().stat_at(borrow(dir), follow, path.clone()).await.ok()?;
     if stat.type_ != DescriptorType::RegularFile {
@@ -258,14 +235,9 @@ async fn locked_file(state: &mut HostState, dir: u32, path: &str) -> Option<File
     state.filesystem().metadata_hash_at(borrow(dir), follow, path).await.ok().map(|hash| FileId(hash.lower))
 }
 
-/// Whether the path leads to what is neither a file nor a directory, which may make whoever opens it wait, and the thread
-/// with it.
+/// Whether the path leads to what is neither a file nor a directory.
 async fn is_special(state: &mut HostState, dir: u32, follow: PathFlags, path: &str) -> bool {
-    let mount = state.handles.mount(dir);
-    if state.is_private(mount) {
-        return false;
-    }
-    if let Some(special) = state.view.as_ref().and_then(|view| view.is_special(mount, path.as_bytes())) {
+    if let Some(special) = state.is_special(dir, path.as_bytes()) {
         return special;
     }
     use DescriptorType::{Directory, RegularFile, SymbolicLink};
@@ -315,8 +287,5 @@ async fn sync_data(state: &mut HostState, (fd,): (Resource<Descriptor>,)) -> FsR
     block_in_place_async(state.filesystem().sync_data(fd)).await
 }
 
-/// Modules have their mounts after stdin, stdout and stderr.
-const FIRST_MOUNT: u32 = 3;
-const DATABASE: &[u8] = b"SQLite format 3\0";
 /// What a listing counts for at least, in bytes.
 const LISTING: u64 = 64 << 10;

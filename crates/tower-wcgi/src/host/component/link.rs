@@ -14,6 +14,7 @@ use super::shadow::replace;
 use crate::error::{Error, ErrorKind};
 use crate::host::blocking::{LARGE, block_in_place_async};
 use crate::host::exit::Exit;
+use crate::host::random;
 use crate::host::state::HostState;
 
 /// One linker for the engine.
@@ -44,7 +45,6 @@ fn define(linker: &mut Linker<HostState>) -> wasmtime::Result<()> {
     environment.func_wrap("get-environment", |store, ()| Ok((variables(store.data()),)))?;
     environment.func_wrap("get-arguments", |store, ()| Ok((store.data().arguments.to_vec(),)))?;
 
-    // wasmtime-wasi makes all the bytes in one go, while nobody else gets the thread.
     let mut random = replace(linker, "random/random", "get-random-bytes")?;
     random.func_wrap_async("get-random-bytes", |_, (len,)| Box::new(random_bytes(len)))?;
     let mut insecure = replace(linker, "random/insecure", "get-insecure-random-bytes")?;
@@ -72,11 +72,11 @@ async fn random_bytes(len: u64) -> wasmtime::Result<(Vec<u8>,)> {
         wasmtime::bail!("the script wants {len} random bytes at once, above the limit of {MAX_RANDOM}");
     }
     let mut bytes = vec![0; len];
-    for (n, chunk) in bytes.chunks_mut(RANDOM_CHUNK).enumerate() {
-        if n > 0 {
+    for piece in random::pieces(len) {
+        if piece.start > 0 {
             tokio::task::yield_now().await;
         }
-        getrandom::fill(chunk)?;
+        getrandom::fill(bytes.get_mut(piece).unwrap_or_default())?;
     }
     Ok((bytes,))
 }
@@ -109,8 +109,6 @@ async fn write(
     }
 }
 
-/// As much as takes some tens of microseconds.
-const RANDOM_CHUNK: usize = 16 << 10;
 /// As wasmtime-wasi has it.
 const MAX_RANDOM: usize = 64 << 20;
 /// What one `poll` may wait for.

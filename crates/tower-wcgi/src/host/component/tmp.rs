@@ -8,36 +8,32 @@ use bytes::Bytes;
 use wasmtime::component::Resource;
 use wasmtime_wasi::filesystem::{Descriptor, WasiFilesystemView as _};
 use wasmtime_wasi::p2::bindings::filesystem::types::{ErrorCode, HostDescriptor as _, PathFlags};
-use wasmtime_wasi::p2::{DynOutputStream, FsResult, OutputStream, Pollable, StreamError, StreamResult};
+use wasmtime_wasi::p2::{DynOutputStream, FsError, FsResult, OutputStream, Pollable, StreamError, StreamResult};
 
 use super::shadow::borrow;
 use crate::host::files::Quota;
 use crate::host::state::HostState;
 
-/// Whether the handle `fd` is the private `/tmp`, or was opened below it.
-pub(super) fn is_below(state: &HostState, fd: u32) -> bool {
-    state.in_tmp.contains(&fd) || state.is_private(state.handles.mount(fd))
-}
-
 /// There is room for one more name below `dir`.
 pub(super) fn name(state: &mut HostState, dir: u32) -> FsResult<()> {
-    if is_below(state, dir) && state.quota().is_some_and(|quota| quota.name().is_err()) {
-        return Err(ErrorCode::InsufficientSpace.into());
-    }
-    Ok(())
+    if state.has_room_for_a_name(dir) { Ok(()) } else { Err(full()) }
+}
+
+fn full() -> FsError {
+    ErrorCode::InsufficientSpace.into()
 }
 
 /// The file `fd` is about to have `end` bytes, if it has fewer.
 pub(super) async fn grow(state: &mut HostState, fd: u32, end: u64) -> FsResult<()> {
-    if !state.in_tmp.contains(&fd) {
+    if state.quota_of(fd).is_none() {
         return Ok(());
     }
     let size = state.filesystem().stat(borrow(fd)).await?.size;
-    let Some(quota) = state.quota() else { return Ok(()) };
+    let Some(quota) = state.quota_of(fd) else { return Ok(()) };
     if end < size {
         quota.shrink();
     }
-    quota.grow(end.saturating_sub(size)).map_err(|_full| ErrorCode::InsufficientSpace.into())
+    quota.grow(end.saturating_sub(size)).map_err(|_full| full())
 }
 
 /// The same for what is written by `stream`, from `at` on or to the end of the file `fd`.
@@ -47,10 +43,7 @@ pub(super) fn meter(
     at: Option<u64>,
     stream: Resource<DynOutputStream>,
 ) -> FsResult<Resource<DynOutputStream>> {
-    if !state.in_tmp.contains(&fd) {
-        return Ok(stream);
-    }
-    let Some(quota) = state.quota().cloned() else { return Ok(stream) };
+    let Some(quota) = state.quota_of(fd).cloned() else { return Ok(stream) };
     let files = state.filesystem();
     let Descriptor::File(file) = files.table.get(&Resource::<Descriptor>::new_borrow(fd))? else { return Ok(stream) };
     let file = Arc::clone(&file.file);
@@ -62,11 +55,9 @@ pub(super) fn meter(
 type At = (Resource<Descriptor>, String);
 
 pub(super) async fn unlink_file_at(state: &mut HostState, (dir, path): At) -> FsResult<()> {
-    let is_below = is_below(state, dir.rep());
+    let below = dir.rep();
     state.filesystem().unlink_file_at(dir, path).await?;
-    if is_below {
-        state.unlinked();
-    }
+    state.unlinked_in(below);
     Ok(())
 }
 
@@ -74,20 +65,9 @@ pub(super) async fn rename_at(
     state: &mut HostState,
     (from, path, to, new): (Resource<Descriptor>, String, Resource<Descriptor>, String),
 ) -> FsResult<()> {
-    let (leaves, comes) = (is_below(state, from.rep()), is_below(state, to.rep()));
-    if !leaves {
-        name(state, to.rep())?;
-    }
+    let moves = state.about_to_move(from.rep(), to.rep()).map_err(|_full| full())?;
     state.filesystem().rename_at(from, path, to, new).await?;
-    if leaves || comes {
-        state.unlinked();
-    }
-    if comes
-        && !leaves
-        && let Some(quota) = state.quota()
-    {
-        quota.measure();
-    }
+    state.moved_name(moves);
     Ok(())
 }
 
@@ -95,12 +75,9 @@ pub(super) async fn link_at(
     state: &mut HostState,
     (from, follow, path, to, new): (Resource<Descriptor>, PathFlags, String, Resource<Descriptor>, String),
 ) -> FsResult<()> {
-    name(state, to.rep())?;
-    let comes = is_below(state, to.rep()) && !is_below(state, from.rep());
+    let links = state.about_to_link(from.rep(), to.rep()).map_err(|_full| full())?;
     state.filesystem().link_at(from, follow, path, to, new).await?;
-    if comes && let Some(quota) = state.quota() {
-        quota.measure();
-    }
+    state.linked_name(links);
     Ok(())
 }
 

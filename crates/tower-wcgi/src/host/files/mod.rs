@@ -5,6 +5,7 @@
 mod listings;
 mod locks;
 mod look;
+mod preopens;
 mod quota;
 mod seen;
 mod turns;
@@ -13,7 +14,8 @@ mod view;
 pub(crate) use listings::{Listing, Listings};
 pub(crate) use locks::{LockKind, Locks, NoLock};
 pub(crate) use look::{FileId, FileKind, Found, Look, file_id};
-pub(crate) use quota::Quota;
+pub(crate) use preopens::FIRST_PREOPEN;
+pub(crate) use quota::{Full, Quota};
 pub(crate) use seen::Seen;
 pub(crate) use turns::{By, Deadlock, Turns};
 #[cfg(feature = "compiler")]
@@ -22,5 +24,3 @@ pub(crate) use view::{CheckedOut, Files};
 
 /// Descriptors that an exchange may have open at once, so that none can take all those of the process.
 pub(super) const MAX_OPEN_FILES: u32 = 256;
-/// What the name of a lock directory ends with.
-pub(super) const LOCK: &str = ".lock";

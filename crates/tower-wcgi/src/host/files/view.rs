@@ -16,9 +16,10 @@ use wasmtime_wasi::p1::WasiP1Ctx;
 use wasmtime_wasi::{FsPerms, WasiCtx, WasiView};
 
 use super::look::{FileKind, Look, look};
+use super::preopens::{Preopen, Preopens};
 use super::seen::Seen;
 use crate::error::{Error, ErrorKind};
-use crate::mount::{Access, Mount};
+use crate::mount::{Access, Mount, TMP};
 use crate::scratch::Scratch;
 use crate::sys::may_hang;
 
@@ -70,15 +71,14 @@ impl Files {
             None => View::open(&self.mounts)?,
         };
         let files = Arc::clone(self);
-        Ok(CheckedOut { view: Some(view), moved: Vec::new(), files, threads: threads.clone() })
+        Ok(CheckedOut { preopens: view.preopens(), view: Some(view), files, threads: threads.clone() })
     }
 }
 
 /// A view in use.
 pub(crate) struct CheckedOut {
     view: Option<View>,
-    /// Numbers of mounts that the script has closed or put something else in the place of.
-    moved: Vec<u32>,
+    preopens: Preopens,
     files: Arc<Files>,
     threads: Handle,
 }
@@ -92,13 +92,13 @@ impl CheckedOut {
 
     /// Whether the descriptor `dir` is the private `/tmp`.
     pub(crate) fn is_private(&self, dir: u32) -> bool {
-        self.view.as_ref().is_some_and(|view| view.tmp.is_some() && self.mount_of(dir) == Some(view.opened.len()))
+        self.preopens.get(dir) == Some(Preopen::Tmp)
     }
 
     /// Whether the descriptor `dir` is a mount that nothing can be written to.
     pub(crate) fn is_read_only(&self, dir: u32) -> bool {
-        let mount = self.mount_of(dir).and_then(|mount| self.files.mounts.get(mount));
-        mount.is_some_and(|mount| mount.access == Access::ReadOnly)
+        let Some(Preopen::Mount(index)) = self.preopens.get(dir) else { return false };
+        self.files.mounts.get(index).is_some_and(|mount| mount.access == Access::ReadOnly)
     }
 
     /// Where the private `/tmp` is on the host.
@@ -109,10 +109,9 @@ impl CheckedOut {
     /// What `path` below the descriptor `dir` leads to. Nothing if `dir` is not a mount, or it takes more than a look to tell.
     pub(crate) fn look(&self, dir: u32, path: &[u8], follow: bool) -> Option<Look> {
         let view = self.view.as_ref()?;
-        let mount = self.mount_of(dir)?;
-        let directory = match view.opened.get(mount) {
-            Some(opened) => opened.handle()?,
-            None => &view.tmp.as_ref().filter(|_| mount == view.opened.len())?.handle,
+        let directory = match self.preopens.get(dir)? {
+            Preopen::Mount(index) => view.opened.get(index)?.handle()?,
+            Preopen::Tmp => &view.tmp.as_ref()?.handle,
         };
         let mut looked = look(directory, path, follow);
         if let Some(Look::Found(found)) = &mut looked
@@ -160,14 +159,7 @@ impl CheckedOut {
 
     /// Says that the descriptor `fd` is no longer what it was at the start.
     pub(crate) fn moved(&mut self, fd: u32) {
-        if self.mount_of(fd).is_some_and(|mount| self.view.as_ref().is_some_and(|view| mount <= view.opened.len())) {
-            self.moved.push(fd);
-        }
-    }
-
-    /// Which of the directories the descriptor `dir` is: they come after stdin, stdout and stderr, `/tmp` last.
-    fn mount_of(&self, dir: u32) -> Option<usize> {
-        if self.moved.contains(&dir) { None } else { (dir as usize).checked_sub(3) }
+        self.preopens.moved(fd);
     }
 }
 
@@ -187,7 +179,7 @@ impl Drop for CheckedOut {
 pub(crate) struct View {
     pub(crate) context: WasiFilesystemCtx,
     /// What was opened, to notice when a path has come to mean another directory.
-    opened: Vec<Opened>,
+    opened: Vec<OpenMount>,
     pub(crate) tmp: Option<Tmp>,
 }
 
@@ -203,7 +195,7 @@ impl View {
                 Access::ReadOnly => FsPerms::ReadOnly,
                 Access::ReadWrite => FsPerms::ReadWrite,
             };
-            opened.push(Opened::new(&mount.host).map_err(|error| mount.cannot_open(error))?);
+            opened.push(OpenMount::new(&mount.host).map_err(|error| mount.cannot_open(error))?);
             builder.preopened_dir(&mount.host, &mount.guest, perms).map_err(|error| mount.cannot_open(error))?;
         }
         let tmp = if mounts.iter().any(|mount| mount.guest == TMP) { None } else { Some(Tmp::create()?) };
@@ -223,8 +215,13 @@ impl View {
         file.set_modified(UNIX_EPOCH + time)
     }
 
+    /// The directories that it gives a guest.
+    pub(crate) fn preopens(&self) -> Preopens {
+        Preopens::new(self.opened.len(), self.tmp.is_some())
+    }
+
     fn is_current(&self) -> bool {
-        self.opened.iter().all(Opened::is_current)
+        self.opened.iter().all(OpenMount::is_current)
     }
 
     fn is_untouched(&self) -> bool {
@@ -239,7 +236,7 @@ impl std::fmt::Debug for View {
 }
 
 /// A mount's directory at the time it was opened: a deployment may have swapped a link or renamed directories since.
-struct Opened {
+struct OpenMount {
     path: std::path::PathBuf,
     identity: Identity,
     /// To look at what is in it.
@@ -247,7 +244,7 @@ struct Opened {
     handle: File,
 }
 
-impl Opened {
+impl OpenMount {
     #[cfg(unix)]
     fn new(path: &Path) -> std::io::Result<Self> {
         let handle = File::open(path)?;
@@ -348,5 +345,3 @@ type Stamp = Option<std::time::SystemTime>;
 fn stamp(metadata: &fs::Metadata) -> Stamp {
     metadata.modified().ok()
 }
-
-const TMP: &str = "/tmp";

@@ -19,12 +19,12 @@ use super::errno::{
 };
 use super::guest_memory::{WASI, memory, slice, write};
 use super::preview1::{call, forward, told};
-use super::tmp::{has_room_for_a_name, is_below};
 use crate::host::blocking::block_in_place_async;
 use crate::host::files::{
-    By, Deadlock, FileId, FileKind, Found, LOCK, Listing, Listings, Look, MAX_OPEN_FILES, Seen, file_id,
+    By, Deadlock, FileId, FileKind, Found, Listing, Listings, Look, MAX_OPEN_FILES, Seen, file_id,
 };
 use crate::host::state::HostState;
+use crate::host::writing::{HEADER_LEN, Header, NoLockDirectory, database_header};
 
 type Call<'a> = Caller<'a, HostState>;
 
@@ -184,8 +184,8 @@ async fn path_open(mut caller: Call<'_>, arguments: Open) -> wasmtime::Result<Er
     if caller.data().open_files >= MAX_OPEN_FILES {
         return Ok(ERRNO_MFILE);
     }
-    let in_tmp = is_below(caller.data(), dir);
-    if how & OFLAGS_CREAT != 0 && !has_room_for_a_name(caller.data_mut(), dir) {
+    let in_tmp = caller.data().is_in_tmp(dir);
+    if how & OFLAGS_CREAT != 0 && !caller.data_mut().has_room_for_a_name(dir) {
         return Ok(ERRNO_NOSPC);
     }
     let empties = how & OFLAGS_TRUNC != 0;
@@ -207,11 +207,7 @@ async fn path_open(mut caller: Call<'_>, arguments: Open) -> wasmtime::Result<Er
     let fd = slice(memory(&mut caller)?.data(&caller), number, FD).and_then(|bytes| bytes.first_chunk());
     let Some(fd) = fd.copied().map(u32::from_le_bytes) else { return Ok(ERRNO_FAULT) };
     if in_tmp {
-        let state = caller.data_mut();
-        state.in_tmp.push(fd);
-        if let Some(quota) = state.quota().filter(|_| empties) {
-            quota.shrink();
-        }
+        caller.data_mut().opened_in_tmp(fd, empties);
         return Ok(errno);
     }
     let errno = own(caller.data_mut(), fd, empties).await?;
@@ -230,20 +226,8 @@ async fn own(state: &mut HostState, fd: u32, empty: bool) -> wasmtime::Result<Er
         Ok(_) => return Ok(ERRNO_SUCCESS),
         Err(_) => return Ok(ERRNO_IO),
     };
-    if !empty && let Some(header) = database(state.wasi(), fd).await {
-        if header.ends_with(WAL)
-            && let Some(view) = &state.view
-        {
-            view.note_wal();
-        }
-        if state.habits.locks_databases() {
-            return Ok(ERRNO_SUCCESS);
-        }
-        if !state.databases.contains(&file) && state.databases.len() < MAX_OPEN_FILES as usize {
-            state.databases.push(file);
-        }
-    }
-    if state.turns.take(file, By::Descriptor(fd)).await == Err(Deadlock) {
+    let database = if empty { None } else { database(state.wasi(), fd).await };
+    if state.wait_for_turn(file, fd, database).await == Err(Deadlock) {
         return Ok(ERRNO_DEADLK);
     }
     if empty {
@@ -254,15 +238,15 @@ async fn own(state: &mut HostState, fd: u32, empty: bool) -> wasmtime::Result<Er
 }
 
 /// How `fd` begins, if it is an SQLite database.
-async fn database(wasi: &mut WasiP1Ctx, fd: u32) -> Option<[u8; 20]> {
-    // A vector of one buffer of 20 bytes at 12; how many were read; the buffer.
-    let mut scratch = [0; 32];
-    let vector = [12, 0, 0, 0, 20];
+async fn database(wasi: &mut WasiP1Ctx, fd: u32) -> Option<Header> {
+    // A vector of one buffer at 12; how many were read; the buffer.
+    let mut scratch = [0; 12 + HEADER_LEN];
+    let vector = [12, 0, 0, 0, u8::try_from(HEADER_LEN).ok()?];
     scratch.first_chunk_mut().map(|place| *place = vector)?;
     wasi.set_hostcall_fuel(scratch.len());
     let read = preview1::fd_pread(wasi, &mut GuestMemory::Unshared(&mut scratch), fd.cast_signed(), 0, 1, 0, 8).await;
-    let header = scratch.last_chunk().copied().filter(|_| read.is_ok_and(|errno| errno == 0))?;
-    header.starts_with(b"SQLite format 3\0").then_some(header)
+    let header: &Header = scratch.last_chunk().filter(|_| read.is_ok_and(|errno| errno == 0))?;
+    database_header(header)
 }
 
 async fn fd_close(mut caller: Call<'_>, fd: u32) -> wasmtime::Result<Errno> {
@@ -291,40 +275,28 @@ async fn fd_renumber(mut caller: Call<'_>, from: u32, to: u32) -> wasmtime::Resu
 
 fn closed(state: &mut HostState, fd: u32) {
     state.open_files = state.open_files.saturating_sub(1);
-    if let Some(index) = state.in_tmp.iter().position(|known| *known == fd) {
-        state.in_tmp.swap_remove(index);
-        if let Some(quota) = state.quota() {
-            quota.shrink();
-        }
-    }
+    state.closed_in_tmp(fd);
     state.moved(fd);
     state.listings.remove(fd);
     state.locks.closed(fd);
     state.turns.give_back(&By::Descriptor(fd));
 }
 
-/// A directory `X.lock` beside a file `X` is how SQLite locks `X` where it has no other means (its VFS "unix-dotfile"), and
-/// how some programs do. Here it is no directory but the right to `X`: a script waits for it instead of failing, and it ends
-/// with the exchange. SQLite does not find it, so what a transaction that was cut off left behind is rolled back, which it
-/// would not do beside a lock.
+/// Makes a directory, or takes the right that a lock directory stands for.
 async fn path_create_directory(mut caller: Call<'_>, at: At) -> wasmtime::Result<Errno> {
     let At { dir, path, len } = at;
     let (dir_at, path, len) = (dir.cast_signed(), path.cast_signed(), len.cast_signed());
-    if !has_room_for_a_name(caller.data_mut(), dir) {
+    if !caller.data_mut().has_room_for_a_name(dir) {
         return Ok(ERRNO_NOSPC);
     }
-    let Some((file, name)) = locked_file(&mut caller, at).await? else {
+    let Some(file) = locked_file(&mut caller, at).await? else {
         return Ok(call!(caller, path_create_directory(dir_at, path, len)));
     };
-    let state = caller.data_mut();
-    if state.databases.contains(&file) {
-        state.habits.note_lock_directory();
-    }
-    if state.turns.held() >= MAX_OPEN_FILES as usize {
-        return Ok(ERRNO_MFILE);
-    }
-    if state.turns.has_directory(file) || state.turns.take(file, By::Directory(dir, name)).await == Err(Deadlock) {
-        return Ok(ERRNO_EXIST);
+    let name = name(&mut caller, at)?;
+    match caller.data_mut().make_lock_directory(file, dir, &name).await {
+        Ok(()) => {}
+        Err(NoLockDirectory::TooMany) => return Ok(ERRNO_MFILE),
+        Err(NoLockDirectory::Exists) => return Ok(ERRNO_EXIST),
     }
     // Another host may have left it behind.
     let _left_behind = call!(caller, path_remove_directory(dir_at, path, len));
@@ -332,41 +304,35 @@ async fn path_create_directory(mut caller: Call<'_>, at: At) -> wasmtime::Result
 }
 
 async fn path_remove_directory(mut caller: Call<'_>, at: At) -> wasmtime::Result<Errno> {
-    if let Some(name) = lock_name(&mut caller, at)?
-        && caller.data_mut().turns.give_back(&By::Directory(at.dir, name))
-    {
+    let name = name(&mut caller, at)?;
+    if caller.data_mut().remove_lock_directory(at.dir, &name) {
         return Ok(ERRNO_SUCCESS);
     }
     let At { dir, path, len } = at;
     Ok(call!(caller, path_remove_directory(dir.cast_signed(), path.cast_signed(), len.cast_signed())))
 }
 
-/// The regular file that a lock directory at this path stands for, and the directory's name.
-async fn locked_file(caller: &mut Call<'_>, at: At) -> wasmtime::Result<Option<(FileId, Box<[u8]>)>> {
-    let Some(name) = lock_name(caller, at)? else { return Ok(None) };
-    if caller.data().is_private(at.dir) {
-        return Ok(None);
-    }
-    let Some(len) = at.len.checked_sub(LOCK_LEN) else { return Ok(None) };
+/// The regular file that a lock directory at this path stands for.
+async fn locked_file(caller: &mut Call<'_>, at: At) -> wasmtime::Result<Option<FileId>> {
+    let name = name(caller, at)?;
+    let Some(path) = caller.data().locked_path(at.dir, &name) else { return Ok(None) };
+    let Ok(len) = u32::try_from(path.len()) else { return Ok(None) };
     let stat = stat(caller, At { len, ..at }, types::Lookupflags::SYMLINK_FOLLOW).await?;
-    Ok(stat.filter(|stat| stat.filetype == types::Filetype::RegularFile).map(|stat| (FileId(stat.ino), name)))
+    Ok(stat.filter(|stat| stat.filetype == types::Filetype::RegularFile).map(|stat| FileId(stat.ino)))
 }
 
-fn lock_name(caller: &mut Call<'_>, at: At) -> wasmtime::Result<Option<Box<[u8]>>> {
+/// The path itself, empty where it leads out of the memory.
+fn name(caller: &mut Call<'_>, at: At) -> wasmtime::Result<Box<[u8]>> {
     let memory = memory(caller)?;
-    Ok(slice(memory.data(&*caller), at.path, at.len).filter(|name| name.ends_with(LOCK.as_bytes())).map(Into::into))
+    Ok(slice(memory.data(&*caller), at.path, at.len).filter(|path| path.len() < MAX_PATH).unwrap_or_default().into())
 }
 
-/// Whether the path leads to what is neither a file nor a directory. A pipe or a device may make whoever opens or reads it
-/// wait, and with it the thread; nothing could end that.
+/// Whether the path leads to what is neither a file nor a directory.
 async fn is_special(caller: &mut Call<'_>, at: At, follow: u32) -> wasmtime::Result<bool> {
-    if caller.data().is_private(at.dir) {
-        return Ok(false);
-    }
     let memory = memory(caller)?;
     let (memory, state) = memory.data_and_store_mut(&mut *caller);
     let path = slice(memory, at.path, at.len).unwrap_or_default();
-    if let Some(special) = state.view.as_ref().and_then(|view| view.is_special(at.dir, path)) {
+    if let Some(special) = state.is_special(at.dir, path) {
         return Ok(special);
     }
     let stat = stat(caller, at, types::Lookupflags::from_bits_truncate(follow)).await?;
@@ -526,11 +492,8 @@ const LISTING: u32 = 64 << 10;
 const AGAIN: usize = 50;
 /// What one `poll_oneoff` may wait for.
 const MAX_SUBSCRIPTIONS: u32 = 1024;
-const LOCK_LEN: u32 = 5;
 /// Longer ones the kernel refuses.
 const MAX_PATH: usize = 4096;
-/// The versions of the file format for writing and for reading, of a database in WAL mode (SQLite's file format, §1.3.3).
-const WAL: &[u8] = &[2, 2];
 /// The size of what a stat gives.
 const FILESTAT: usize = 64;
 /// The size and alignment of a descriptor's number.

@@ -7,6 +7,7 @@ use super::guest_memory::{WASI, memory, write};
 use super::{client, file_calls, locks, preview1, stdio, tmp};
 use crate::error::{Error, ErrorKind};
 use crate::host::exit::Exit;
+use crate::host::random;
 use crate::host::state::HostState;
 
 /// One linker for the engine; making one per request cost wagi 60 % of its CPU.
@@ -28,7 +29,6 @@ fn define(linker: &mut Linker<HostState>) -> wasmtime::Result<()> {
     // The environment is one block made once, and its values are bytes, not only UTF-8.
     linker.func_wrap(WASI, "environ_sizes_get", environ_sizes_get)?;
     linker.func_wrap(WASI, "environ_get", environ_get)?;
-    // wasmtime-wasi makes all the bytes in one go, up to 64 MiB, while nobody else gets the thread.
     linker.func_wrap_async(WASI, "random_get", |caller, (buffer, len): (u32, u32)| {
         Box::new(random_get(caller, buffer, len))
     })?;
@@ -89,21 +89,16 @@ fn args_get(mut caller: Caller<'_, HostState>, pointers: u32, block: u32) -> was
 
 async fn random_get(mut caller: Caller<'_, HostState>, buffer: u32, len: u32) -> wasmtime::Result<u32> {
     let memory = memory(&mut caller)?;
-    let (start, len) = (buffer as usize, len as usize);
-    for offset in (0..len).step_by(RANDOM_CHUNK) {
-        if offset > 0 {
+    let start = buffer as usize;
+    for piece in random::pieces(len as usize) {
+        if piece.start > 0 {
             tokio::task::yield_now().await;
         }
-        let data = memory.data_mut(&mut caller);
-        let end = len.min(offset.saturating_add(RANDOM_CHUNK));
-        let chunk = start.checked_add(offset).zip(start.checked_add(end)).and_then(|(from, to)| data.get_mut(from..to));
-        match chunk {
-            Some(chunk) => getrandom::fill(chunk)?,
+        let range = start.checked_add(piece.start).zip(start.checked_add(piece.end));
+        match range.and_then(|(from, to)| memory.data_mut(&mut caller).get_mut(from..to)) {
+            Some(piece) => getrandom::fill(piece)?,
             None => return Ok(ERRNO_FAULT),
         }
     }
     Ok(ERRNO_SUCCESS)
 }
-
-/// As much as takes some tens of microseconds.
-const RANDOM_CHUNK: usize = 16 << 10;

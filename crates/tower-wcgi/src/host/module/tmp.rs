@@ -28,16 +28,6 @@ pub(super) fn define(linker: &mut Linker<HostState>) -> wasmtime::Result<()> {
     Ok(())
 }
 
-/// Whether the descriptor `fd` is the private `/tmp`, or was opened below it.
-pub(super) fn is_below(state: &HostState, fd: u32) -> bool {
-    state.in_tmp.contains(&fd) || state.is_private(fd)
-}
-
-/// Whether there is room for one more name below the descriptor `dir`.
-pub(super) fn has_room_for_a_name(state: &mut HostState, dir: u32) -> bool {
-    !is_below(state, dir) || state.quota().is_none_or(|quota| quota.name().is_ok())
-}
-
 /// Whether there is room for the first of `buffers`, written at `offset` or where the descriptor is.
 pub(super) async fn has_room(
     caller: &mut Call<'_>,
@@ -45,7 +35,7 @@ pub(super) async fn has_room(
     buffers: Buffers,
     offset: Option<u64>,
 ) -> wasmtime::Result<bool> {
-    if !caller.data().in_tmp.contains(&fd) {
+    if caller.data_mut().quota_of(fd).is_none() {
         return Ok(true);
     }
     let memory = memory(caller)?;
@@ -65,7 +55,7 @@ pub(super) async fn has_room(
         }
     };
     let growth = at.saturating_add(len.into()).saturating_sub(size);
-    Ok(state.quota().is_none_or(|quota| quota.grow(growth).is_ok()))
+    Ok(state.quota_of(fd).is_none_or(|quota| quota.grow(growth).is_ok()))
 }
 
 async fn size(state: &mut HostState, fd: u32) -> Option<u64> {
@@ -89,9 +79,9 @@ async fn fd_pwrite(
 
 async fn fd_filestat_set_size(mut caller: Call<'_>, fd: u32, wanted: u64) -> wasmtime::Result<Errno> {
     let state = caller.data_mut();
-    if state.in_tmp.contains(&fd)
+    if state.quota_of(fd).is_some()
         && let Some(size) = size(state, fd).await
-        && let Some(quota) = state.quota()
+        && let Some(quota) = state.quota_of(fd)
     {
         match wanted.checked_sub(size) {
             Some(growth) if quota.grow(growth).is_err() => return Ok(ERRNO_NOSPC),
@@ -104,8 +94,8 @@ async fn fd_filestat_set_size(mut caller: Call<'_>, fd: u32, wanted: u64) -> was
 
 async fn path_unlink_file(mut caller: Call<'_>, dir: u32, path: u32, len: u32) -> wasmtime::Result<Errno> {
     let errno = call!(caller, path_unlink_file(dir.cast_signed(), path.cast_signed(), len.cast_signed()));
-    if errno == ERRNO_SUCCESS && is_below(caller.data(), dir) {
-        caller.data_mut().unlinked();
+    if errno == ERRNO_SUCCESS {
+        caller.data_mut().unlinked_in(dir);
     }
     Ok(errno)
 }
@@ -114,18 +104,11 @@ type Rename = (u32, u32, u32, u32, u32, u32);
 
 async fn path_rename(mut caller: Call<'_>, arguments: Rename) -> wasmtime::Result<Errno> {
     let (from, path, len, to, new, new_len) = arguments;
-    let (leaves, comes) = (is_below(caller.data(), from), is_below(caller.data(), to));
-    if !leaves && !has_room_for_a_name(caller.data_mut(), to) {
-        return Ok(ERRNO_NOSPC);
-    }
+    let Ok(moves) = caller.data_mut().about_to_move(from, to) else { return Ok(ERRNO_NOSPC) };
     let [from, path, len, to, new, new_len] = [from, path, len, to, new, new_len].map(u32::cast_signed);
     let errno = call!(caller, path_rename(from, path, len, to, new, new_len));
-    if errno == ERRNO_SUCCESS && (leaves || comes) {
-        let state = caller.data_mut();
-        state.unlinked();
-        if let Some(quota) = state.quota().filter(|_| !leaves) {
-            quota.measure();
-        }
+    if errno == ERRNO_SUCCESS {
+        caller.data_mut().moved_name(moves);
     }
     Ok(errno)
 }
@@ -134,16 +117,11 @@ type Link = (u32, u32, u32, u32, u32, u32, u32);
 
 async fn path_link(mut caller: Call<'_>, arguments: Link) -> wasmtime::Result<Errno> {
     let (from, follow, path, len, to, new, new_len) = arguments;
-    if !has_room_for_a_name(caller.data_mut(), to) {
-        return Ok(ERRNO_NOSPC);
-    }
-    let comes = is_below(caller.data(), to) && !is_below(caller.data(), from);
+    let Ok(links) = caller.data_mut().about_to_link(from, to) else { return Ok(ERRNO_NOSPC) };
     let [from, follow, path, len] = [from, follow, path, len].map(u32::cast_signed);
     let [to, new, new_len] = [to, new, new_len].map(u32::cast_signed);
     let errno = call!(caller, path_link(from, follow, path, len, to, new, new_len));
-    if comes && let Some(quota) = caller.data_mut().quota() {
-        quota.measure();
-    }
+    caller.data_mut().linked_name(links);
     Ok(errno)
 }
 
@@ -151,7 +129,7 @@ type Symlink = (u32, u32, u32, u32, u32);
 
 async fn path_symlink(mut caller: Call<'_>, arguments: Symlink) -> wasmtime::Result<Errno> {
     let (path, len, dir, new, new_len) = arguments;
-    if !has_room_for_a_name(caller.data_mut(), dir) {
+    if !caller.data_mut().has_room_for_a_name(dir) {
         return Ok(ERRNO_NOSPC);
     }
     let [path, len, dir, new, new_len] = [path, len, dir, new, new_len].map(u32::cast_signed);

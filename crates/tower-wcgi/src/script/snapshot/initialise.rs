@@ -107,8 +107,7 @@ pub(crate) async fn initialise(
             return Err(Error::new(ErrorKind::DeadlineExceeded, message));
         }
     };
-    let preopens = surroundings.mounts.len() + usize::from(view.tmp.is_some());
-    if has_open_files(store.data_mut(), preopens) {
+    if has_open_files(store.data_mut(), view.preopens().count()) {
         return Err(Error::new(ErrorKind::Trap, "it left a file open, which no request would have"));
     }
     let random_was_read = random.was_read.load(Ordering::Relaxed);
