@@ -504,7 +504,9 @@ fn environment(package: &[(String, String)], over: &[(String, String)]) -> Vec<(
 fn environ(env: &[(String, String)]) -> Result<Environ, Error> {
     let mut environ = Environ::default();
     for (name, value) in env {
-        environ.push(name, value).map_err(|_| setting(format!("`{name}` cannot be an environment variable")))?;
+        environ
+            .push(name, value)
+            .map_err(|why| setting(format!("`{name}` cannot be an environment variable")).with_source(why))?;
     }
     Ok(environ)
 }

@@ -13,11 +13,16 @@ pub(crate) struct Environ {
     offsets: Vec<u32>,
 }
 
-/// A variable that no environment block can hold.
-///
-/// Its value has a NUL, its name is empty or has a NUL or `=`, or the block would outgrow a 32-bit memory.
+/// Why an environment block cannot hold a variable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct NulInValue;
+pub(crate) enum InvalidVariable {
+    /// Its name is empty, or has a `=` or a NUL.
+    Name,
+    /// Its value has a NUL.
+    Value,
+    /// The block would outgrow a 32-bit memory.
+    TooLong,
+}
 
 impl Environ {
     /// An empty environment with room for `variables` variables of `bytes` bytes together.
@@ -26,12 +31,12 @@ impl Environ {
     }
 
     /// Adds a variable. It is the caller's duty to set a name only once.
-    pub(crate) fn push(&mut self, name: &str, value: impl AsRef<[u8]>) -> Result<(), NulInValue> {
+    pub(crate) fn push(&mut self, name: &str, value: impl AsRef<[u8]>) -> Result<(), InvalidVariable> {
         self.append(|block| block.extend_from_slice(name.as_bytes()), |block| block.extend_from_slice(value.as_ref()))
     }
 
     /// Adds a variable whose value is made of parts, without an allocation for the whole.
-    pub(crate) fn push_joined(&mut self, name: &str, parts: &[&[u8]]) -> Result<(), NulInValue> {
+    pub(crate) fn push_joined(&mut self, name: &str, parts: &[&[u8]]) -> Result<(), InvalidVariable> {
         self.append(
             |block| block.extend_from_slice(name.as_bytes()),
             |block| parts.iter().for_each(|part| block.extend_from_slice(part)),
@@ -39,7 +44,7 @@ impl Environ {
     }
 
     /// Adds a variable with a number, an address or the like, without an allocation for its text.
-    pub(crate) fn push_display(&mut self, name: &str, value: impl Display) -> Result<(), NulInValue> {
+    pub(crate) fn push_display(&mut self, name: &str, value: impl Display) -> Result<(), InvalidVariable> {
         self.append(
             |block| block.extend_from_slice(name.as_bytes()),
             |block| write!(block, "{value}").expect("neither a Vec nor the types of std and http fail to write"),
@@ -53,7 +58,7 @@ impl Environ {
         header: &str,
         values: impl IntoIterator<Item = &'v [u8]>,
         separator: &[u8],
-    ) -> Result<(), NulInValue> {
+    ) -> Result<(), InvalidVariable> {
         self.append(
             |block| {
                 block.extend_from_slice(HEADER_PREFIX);
@@ -71,10 +76,10 @@ impl Environ {
     }
 
     /// Adds those variables of another environment whose names `keep` accepts, as they are.
-    pub(crate) fn push_all(&mut self, other: &Self, keep: impl Fn(&str) -> bool) -> Result<(), NulInValue> {
+    pub(crate) fn push_all(&mut self, other: &Self, keep: impl Fn(&str) -> bool) -> Result<(), InvalidVariable> {
         for (name, value) in other.iter().filter(|(name, _)| keep(name)) {
             debug_assert!(!self.contains(name), "{name} is set twice");
-            self.offsets.push(u32::try_from(self.block.len()).map_err(|_| NulInValue)?);
+            self.offsets.push(u32::try_from(self.block.len()).map_err(|_| InvalidVariable::TooLong)?);
             for part in [name.as_bytes(), b"=", value, b"\0"] {
                 self.block.extend_from_slice(part);
             }
@@ -134,7 +139,7 @@ impl Environ {
         &mut self,
         write_name: impl FnOnce(&mut Vec<u8>),
         write_value: impl FnOnce(&mut Vec<u8>),
-    ) -> Result<(), NulInValue> {
+    ) -> Result<(), InvalidVariable> {
         let start = self.block.len();
         write_name(&mut self.block);
         let name_end = self.block.len();
@@ -142,19 +147,22 @@ impl Environ {
         write_value(&mut self.block);
 
         let name = self.block.get(start..name_end).unwrap_or_default();
-        let entry = self.block.get(start..).unwrap_or_default();
-        let well_formed = !name.is_empty() && !name.contains(&b'=') && !entry.contains(&0);
-        match u32::try_from(start) {
-            Ok(offset) if well_formed => {
+        let value = self.block.get(name_end..).unwrap_or_default();
+        let checked = if name.is_empty() || name.contains(&b'=') || name.contains(&0) {
+            Err(InvalidVariable::Name)
+        } else if value.contains(&0) {
+            Err(InvalidVariable::Value)
+        } else {
+            u32::try_from(start).map_err(|_| InvalidVariable::TooLong)
+        };
+        match checked {
+            Ok(offset) => {
                 self.block.push(0);
                 self.offsets.push(offset);
-                Ok(())
             }
-            _ => {
-                self.block.truncate(start);
-                Err(NulInValue)
-            }
+            Err(_) => self.block.truncate(start),
         }
+        checked.map(drop)
     }
 
     /// Every variable as `NAME=VALUE`.
@@ -164,13 +172,17 @@ impl Environ {
     }
 }
 
-impl Display for NulInValue {
+impl Display for InvalidVariable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an environment variable cannot hold a NUL, nor its name a `=`")
+        f.write_str(match self {
+            Self::Name => "the name of an environment variable is empty, or has a `=` or a NUL",
+            Self::Value => "the value of an environment variable has a NUL",
+            Self::TooLong => "the environment is too long for a 32-bit memory",
+        })
     }
 }
 
-impl std::error::Error for NulInValue {}
+impl std::error::Error for InvalidVariable {}
 
 fn variable_byte(header_byte: u8) -> u8 {
     if header_byte == b'-' { b'_' } else { header_byte.to_ascii_uppercase() }
@@ -230,10 +242,11 @@ mod tests {
     fn what_a_guest_would_read_as_another_variable_is_refused_and_leaves_no_trace() {
         let mut environ = Environ::default();
         environ.push("A", "1").unwrap();
-        for (name, value) in [("B", "x\0C=1"), ("B\0C", "1"), ("B=C", "1"), ("", "1")] {
-            assert_eq!(environ.push(name, value), Err(NulInValue), "{name:?}");
+        use InvalidVariable::{Name, Value};
+        for (name, value, why) in [("B", "x\0C=1", Value), ("B\0C", "1", Name), ("B=C", "1", Name), ("", "1", Name)] {
+            assert_eq!(environ.push(name, value), Err(why), "{name:?}");
         }
-        assert_eq!(environ.push_joined("B", &[b"x", b"\0"]), Err(NulInValue));
+        assert_eq!(environ.push_joined("B", &[b"x", b"\0"]), Err(Value));
         assert_eq!((environ.block(), environ.len()), (b"A=1\0".as_slice(), 1));
     }
 

@@ -279,9 +279,8 @@ async fn guest(
         // Output reaches the reader whenever the script waits or yields, not at each of its writes.
         poll_fn(|cx| {
             let mut poll = || call.as_mut().poll(cx);
-            let progress = if may_hang { block_in_place(poll) } else { poll() };
+            let progress = slices.poll(|| if may_hang { block_in_place(poll) } else { poll() });
             if progress.is_pending() {
-                slices.pending();
                 stdout.wake_reader();
             }
             progress

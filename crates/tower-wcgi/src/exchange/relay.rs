@@ -47,7 +47,7 @@ impl Relay {
         stdout: &mut Reader,
     ) -> Poll<Option<Result<Bytes, Error>>> {
         let is_due = self.backoff.is_due();
-        if stdout.is_waited_for() && !(is_due && self.carry_on()) {
+        if stdout.come_back() && !(is_due && self.carry_on()) {
             stdout.wake_writer();
         }
         let piece = if self.backoff.is_due() { stdout.poll_take(cx) } else { stdout.poll_read(cx) };

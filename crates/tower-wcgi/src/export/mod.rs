@@ -185,7 +185,7 @@ fn export(opened: &Opened, directory: &Path, with_code: bool) -> Result<Exported
         seen: is_snapshot.then(|| surroundings.mounts.iter().map(|mount| mount.guest.clone()).collect()),
         mounts: &copies.into_iter().map(|(mount, copy)| (mount.guest.clone(), copy, mount.access)).collect::<Vec<_>>(),
     };
-    let manifest = staging.path().join("wasmer.toml");
+    let manifest = staging.path().join(package::MANIFESTS[0]);
     write_new(&manifest, written.text().as_bytes())?;
     // As a package's directory usually is, where a temporary one is for its owner alone.
     #[cfg(unix)]

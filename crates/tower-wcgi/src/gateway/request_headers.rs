@@ -16,7 +16,7 @@ pub(super) fn push_headers(
     pass_authorization: bool,
     constants: &Environ,
     max_bytes: usize,
-) -> Result<(), NulInValue> {
+) -> Result<(), InvalidVariable> {
     let dropped = named_by_connection(headers);
     // Most packages set none, which spares the search for each header.
     let overridden = constants.contains_any_header();

@@ -20,6 +20,6 @@ mod webc;
 pub(crate) use command::{Front, Snapshot, set_env};
 #[cfg(feature = "compiler")]
 pub(crate) use manifest::Written;
-pub(crate) use open::open;
+pub(crate) use open::{MANIFESTS, open};
 pub(crate) use opened::{Module, Package};
 pub use site::Site;

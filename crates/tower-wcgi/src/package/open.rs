@@ -84,7 +84,7 @@ fn begins_as_webc(path: &Path) -> Result<bool, Error> {
 }
 
 /// What a directory's manifest may be called, the first one found counts.
-const MANIFESTS: [&str; 2] = ["wasmer.toml", "wapm.toml"];
+pub(crate) const MANIFESTS: [&str; 2] = ["wasmer.toml", "wapm.toml"];
 
 const WEBC_MAGIC: &[u8] = b"\0webc";
 
