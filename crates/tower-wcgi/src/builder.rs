@@ -299,7 +299,7 @@ impl WcgiBuilder {
         let (max_memory, arguments) = (opened.surroundings.max_memory, Arc::clone(&opened.surroundings.arguments));
         let start =
             Renewal::new(opened.engine.clone(), &opened.source(), opened.surroundings.clone(), opened.take_snapshot)?;
-        let Opened { package, engine, mount, tree, site, settings, rest, .. } = opened;
+        let OpenedPackage { package, engine, mount, tree, site, settings, rest, .. } = opened;
         let of_proxies =
             package.front.trusted_proxies.map(|proxies| Hook::new(move |parts: &Parts| proxies.connection_info(parts)));
         Ok(WcgiService::new(Release {
@@ -327,7 +327,7 @@ impl WcgiBuilder {
         }))
     }
 
-    pub(crate) fn open(mut self) -> Result<Opened, Error> {
+    pub(crate) fn open(mut self) -> Result<OpenedPackage, Error> {
         let path = self.package.take().ok_or_else(|| setting("no package was given"))?;
         Files::check_tmp()?;
         let mut package = package::open(&path, self.command.as_deref())?;
@@ -407,7 +407,7 @@ impl WcgiBuilder {
             reseeds: package.snapshot.reseeds,
             warmup,
         };
-        Ok(Opened { package, engine, mount, tree, site, settings, surroundings, take_snapshot, rest: self })
+        Ok(OpenedPackage { package, engine, mount, tree, site, settings, surroundings, take_snapshot, rest: self })
     }
 }
 
@@ -430,7 +430,7 @@ impl WcgiService {
 }
 
 /// A package that has been opened, with what a builder says about it.
-pub(crate) struct Opened {
+pub(crate) struct OpenedPackage {
     /// Its variables are those of every request, its site is the one that counts.
     pub(crate) package: package::Package,
     pub(crate) engine: Engine,
@@ -445,7 +445,7 @@ pub(crate) struct Opened {
     rest: WcgiBuilder,
 }
 
-impl Opened {
+impl OpenedPackage {
     pub(crate) fn source(&self) -> Source<'_> {
         let package = &self.package;
         Source { module: &package.module, label: &package.module_label, compiled: package.compiled.as_deref() }

@@ -48,12 +48,19 @@ pub(crate) struct Facts {
 #[derive(Debug)]
 pub(crate) enum Found {
     Directory,
-    File(Opened),
+    File(OpenFile),
+}
+
+/// What can be told of a path without waiting.
+#[cfg_attr(not(target_os = "linux"), expect(dead_code, reason = "other systems wait for everything"))]
+enum Known {
+    Found(Found),
+    Nothing,
 }
 
 /// A regular file.
 #[derive(Debug)]
-pub(crate) struct Opened {
+pub(crate) struct OpenFile {
     pub(crate) file: File,
     pub(crate) facts: Facts,
     /// Its guest path without links, where links led to it.
@@ -136,9 +143,14 @@ impl<'t> Lookup<'t> {
         let Some((mount, below)) = self.tree.resolve(path) else { return Ok(None) };
         let below = if below.as_os_str().is_empty() { Path::new(".") } else { &below };
         if self.at_once {
-            let found = self.find_at_once(mount, below);
-            self.gave_up |= found.is_none();
-            return Ok(found.flatten());
+            return Ok(match self.find_at_once(mount, below) {
+                Some(Known::Found(found)) => Some(found),
+                Some(Known::Nothing) => None,
+                None => {
+                    self.gave_up = true;
+                    None
+                }
+            });
         }
         let (file, metadata, real) = match find(self.dir(mount)?, below) {
             Ok(found) => found,
@@ -155,17 +167,17 @@ impl<'t> Lookup<'t> {
         }
         let guest = mount.guest.trim_end_matches('/');
         let linked = real.map(|real| format!("{guest}/{}", real.display()));
-        Ok(metadata.is_file().then(|| Found::File(Opened { file, facts: Facts::of(&metadata), linked })))
+        Ok(metadata.is_file().then(|| Found::File(OpenFile { file, facts: Facts::of(&metadata), linked })))
     }
 
     pub(crate) fn has_given_up(&self) -> bool {
         self.gave_up
     }
 
-    /// `RESOLVE_CACHED` walks a path only as far as no file system is asked, and `O_PATH` opens a file without asking it.
+    /// Nothing where it would have to wait. `RESOLVE_CACHED` walks a path only as far as no file system is asked, and `O_PATH` opens a file without asking it.
     /// What is not readable for everybody is left to an open that tries.
     #[cfg(target_os = "linux")]
-    fn find_at_once(&mut self, mount: &'t Mount, below: &Path) -> Option<Option<Found>> {
+    fn find_at_once(&mut self, mount: &'t Mount, below: &Path) -> Option<Known> {
         use std::os::unix::fs::PermissionsExt;
 
         use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, openat2};
@@ -185,19 +197,19 @@ impl<'t> Lookup<'t> {
         let resolve = ResolveFlags::CACHED | ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS;
         let file = match openat2(dir, below, flags, Mode::empty(), resolve) {
             Ok(opened) => File::from(opened),
-            Err(Errno::NOENT | Errno::NOTDIR) => return Some(None),
+            Err(Errno::NOENT | Errno::NOTDIR) => return Some(Known::Nothing),
             Err(_) => return None,
         };
         let metadata = file.metadata().ok()?;
         if metadata.is_dir() {
-            return Some(Some(Found::Directory));
+            return Some(Known::Found(Found::Directory));
         }
         let certain = metadata.is_file() && metadata.permissions().mode() & 0o004 != 0;
-        certain.then(|| Some(Found::File(Opened { file, facts: Facts::of(&metadata), linked: None })))
+        certain.then(|| Known::Found(Found::File(OpenFile { file, facts: Facts::of(&metadata), linked: None })))
     }
 
     #[cfg(not(target_os = "linux"))]
-    fn find_at_once(&mut self, _mount: &'t Mount, _below: &Path) -> Option<Option<Found>> {
+    fn find_at_once(&mut self, _mount: &'t Mount, _below: &Path) -> Option<Known> {
         None
     }
 

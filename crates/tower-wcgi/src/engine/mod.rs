@@ -37,7 +37,7 @@ use crate::stdio::SpoolRoom;
 /// # Ok(()) }
 /// ```
 #[derive(Clone)]
-pub struct Engine(Arc<Inner>);
+pub struct Engine(Arc<Parts>);
 
 impl Engine {
     /// A builder with every setting at its default.
@@ -318,7 +318,7 @@ impl EngineBuilder {
             CacheSetting::Dir(dir) => Some(Cache::new(dir)),
             CacheSetting::Off => None,
         };
-        Ok(Engine(Arc::new(Inner {
+        Ok(Engine(Arc::new(Parts {
             wasmtime,
             shelf: Shelf::default(),
             linker,
@@ -360,7 +360,7 @@ pub(crate) struct CompileLimits {
     pub(crate) memory: Option<u64>,
 }
 
-struct Inner {
+struct Parts {
     wasmtime: Wasmtime,
     shelf: Shelf,
     linker: Linker<HostState>,

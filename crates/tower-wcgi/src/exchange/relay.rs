@@ -25,7 +25,7 @@ pub(super) type Run = Pin<Box<dyn Future<Output = ()> + Send>>;
 /// The reader's side.
 #[derive(Debug)]
 pub(super) struct Relay {
-    shared: Arc<Shared>,
+    shared: Arc<SharedRun>,
     threads: Handle,
     /// Pieces are left to the task after one that took long here: this thread is another's.
     backoff: Backoff,
@@ -34,7 +34,7 @@ pub(super) struct Relay {
 impl Relay {
     /// Leaves a run to a task of `threads`.
     pub(super) fn start(progress: Progress, threads: &Handle) -> (AbortHandle, Self) {
-        let shared = Arc::new(Shared(Mutex::new(State { progress, task: None })));
+        let shared = Arc::new(SharedRun(Mutex::new(RelayState { progress, task: None })));
         let task = threads.spawn(Task(Arc::clone(&shared))).abort_handle();
         (task, Self { shared, threads: threads.clone(), backoff: Backoff::new(MAX_PENALTY) })
     }
@@ -81,7 +81,7 @@ impl Relay {
 }
 
 /// Sees the script to its end, or ends it when it is dropped.
-struct Task(Arc<Shared>);
+struct Task(Arc<SharedRun>);
 
 impl Future for Task {
     type Output = ();
@@ -113,20 +113,20 @@ impl Drop for Task {
     }
 }
 
-struct Shared(Mutex<State>);
+struct SharedRun(Mutex<RelayState>);
 
-impl std::fmt::Debug for Shared {
+impl std::fmt::Debug for SharedRun {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Shared").finish_non_exhaustive()
+        f.debug_struct("SharedRun").finish_non_exhaustive()
     }
 }
 
-impl Shared {
-    fn lock(&self) -> MutexGuard<'_, State> {
+impl SharedRun {
+    fn lock(&self) -> MutexGuard<'_, RelayState> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn try_lock(&self) -> Option<MutexGuard<'_, State>> {
+    fn try_lock(&self) -> Option<MutexGuard<'_, RelayState>> {
         match self.0.try_lock() {
             Ok(state) => Some(state),
             Err(TryLockError::Poisoned(state)) => Some(state.into_inner()),
@@ -135,12 +135,12 @@ impl Shared {
     }
 }
 
-struct State {
+struct RelayState {
     progress: Progress,
     task: Option<Waker>,
 }
 
-impl State {
+impl RelayState {
     /// The run, if it runs: then what takes its place is put there by the caller.
     fn take_run(&mut self) -> Option<Run> {
         match std::mem::replace(&mut self.progress, Progress::Over) {

@@ -20,16 +20,16 @@ const STINT: u32 = 10;
 
 /// The slices of one exchange.
 #[derive(Debug, Clone)]
-pub(super) struct Slices(Arc<Shared>);
+pub(super) struct Slices(Arc<SharedSlices>);
 
 #[derive(Debug)]
-struct Shared {
+struct SharedSlices {
     stints: Arc<Semaphore>,
-    state: Mutex<State>,
+    state: Mutex<SliceState>,
 }
 
 #[derive(Debug)]
-struct State {
+struct SliceState {
     turn: Turn,
     /// Whether a slice has ended in the poll that goes on.
     has_yielded: bool,
@@ -49,7 +49,7 @@ impl Slices {
     /// `stints` are those of all exchanges of an engine. What begins in place is stopped before it has had a slice.
     pub(super) fn new(stints: Arc<Semaphore>, in_place: bool) -> Self {
         let turn = Turn::Fresh { slices: if in_place { 2 } else { 1 } };
-        Self(Arc::new(Shared { stints, state: Mutex::new(State { turn, has_yielded: false }) }))
+        Self(Arc::new(SharedSlices { stints, state: Mutex::new(SliceState { turn, has_yielded: false }) }))
     }
 
     /// Polls the script. If it waits for something, it does not keep its stint, and begins with a slice afterwards: the one it was
@@ -90,8 +90,8 @@ impl Slices {
     }
 }
 
-impl Shared {
-    fn lock(&self) -> MutexGuard<'_, State> {
+impl SharedSlices {
+    fn lock(&self) -> MutexGuard<'_, SliceState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

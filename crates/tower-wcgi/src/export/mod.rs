@@ -14,7 +14,7 @@ use tempfile::TempDir;
 
 use copy::cannot_write;
 
-use crate::builder::{Opened, WcgiBuilder};
+use crate::builder::{OpenedPackage, WcgiBuilder};
 use crate::error::{Error, ErrorKind};
 use crate::host::Seen;
 use crate::package::{self, Written};
@@ -124,7 +124,7 @@ impl Exported {
     }
 }
 
-fn export(opened: &Opened, directory: &Path, with_code: bool) -> Result<Exported, Error> {
+fn export(opened: &OpenedPackage, directory: &Path, with_code: bool) -> Result<Exported, Error> {
     let (package, label) = (&opened.package, &opened.package.module_label);
     let (parent, staging) = stage(directory)?;
     let own: Vec<_> = opened.surroundings.mounts.iter().filter(|mount| package.mounts.contains(mount)).collect();

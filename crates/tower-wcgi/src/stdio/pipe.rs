@@ -21,7 +21,7 @@ use crate::error::Error;
 /// A pipe that holds up to `capacity` bytes, with what its reader was given first. For a reader that has come back it holds
 /// [`KEEPS_UP`] times as much: each time the guest waits for room costs two changes of threads.
 pub(crate) fn pipe(capacity: usize) -> (Writer, Reader) {
-    let shared = Arc::new(Shared(Mutex::new(State {
+    let shared = Arc::new(SharedPipe(Mutex::new(PipeState {
         buffer: BytesMut::new(),
         window: Window::Unread,
         capacity,
@@ -40,7 +40,7 @@ pub(crate) fn pipe(capacity: usize) -> (Writer, Reader) {
 
 /// The guest's side.
 #[derive(Debug, Clone)]
-pub(crate) struct Writer(Arc<Shared>);
+pub(crate) struct Writer(Arc<SharedPipe>);
 
 impl Writer {
     /// Ends the stream. The first end counts: a script that closed its stdout has ended it, whatever becomes of it later.
@@ -163,7 +163,7 @@ impl Writer {
 
 /// The response's side. Dropping it makes every later write of the guest fail.
 #[derive(Debug)]
-pub(crate) struct Reader(Arc<Shared>);
+pub(crate) struct Reader(Arc<SharedPipe>);
 
 impl Reader {
     /// What is there now; `None` at a clean end. The first time it is half of what the pipe holds, as the client may read no
@@ -356,16 +356,16 @@ impl OutputStream for Stdout {
 }
 
 #[derive(Debug)]
-struct Shared(Mutex<State>);
+struct SharedPipe(Mutex<PipeState>);
 
-impl Shared {
-    fn lock(&self) -> MutexGuard<'_, State> {
+impl SharedPipe {
+    fn lock(&self) -> MutexGuard<'_, PipeState> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 #[derive(Debug)]
-struct State {
+struct PipeState {
     buffer: BytesMut,
     window: Window,
     capacity: usize,
@@ -402,7 +402,7 @@ enum ReaderState {
     Gone,
 }
 
-impl State {
+impl PipeState {
     /// Writes as much of `bytes` as there is room for, and says how much that was.
     fn write(&mut self, bytes: &[u8]) -> StreamResult<usize> {
         let part = bytes.get(..self.room()).unwrap_or(bytes);

@@ -98,3 +98,37 @@ pub(crate) fn id(device: u64, inode: u64) -> FileId {
     (device, inode).hash(&mut hasher);
     FileId(hasher.finish())
 }
+
+#[cfg(test)]
+#[cfg(unix)]
+mod tests {
+    use wasmtime_wasi::filesystem::WasiFilesystemView as _;
+    use wasmtime_wasi::p1::wasi_snapshot_preview1::WasiSnapshotPreview1 as _;
+    use wasmtime_wasi::p2::bindings::filesystem::preopens::Host as _;
+    use wasmtime_wasi::p2::bindings::filesystem::types::HostDescriptor as _;
+    use wasmtime_wasi::{FsPerms, WasiCtxBuilder};
+    use wiggle::GuestMemory;
+
+    use super::*;
+
+    /// Turns and locks compare what is looked up here with what wasmtime-wasi says, and so do scripts.
+    #[tokio::test]
+    async fn a_file_has_the_identity_that_wasmtime_wasi_gives_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let open = File::open(dir.path()).unwrap();
+        let ours = file_id(&open).unwrap();
+        let mut builder = WasiCtxBuilder::new();
+        builder.allow_blocking_current_thread(true).preopened_dir(dir.path(), "/d", FsPerms::ReadOnly).unwrap();
+        let mut wasi = builder.build_p1();
+        let stat = wasi.fd_filestat_get(&mut GuestMemory::Unshared(&mut []), 3_u32.into()).await.unwrap();
+        assert_eq!(FileId(stat.ino), ours, "preview 1");
+        let (handle, _) = wasi.filesystem().get_directories().unwrap().remove(0);
+        let hash = wasi.filesystem().metadata_hash(handle).await.unwrap();
+        assert_eq!(FileId(hash.lower), ours, "0.2");
+        #[cfg(target_os = "linux")]
+        match look(&open, b".", true) {
+            Some(Look::Found(found)) => assert_eq!(found.id, ours),
+            Some(Look::NotThere) | None => panic!("the directory is there"),
+        }
+    }
+}

@@ -11,14 +11,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 /// What is left of one exchange's room. Clones are the same.
 #[derive(Debug, Clone)]
-pub(crate) struct Quota(Arc<Mutex<State>>);
+pub(crate) struct Quota(Arc<Mutex<QuotaState>>);
 
 /// There is no more room.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Full;
 
 #[derive(Debug)]
-struct State {
+struct QuotaState {
     dir: PathBuf,
     limit: u64,
     bytes: u64,
@@ -32,7 +32,7 @@ struct State {
 impl Quota {
     pub(crate) fn new(dir: &Path, limit: u64) -> Self {
         let (bytes, names, is_stale, unlinked) = (0, 0, false, Vec::new());
-        Self(Arc::new(Mutex::new(State { dir: dir.to_owned(), limit, bytes, names, is_stale, unlinked })))
+        Self(Arc::new(Mutex::new(QuotaState { dir: dir.to_owned(), limit, bytes, names, is_stale, unlinked })))
     }
 
     /// A file is about to grow by `bytes`, with holes, or as far as it is written beyond its end.
@@ -71,12 +71,12 @@ impl Quota {
         self.lock().measure();
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, QuotaState> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl State {
+impl QuotaState {
     fn take(&mut self, bytes: u64, names: u64) -> Result<(), Full> {
         if !self.has_room(bytes, names) {
             if !self.is_stale {
