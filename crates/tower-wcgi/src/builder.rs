@@ -7,6 +7,7 @@ use std::time::Duration;
 use http::request::Parts;
 
 use crate::connection::{ConnectionInfo, Hook};
+use crate::defaults;
 use crate::engine::Engine;
 use crate::environ::Environ;
 use crate::error::{Error, ErrorKind};
@@ -313,15 +314,15 @@ impl WcgiBuilder {
             mount,
             allow_trace: rest.allow_trace,
             deadline: match rest.deadline {
-                Deadline::Default => Some(Duration::from_secs(30)),
+                Deadline::Default => Some(defaults::DEADLINE),
                 Deadline::None => None,
                 // What the clock cannot count to is as good as none, and must not overflow it.
                 Deadline::After(deadline) => Some(deadline.min(LONGEST_DEADLINE)),
             },
-            max_body: rest.max_body.unwrap_or(64 << 20),
+            max_body: rest.max_body.unwrap_or(defaults::MAX_BODY),
             max_memory,
-            response_buffer: rest.response_buffer.unwrap_or(64 << 10).max(1),
-            max_tmp: rest.max_tmp.unwrap_or(256 << 20),
+            response_buffer: rest.response_buffer.unwrap_or(defaults::RESPONSE_BUFFER).max(1),
+            max_tmp: rest.max_tmp.unwrap_or(defaults::MAX_TMP),
             may_ignore_abort: !rest.refuse_ignore_abort,
             unpacked: package.unpacked,
         }))
@@ -403,7 +404,7 @@ impl WcgiBuilder {
             seen: Arc::new(if has_snapshot { Seen::of(&mounts) } else { Seen::default() }),
             mounts,
             max_memory,
-            deadline: self.snapshot_deadline.unwrap_or(Duration::from_secs(60)),
+            deadline: self.snapshot_deadline.unwrap_or(defaults::SNAPSHOT_DEADLINE),
             reseeds: package.snapshot.reseeds,
             warmup,
         };

@@ -5,6 +5,7 @@ mod body;
 mod builder;
 mod code;
 mod connection;
+mod defaults;
 mod engine;
 mod environ;
 mod error;

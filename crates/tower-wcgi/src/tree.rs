@@ -86,6 +86,9 @@ pub(crate) struct Lookup<'t> {
     at_once: bool,
     /// What was asked would have needed waiting.
     gave_up: bool,
+    /// How many there were.
+    #[cfg(test)]
+    pub(crate) count: usize,
 }
 
 impl Tree {
@@ -108,7 +111,14 @@ impl Tree {
     ///
     /// Mounts are opened anew for each, as a deployment may have swapped them.
     pub(crate) fn look(&self) -> Lookup<'_> {
-        Lookup { tree: self, dirs: BTreeMap::new(), at_once: false, gave_up: false }
+        Lookup {
+            tree: self,
+            dirs: BTreeMap::new(),
+            at_once: false,
+            gave_up: false,
+            #[cfg(test)]
+            count: 0,
+        }
     }
 
     /// The same on a thread that must not wait: only what the kernel knows by heart is found, and files cannot be read.
@@ -140,6 +150,10 @@ impl<'t> Lookup<'t> {
     ///
     /// [`ErrorKind::Host`] when the mount or the path cannot be opened for a reason that is not the path's own.
     pub(crate) fn find(&mut self, path: &[u8]) -> Result<Option<Found>, Error> {
+        #[cfg(test)]
+        {
+            self.count += 1;
+        }
         let Some((mount, below)) = self.tree.resolve(path) else { return Ok(None) };
         let below = if below.as_os_str().is_empty() { Path::new(".") } else { &below };
         if self.at_once {

@@ -58,6 +58,7 @@ const HOUSE: &[Room] = &[
     Room { name: "request", never: &[WASM, TOKIO] },
     Room { name: "mount", never: &[HTTP, WASM, TOKIO] },
     Room { name: "environ", never: &[HTTP, WASM, TOKIO, WORLD] },
+    Room { name: "defaults", never: &[HTTP, WASM, TOKIO] },
     Room { name: "backoff", never: &[HTTP, WASM, TOKIO, WORLD] },
     Room { name: "scratch", never: &[HTTP, WASM, TOKIO] },
     Room { name: "sys", never: &[HTTP, WASM, TOKIO] },

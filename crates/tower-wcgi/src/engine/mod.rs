@@ -17,6 +17,7 @@ pub(crate) use admission::Permit;
 #[cfg(feature = "compiler")]
 use crate::code::Cache;
 use crate::code::Shelf;
+use crate::defaults;
 use crate::error::{Error, ErrorKind};
 use crate::host::{HostState, link_components, link_modules};
 use crate::runtime::{Size, WASM_PAGE, Wasmtime};
@@ -173,18 +174,21 @@ enum CacheSetting {
 impl Default for EngineBuilder {
     fn default() -> Self {
         Self {
-            max_concurrency: 128,
-            queue: 1024,
-            queue_wait: Duration::from_secs(10),
-            max_memory: 256 << 20,
-            max_spool: 1 << 30,
+            max_concurrency: defaults::MAX_CONCURRENCY,
+            queue: defaults::QUEUE,
+            queue_wait: defaults::QUEUE_WAIT,
+            max_memory: defaults::MAX_MEMORY,
+            max_spool: defaults::MAX_SPOOL,
             threads: None,
             pagemap_scan: true,
-            keep_resident: 256 << 20,
+            keep_resident: defaults::KEEP_RESIDENT,
             trust_precompiled: false,
             cache: CacheSetting::Default,
             #[cfg(feature = "compiler")]
-            compile_limits: CompileLimits { time: Some(MAX_COMPILE_TIME), memory: Some(2 << 30) },
+            compile_limits: CompileLimits {
+                time: Some(defaults::MAX_COMPILE_TIME),
+                memory: Some(defaults::MAX_COMPILE_MEMORY),
+            },
         }
     }
 }
@@ -398,8 +402,6 @@ fn host(message: &'static str, error: std::io::Error) -> Error {
     Error::new(ErrorKind::Host, message).with_source(error)
 }
 
-#[cfg(feature = "compiler")]
-const MAX_COMPILE_TIME: Duration = Duration::from_secs(300);
 const MAX_MEMORY: usize = 4 << 30;
 /// Far above what any machine can run at once, and small enough for every counter made from it.
 const MAX_INSTANCES: usize = 100_000;
