@@ -9,16 +9,14 @@ use std::collections::btree_map::Entry;
 use std::fs::{File, Metadata};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
-#[cfg(unix)]
-use std::time::{Duration, UNIX_EPOCH};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use cap_std::ambient_authority;
 use cap_std::fs::{Dir, OpenOptions};
 
 use crate::error::{Error, ErrorKind};
 use crate::mount::{Mount, TMP};
-use crate::sys::may_hang;
+use crate::sys::{self, may_hang};
 
 /// The mounts of a service.
 #[derive(Debug)]
@@ -237,15 +235,8 @@ impl<'t> Lookup<'t> {
 
 impl Facts {
     pub(crate) fn of(metadata: &Metadata) -> Self {
-        #[cfg(unix)]
-        let (changed, inode) = {
-            use std::os::unix::fs::MetadataExt;
-            let seconds = u64::try_from(metadata.ctime()).ok();
-            let nanos = u32::try_from(metadata.ctime_nsec()).unwrap_or_default();
-            (seconds.map(|seconds| UNIX_EPOCH + Duration::new(seconds, nanos)), metadata.ino())
-        };
-        #[cfg(not(unix))]
-        let (changed, inode) = (None, 0);
+        let changed = sys::changed(metadata).map(|since| UNIX_EPOCH + since);
+        let inode = sys::device_and_inode(metadata).map_or(0, |(_, inode)| inode);
         let (length, modified, now) = (metadata.len(), metadata.modified().ok(), SystemTime::now());
         Self { length, modified, changed, inode, now, coding: "" }
     }

@@ -11,6 +11,8 @@ use std::path::Path;
 use wasmtime::Module;
 use wasmtime::component::Component;
 
+use crate::sys;
+
 /// What can be kept. The two kinds never have the same key, as no bytes are both; wasmtime would notice.
 pub(crate) trait Compiled: Sized {
     #[cfg(feature = "compiler")]
@@ -128,21 +130,11 @@ pub(crate) fn of_package<C: Compiled>(
 fn load_of_package<C: Compiled>(engine: &wasmtime::Engine, entry: &Path, path: &Path) -> wasmtime::Result<C> {
     let file = File::open(path)?;
     for (metadata, path) in [(fs::metadata(entry)?, entry), (file.metadata()?, path)] {
-        if is_everybodys(&metadata) {
+        if sys::is_writable_by_all(&metadata) {
             wasmtime::bail!("everybody can write to {}", path.display());
         }
     }
     load(engine, file, path.file_name().and_then(|name| name.to_str()).unwrap_or_default())
-}
-
-#[cfg(unix)]
-fn is_everybodys(metadata: &fs::Metadata) -> bool {
-    std::os::unix::fs::MetadataExt::mode(metadata) & 0o002 != 0
-}
-
-#[cfg(not(unix))]
-fn is_everybodys(_: &fs::Metadata) -> bool {
-    false
 }
 
 /// Puts `code`, which was compiled from `input`, where [`of_package`] finds it.

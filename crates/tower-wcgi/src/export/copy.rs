@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use crate::error::{Error, ErrorKind};
 use crate::mount::Mount;
+use crate::sys;
 
 /// What was copied.
 #[derive(Debug, Clone, Copy, Default)]
@@ -64,7 +65,7 @@ impl Copied {
         if metadata.is_symlink() {
             self.count += 1;
             let target = fs::read_link(from).map_err(|error| cannot_read(from, error))?;
-            return link(&target, to).map_err(|error| cannot_write(to, error));
+            return sys::symlink(&target, to).map_err(|error| cannot_write(to, error));
         }
         if metadata.is_dir() {
             fs::create_dir(to).map_err(|error| cannot_write(to, error))?;
@@ -83,16 +84,6 @@ impl Copied {
         let modified = metadata.modified().map_err(|error| cannot_read(from, error))?;
         File::open(to).and_then(|copy| copy.set_modified(modified)).map_err(|error| cannot_write(to, error))
     }
-}
-
-#[cfg(unix)]
-fn link(target: &Path, at: &Path) -> std::io::Result<()> {
-    std::os::unix::fs::symlink(target, at)
-}
-
-#[cfg(not(unix))]
-fn link(_: &Path, _: &Path) -> std::io::Result<()> {
-    Err(std::io::ErrorKind::Unsupported.into())
 }
 
 fn cannot_read(path: &Path, error: std::io::Error) -> Error {

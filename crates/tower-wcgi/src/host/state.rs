@@ -177,3 +177,56 @@ impl Drop for HostState {
         self.wasi = None;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::pin::Pin;
+    use std::sync::mpsc::{Sender, channel};
+    use std::task::{Context, Waker};
+
+    use super::*;
+    use crate::host::files::{By, Deadlock};
+    use crate::request::RequestId;
+    use crate::stdio::pipe;
+
+    const FILE: FileId = FileId(u64::MAX);
+
+    /// What is open. Tells, when it is closed, whether the file is another exchange's by then.
+    struct Open {
+        next: Pin<Box<dyn Future<Output = Result<(), Deadlock>> + Send>>,
+        is_anothers: Sender<bool>,
+    }
+
+    impl Drop for Open {
+        fn drop(&mut self) {
+            let turn = self.next.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+            self.is_anothers.send(turn.is_ready()).unwrap();
+        }
+    }
+
+    #[tokio::test]
+    async fn files_are_closed_before_another_may_write_them() {
+        let turns = || Turns::new(RequestId::new("test"), Arc::default());
+        let mut state = HostState::new(Given {
+            view: None,
+            turns: turns(),
+            habits: Arc::new(Habits::new(false, false)),
+            arguments: Arc::new([]),
+            environ: Environ::default(),
+            stdin: Stdin::empty(),
+            stdout: pipe(1).0,
+            stderr: Stderr::new(RequestId::new("test")),
+            may_ignore_abort: false,
+            max_memory: 0,
+            max_tmp: 0,
+        });
+        state.turns.take(FILE, By::Never).await.unwrap();
+        let mut turns = turns();
+        let mut next = Box::pin(async move { turns.take(FILE, By::Never).await });
+        assert!(next.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+        let (is_anothers, told) = channel();
+        state.ctx().table.push(Open { next, is_anothers }).unwrap();
+        drop(state);
+        assert_eq!(told.try_recv(), Ok(false));
+    }
+}

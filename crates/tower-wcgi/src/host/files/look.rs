@@ -4,6 +4,8 @@
 use std::fs::File;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
+use crate::sys;
+
 /// Which file, whatever its path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct FileId(pub(crate) u64);
@@ -80,19 +82,12 @@ pub(crate) fn look(_directory: &File, _path: &[u8], _follow: bool) -> Option<Loo
 }
 
 /// Which file is open.
-#[cfg(unix)]
 pub(crate) fn file_id(file: &File) -> Option<FileId> {
-    use std::os::unix::fs::MetadataExt;
-    file.metadata().ok().map(|metadata| id(metadata.dev(), metadata.ino()))
-}
-
-#[cfg(not(unix))]
-pub(crate) fn file_id(_file: &File) -> Option<FileId> {
-    None
+    let (device, inode) = sys::device_and_inode(&file.metadata().ok()?)?;
+    Some(id(device, inode))
 }
 
 /// As wasmtime-wasi makes it, which tells scripts the one of an open file: some compare the two.
-#[cfg_attr(not(unix), expect(dead_code, reason = "only Unix has these numbers"))]
 pub(crate) fn id(device: u64, inode: u64) -> FileId {
     let mut hasher = DefaultHasher::new();
     (device, inode).hash(&mut hasher);

@@ -4,10 +4,12 @@
 //! too little. When that reaches the limit, and something may have gone since, the directory is measured anew.
 
 use std::collections::HashSet;
-use std::fs::{self, File, Metadata};
+use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+
+use crate::sys;
 
 /// What is left of one exchange's room. Clones are the same.
 #[derive(Debug, Clone)]
@@ -60,7 +62,7 @@ impl Quota {
         state.unlinked.retain(|file| file.strong_count() > 0);
         for file in open {
             let known = state.unlinked.iter().any(|known| known.as_ptr() == Arc::as_ptr(&file));
-            if !known && file.metadata().is_ok_and(|metadata| links(&metadata) == 0) {
+            if !known && file.metadata().is_ok_and(|metadata| sys::links(&metadata) == 0) {
                 state.unlinked.push(Arc::downgrade(&file));
             }
         }
@@ -118,32 +120,13 @@ fn measure(dir: &Path) -> io::Result<(u64, u64)> {
             names += 1;
             if metadata.is_dir() {
                 dirs.push(entry.path());
-            } else if links(&metadata) < 2 || seen.insert(inode(&metadata)) {
+            } else if sys::links(&metadata) < 2 || sys::device_and_inode(&metadata).is_none_or(|file| seen.insert(file))
+            {
                 bytes = bytes.saturating_add(metadata.len());
             }
         }
     }
     Ok((bytes, names))
-}
-
-#[cfg(unix)]
-fn links(metadata: &Metadata) -> u64 {
-    std::os::unix::fs::MetadataExt::nlink(metadata)
-}
-
-#[cfg(unix)]
-fn inode(metadata: &Metadata) -> u64 {
-    std::os::unix::fs::MetadataExt::ino(metadata)
-}
-
-#[cfg(not(unix))]
-fn links(_metadata: &Metadata) -> u64 {
-    1
-}
-
-#[cfg(not(unix))]
-fn inode(_metadata: &Metadata) -> u64 {
-    0
 }
 
 /// An empty file takes room too, and a file system has only so many.

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 
 use super::look::{FileId, id};
 use crate::mount::{Access, Mount};
+use crate::sys;
 
 /// The files and links of the read-only mounts at one time. Nothing is in it where there is no snapshot.
 #[derive(Debug, Default)]
@@ -96,16 +97,9 @@ fn fraction(path: &[u8]) -> u64 {
     first % SECOND
 }
 
-#[cfg(unix)]
 fn identity(metadata: &Metadata) -> Option<(FileId, u64)> {
-    use std::os::unix::fs::MetadataExt;
-    let (seconds, nanos) = (u64::try_from(metadata.ctime()).ok()?, u64::try_from(metadata.ctime_nsec()).ok()?);
-    Some((id(metadata.dev(), metadata.ino()), seconds.saturating_mul(SECOND).saturating_add(nanos)))
-}
-
-#[cfg(not(unix))]
-fn identity(_metadata: &Metadata) -> Option<(FileId, u64)> {
-    None
+    let (device, inode) = sys::device_and_inode(metadata)?;
+    Some((id(device, inode), u64::try_from(sys::changed(metadata)?.as_nanos()).ok()?))
 }
 
 const SECOND: u64 = 1_000_000_000;

@@ -8,7 +8,7 @@ use std::io::{self, Write};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tokio::runtime::Handle;
 use wasmtime_wasi::filesystem::WasiFilesystemCtx;
@@ -21,7 +21,7 @@ use super::seen::Seen;
 use crate::error::{Error, ErrorKind};
 use crate::mount::{Access, Mount, TMP};
 use crate::scratch::Scratch;
-use crate::sys::may_hang;
+use crate::sys::{self, may_hang};
 
 /// The mounts of a service.
 #[derive(Debug)]
@@ -138,7 +138,7 @@ impl CheckedOut {
     /// A directory was listed without some of its names, which is said once.
     pub(crate) fn note_left_out(&self, directory: Option<&File>) {
         if !self.files.left_out.swap(true, Ordering::Relaxed) {
-            let directory = directory.and_then(path_of).unwrap_or_else(|| "a mount".into());
+            let directory = directory.and_then(sys::path_of).unwrap_or_else(|| "a mount".into());
             tracing::warn!(
                 directory = %directory.display(),
                 "a directory has names that are not UTF-8; scripts do not see them, static files with them are served"
@@ -304,44 +304,16 @@ impl Tmp {
     }
 }
 
-/// Where an open directory is, if the system can tell.
-fn path_of(directory: &File) -> Option<std::path::PathBuf> {
-    #[cfg(target_os = "linux")]
-    {
-        use std::os::fd::AsRawFd;
-        fs::read_link(format!("/proc/self/fd/{}", directory.as_raw_fd())).ok()
-    }
-    #[cfg(not(target_os = "linux"))]
-    {
-        let _ = directory;
-        None
-    }
+/// Which directory it is, as far as the system can tell.
+type Identity = (Option<(u64, u64)>, Option<SystemTime>);
+
+fn identity(metadata: &fs::Metadata) -> Identity {
+    (sys::device_and_inode(metadata), metadata.created().ok())
 }
 
-#[cfg(unix)]
-type Identity = (u64, u64);
-#[cfg(unix)]
-fn identity(metadata: &fs::Metadata) -> Identity {
-    use std::os::unix::fs::MetadataExt;
-    (metadata.dev(), metadata.ino())
-}
-#[cfg(not(unix))]
-type Identity = Option<std::time::SystemTime>;
-#[cfg(not(unix))]
-fn identity(metadata: &fs::Metadata) -> Identity {
-    metadata.created().ok()
-}
+/// When it was changed: its content, and anything about it.
+type Stamp = (Option<SystemTime>, Option<Duration>);
 
-#[cfg(unix)]
-type Stamp = (i64, i64, i64, i64);
-#[cfg(unix)]
 fn stamp(metadata: &fs::Metadata) -> Stamp {
-    use std::os::unix::fs::MetadataExt;
-    (metadata.mtime(), metadata.mtime_nsec(), metadata.ctime(), metadata.ctime_nsec())
-}
-#[cfg(not(unix))]
-type Stamp = Option<std::time::SystemTime>;
-#[cfg(not(unix))]
-fn stamp(metadata: &fs::Metadata) -> Stamp {
-    metadata.modified().ok()
+    (metadata.modified().ok(), sys::changed(metadata))
 }

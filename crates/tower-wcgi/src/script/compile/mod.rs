@@ -26,6 +26,8 @@ use crate::engine::Engine;
 use crate::error::Error;
 #[cfg(not(feature = "compiler"))]
 use crate::error::ErrorKind;
+#[cfg(feature = "compiler")]
+use crate::sys;
 
 /// The code of `wasm`: in use, or from where it is ready, or compiled.
 ///
@@ -96,7 +98,7 @@ fn cached<C: Compiled>(
 ) -> Result<C, Error> {
     let compile = || {
         let compiled = compile();
-        give_back();
+        sys::trim();
         compiled
     };
     match cache {
@@ -104,15 +106,3 @@ fn cached<C: Compiled>(
         None => compile(),
     }
 }
-
-/// The compiler needs hundreds of MB for php-cgi, which glibc would keep for a next time in the arenas of threads that are
-/// gone.
-#[cfg(all(feature = "compiler", target_os = "linux", target_env = "gnu"))]
-#[expect(unsafe_code, reason = "there is no other way to ask glibc")]
-fn give_back() {
-    // SAFETY: it may be called at any time from any thread.
-    unsafe { libc::malloc_trim(0) };
-}
-
-#[cfg(all(feature = "compiler", not(all(target_os = "linux", target_env = "gnu"))))]
-fn give_back() {}
