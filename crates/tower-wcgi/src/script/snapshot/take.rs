@@ -10,7 +10,7 @@ use wasmtime_wizer::{InstanceState, SnapshotVal, ValType};
 
 use super::entry::{Entry, check, instrument};
 use super::initialise::Inputs;
-use super::key::{ensure_no_special_files, key};
+use super::key::{self, ensure_no_special_files};
 use super::left::{LATER, Left, seed};
 use super::own_thread::on_own_thread;
 use crate::code::{Code, Snapshot};
@@ -50,7 +50,7 @@ pub(in crate::script) fn ready(
     entry: Entry,
     surroundings: &Surroundings,
 ) -> Result<Arc<Snapshot>, Error> {
-    let snapshot_key = key(code.hash, surroundings)?;
+    let key = key::key(code.hash, surroundings)?;
     if let Some(snapshot) = code.snapshots.find(key) {
         return Ok(snapshot);
     }
@@ -59,7 +59,7 @@ pub(in crate::script) fn ready(
         Some(snapshot) => snapshot,
         None => {
             let left = take(engine, code, wasm, entry, surroundings)?;
-            if key(code.hash, surroundings)? != key {
+            if key::key(code.hash, surroundings)? != key {
                 return Err(Error::new(ErrorKind::Package, "its files changed while its start-up ran"));
             }
             code.snapshots.make(engine.cache(), key, &left.memory, left.globals)?
