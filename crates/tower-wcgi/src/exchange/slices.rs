@@ -40,7 +40,7 @@ enum Turn {
     /// It has so many slices, the one it is in among them, before it needs a stint.
     Fresh { slices: u32 },
     /// It has a stint, of which so many slices are left.
-    Stint { slices: u32, permit: OwnedSemaphorePermit },
+    Stint { slices: u32, _permit: OwnedSemaphorePermit },
     /// It waits for a stint.
     Waiting,
 }
@@ -84,7 +84,7 @@ impl Slices {
                 drop(over);
                 let permit = Arc::clone(&shared.stints).acquire_owned().await;
                 let permit = permit.expect("stints are never closed");
-                shared.lock().turn = Turn::Stint { slices: STINT, permit };
+                shared.lock().turn = Turn::Stint { slices: STINT, _permit: permit };
             }),
         )
     }
