@@ -5,8 +5,8 @@
 
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 
-use super::environ::{Environ, NulInValue};
 use super::hop_by_hop::{is_hop_by_hop, named_by_connection};
+use crate::environ::{Environ, InvalidVariable};
 
 /// Pushes every header that may pass, but those in `constants`, until `environ` is longer than `max_bytes`.
 ///
@@ -17,7 +17,7 @@ pub(super) fn push_headers(
     pass_authorization: bool,
     constants: &Environ,
     max_bytes: usize,
-) -> Result<(), NulInValue> {
+) -> Result<(), InvalidVariable> {
     let dropped = named_by_connection(headers);
     // Most packages set none, which spares the search for each header.
     let overridden = constants.contains_any_header();

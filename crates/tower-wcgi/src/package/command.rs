@@ -4,11 +4,11 @@
 //! `.webc` alike. Out: [`Settings`]. Knows no files but by name.
 
 use super::document::{Table, Text, TextOrTable};
-use super::mount::guest_path;
-use super::refuse;
+use super::refuse::refuse;
 use super::site::Site;
 use crate::connection::TrustedProxies;
 use crate::error::Error;
+use crate::mount::guest_path;
 
 /// How a command wants to be run. Both run the same way here; `wcgi` makes a command the one to pick.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

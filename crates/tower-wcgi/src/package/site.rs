@@ -4,9 +4,9 @@
 //! values mean something by themselves. Whether its files are there is not looked at. Knows no files, HTTP or wasm.
 
 use super::document::{Table, Text};
-use super::mount::guest_path;
-use super::refuse;
+use super::refuse::refuse;
 use crate::error::Error;
+use crate::mount::guest_path;
 
 /// A site of many files: scripts, which run, and everything else, which is served as it is.
 ///
