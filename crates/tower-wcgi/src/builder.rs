@@ -343,8 +343,8 @@ impl WcgiBuilder {
         if let Some(seen) = &package.snapshot.mounts
             && !mounts.iter().map(|mount| &mount.guest).eq(seen)
         {
-            let message = format!("the package was built for mounts at {}, and no others", seen.join(", "));
-            return Err(setting(message).with_hint("give these with --mapdir, or build it again with others"));
+            let message = format!("the package was built for mounts at {} and at no other paths", seen.join(", "));
+            return Err(setting(message).with_hint("give exactly these with --mapdir, or build the package again"));
         }
         tracing::debug!(package = package.name, module = package.module_label, "opening");
         for warning in &package.warnings {
@@ -372,7 +372,7 @@ impl WcgiBuilder {
         for name in ["SCRIPT_FILENAME", "SCRIPT_NAME"] {
             if site.is_some() && settings.constants.contains(name) {
                 tracing::warn!(
-                    "{name} is set for every request, so the site's scripts are not told which of them runs"
+                    "{name} is set for every request, so the site's scripts cannot tell which of them runs"
                 );
             }
         }
@@ -438,7 +438,7 @@ fn overlay(package: Vec<Mount>, over: Vec<(String, PathBuf, Access)>) -> Result<
         let host = host.display();
         let message = format!("mount {guest}: no directory {host}");
         return Err(setting(message).with_hint(format!(
-            "the guest's path comes first: if {guest} is the host's, write `--mapdir {host}:{guest}`, else make the directory"
+            "the guest's path comes first: if {guest} is the host's, write `--mapdir {host}:{guest}`; otherwise create the directory"
         )));
     }
     let over = over
@@ -475,7 +475,7 @@ fn environment(package: &[(String, String)], over: &[(String, String)]) -> Vec<(
     env.retain(|(name, _)| {
         let is_constant = !gateway::is_per_request(name);
         if !is_constant {
-            tracing::warn!(name, "the variable belongs to each request and cannot be set, ignored");
+            tracing::warn!(name, "the variable belongs to each request and cannot be set; it is ignored");
         }
         is_constant
     });

@@ -295,7 +295,7 @@ impl Inner {
             merged = merged.and_then(|()| constants.push(name, value));
         }
         merged.map_err(|error| {
-            Error::new(ErrorKind::Host, "the request's extensions have what cannot be a variable").with_source(error)
+            Error::new(ErrorKind::Host, "the request's extensions have a value that cannot be a variable").with_source(error)
         })?;
         let settings = gateway::Settings { constants, ..self.settings.clone() };
         Ok(Cow::Owned(settings))
@@ -477,7 +477,7 @@ fn directory_redirect(request_id: RequestId, method: &Method, target: &Target, u
 /// Where a local redirect leads: a path below the mount, or it is the script's fault.
 fn redirected(location: &str, from: Uri, target: Target) -> Result<(Uri, Target), Error> {
     let outside = |source: BoxError| {
-        Error::new(ErrorKind::MalformedResponse, "the script redirected to what it cannot answer").with_source(source)
+        Error::new(ErrorKind::MalformedResponse, "the script redirected to a path that cannot be requested").with_source(source)
     };
     let mount = String::from_utf8(target.script_name).map_err(|error| outside(error.into()))?;
     let mut parts = from.into_parts();

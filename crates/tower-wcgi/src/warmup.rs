@@ -23,7 +23,7 @@ pub(crate) fn file(
     mounts: &[Mount],
 ) -> Vec<u8> {
     if !requests.is_empty() && mounts.iter().any(|mount| mount.guest == "/tmp") {
-        tracing::warn!("the warm-up requests are left out: they would be in /tmp, which is a mount");
+        tracing::warn!("the warm-up requests are left out, because their place is /tmp, which is a mount");
         return Vec::new();
     }
     // Where this service happens to be reached is nothing to keep.

@@ -48,7 +48,7 @@ static FILES: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/templates");
 pub(crate) fn template(name: &str) -> Result<&'static Template, String> {
     TEMPLATES.iter().find(|template| template.name == name).ok_or_else(|| {
         let names: Vec<_> = TEMPLATES.iter().map(|template| template.name).collect();
-        format!("there are {}", names.join(", "))
+        format!("choose one of {}", names.join(", "))
     })
 }
 
@@ -81,7 +81,7 @@ fn package_name(path: &Path) -> anyhow::Result<&str> {
     let is_name = name.starts_with(|c: char| c.is_ascii_lowercase())
         && name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-');
     if !is_name {
-        bail!("{} cannot be the name of a package: it takes a-z, 0-9 and -, beginning with a letter", path.display());
+        bail!("{} cannot be a package name: use a-z, 0-9 and -, and begin with a letter", path.display());
     }
     Ok(name)
 }
@@ -91,11 +91,11 @@ fn create(path: &Path, template: &Template, name: &str) -> anyhow::Result<()> {
     fs::create_dir(path).map_err(|source| {
         let hint = match source.kind() {
             io::ErrorKind::AlreadyExists => "nothing was changed; choose another name",
-            _ => "its parent must be a directory you may write to",
+            _ => "its parent must be a directory that you can write to",
         };
         WithHint { message: format!("cannot create {}", path.display()), hint, source }
     })?;
-    let files = FILES.get_dir(template.name).with_context(|| format!("there are no files for {}", template.name))?;
+    let files = FILES.get_dir(template.name).with_context(|| format!("the template {} has no files", template.name))?;
     write(files, files.path(), path, name).inspect_err(|_| {
         // It was made a moment ago, by this.
         let _ = fs::remove_dir_all(path);

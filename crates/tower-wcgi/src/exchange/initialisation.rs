@@ -121,13 +121,13 @@ pub(crate) async fn initialise(
         Ok(Ok(instance)) => instance,
         Ok(Err(source)) => return Err(failure(source, store.data().memory.exceeded)),
         Err(_) => {
-            let message = format!("it was not over after {:?}", surroundings.deadline);
+            let message = format!("it had not ended after {:?}", surroundings.deadline);
             return Err(Error::new(ErrorKind::DeadlineExceeded, message));
         }
     };
     let preopens = surroundings.mounts.len() + usize::from(view.tmp.is_some());
     if has_open_files(store.data_mut(), preopens) {
-        return Err(Error::new(ErrorKind::Trap, "it left a file open, which no request would have"));
+        return Err(Error::new(ErrorKind::Trap, "it left a file open, which requests could not use"));
     }
     let random_was_read = random.was_read.load(Ordering::Relaxed);
     let time_was_read = time.was_read.load(Ordering::Relaxed);

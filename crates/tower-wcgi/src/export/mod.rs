@@ -127,7 +127,7 @@ fn export(opened: &Opened, directory: &Path, with_code: bool) -> Result<Exported
     let (parent, staging) = stage(directory)?;
     let own: Vec<_> = opened.surroundings.mounts.iter().filter(|mount| package.mounts.contains(mount)).collect();
     if let Some(around) = own.iter().find(|mount| is_within(&parent, &mount.host)) {
-        let message = format!("{} is in the mount {}, which would hold itself", directory.display(), around.guest);
+        let message = format!("{} lies in the mount {}: the package would contain itself", directory.display(), around.guest);
         return Err(Error::new(ErrorKind::Package, message));
     }
     // First, and the start-up sees the copies: so it has seen what the new package has.

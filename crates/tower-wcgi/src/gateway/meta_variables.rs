@@ -291,7 +291,7 @@ fn in_request(error: NulInValue) -> Error {
 }
 
 fn in_settings(error: NulInValue) -> Error {
-    Error::new(ErrorKind::Host, "a setting cannot be expressed as environment variable").with_source(error)
+    Error::new(ErrorKind::Host, "a setting cannot be expressed as an environment variable").with_source(error)
 }
 
 /// The request's share of an environment. HTTP servers allow far less; this holds where the service is called by

@@ -139,8 +139,8 @@ pub(super) fn pick(
     match (of_wcgi.next(), of_wcgi.next(), candidates) {
         (Some((only, _)), None, _) => Ok(only),
         (None, None, [_]) => Ok(0),
-        _ => Err(refuse(format!("{file}: which command? there are {names}"))
-            .with_hint("choose one with `--command NAME`, or name it in `package.entrypoint`")),
+        _ => Err(refuse(format!("{file}: which command? choose one of {names}"))
+            .with_hint("name it with `--command NAME`, or in `package.entrypoint`")),
     }
 }
 
@@ -260,12 +260,12 @@ fn warmup_request(entry: &Text<'_>) -> Result<String, Error> {
     let text = entry.value;
     let target = text.strip_prefix("GET ").unwrap_or(text);
     if !target.starts_with('/') {
-        return Err(entry.error(&format!("{text:?} is no request, as \"/path?query\" or \"GET /path\"")));
+        return Err(entry.error(&format!("{text:?} is not a request such as \"/path?query\" or \"GET /path\"")));
     }
     let mut escapes = target.split('%').skip(1).map(|rest| rest.bytes().take(2));
     let escaped = escapes.all(|mut digits| digits.len() == 2 && digits.all(|digit| digit.is_ascii_hexdigit()));
     if !escaped || !target.bytes().all(|byte| byte.is_ascii_graphic() && !b"\"#<>\\^`{|}".contains(&byte)) {
-        return Err(entry.error(&format!("{text:?} has what a URL can only have percent-encoded")));
+        return Err(entry.error(&format!("{text:?} has characters that must be percent-encoded in a URL")));
     }
     Ok(target.to_owned())
 }

@@ -137,7 +137,7 @@ impl Places {
         let Some(data) = prepare::data(wasm) else { return Ok(None) };
         let Some(memory) = module.get_export_index(prepare::MEMORY) else { return Ok(None) };
         let data = Image::new(&data.memory, data.len).map_err(|error| {
-            Error::new(ErrorKind::Host, "there is no room for what the module's memory holds at first")
+            Error::new(ErrorKind::Host, "there is no room for the initial contents of the module's memory")
                 .with_source(error)
         })?;
         let global = |name: &str| {

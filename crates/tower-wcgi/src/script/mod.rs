@@ -129,11 +129,11 @@ impl Source<'_> {
             Some(directory) if engine.trusts_precompiled() => {
                 match compiled::of_package(engine.wasmtime(), directory, input) {
                     Ok(compiled) => return Ok(compiled),
-                    Err(error) => tracing::warn!("the compiled code of {label} does not fit here: {error:#}"),
+                    Err(error) => tracing::warn!("the compiled code of {label} cannot be used here: {error:#}"),
                 }
             }
             Some(_) => {
-                tracing::info!("the compiled code of {label} is not used, as nobody has said that it is trusted")
+                tracing::info!("the compiled code of {label} is not used, because it was not declared trusted")
             }
             None => {}
         }
@@ -424,7 +424,7 @@ fn start(module: &Module, label: &str, name: &str) -> Result<ModuleExport, Error
         Some(ExternType::Func(ty)) if ty.params().len() == 0 && ty.results().len() == 0 => {
             Ok(module.get_export_index(name).expect("the export was just found"))
         }
-        Some(_) => Err(no_start(&format!("has a `{name}` that is no function without parameters and results"))),
+        Some(_) => Err(no_start(&format!("has a `{name}`, but not as a function without parameters and results"))),
         None => Err(no_start(&format!("exports no `{name}`"))),
     }
 }

@@ -64,7 +64,7 @@ impl Routes {
             Some(Found::Directory) => {}
             Some(Found::File(_)) => return Err(refuse(format!("{place}: {} is a file", site.root))),
             None => {
-                return Err(refuse(format!("{place}: {} is no directory of a mount", site.root))
+                return Err(refuse(format!("{place}: {} is not a directory of a mount", site.root))
                     .with_hint("mount the directory with the site's files there, in `[fs]` or with --mapdir"));
             }
         }

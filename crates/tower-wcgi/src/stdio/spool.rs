@@ -112,7 +112,7 @@ impl Taken {
         let SpoolRoom { limit, used } = &*self.room;
         let more = |used: u64| used.checked_add(bytes).filter(|used| used <= limit);
         if used.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more).is_err() {
-            let message = format!("the request bodies kept on disk have {limit} bytes together, and no more room");
+            let message = format!("the request bodies on disk have reached their limit of {limit} bytes together");
             return Err(Error::new(ErrorKind::Overloaded, message));
         }
         self.bytes += bytes;

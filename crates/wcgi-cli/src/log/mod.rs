@@ -39,7 +39,7 @@ pub(crate) fn init(verbosity: Verbosity) -> Log {
     // The default hook writes to stderr itself, and waits for its reader.
     std::panic::set_hook(Box::new(say_panic));
     for directive in ignored {
-        tracing::warn!("RUST_LOG: `{directive}` is not a directive, ignored");
+        tracing::warn!("RUST_LOG: `{directive}` is not a directive and is ignored");
     }
     log
 }

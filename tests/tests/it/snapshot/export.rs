@@ -95,7 +95,7 @@ fn what_cannot_be_made_leaves_nothing() {
     refused(plain(), &out, ErrorKind::Module, "no start-up");
     refused(package(&scene).snapshot(false), &out, ErrorKind::Module, "no start-up");
     refused(package(&scene).env("START", "trap"), &out, ErrorKind::Trap, "it trapped");
-    refused(package(&scene), &scene.0.path().join("d/out"), ErrorKind::Package, "would hold itself");
+    refused(package(&scene), &scene.0.path().join("d/out"), ErrorKind::Package, "would contain itself");
     refused(package(&scene), &scene.0.path().join("missing/out"), ErrorKind::Host, "cannot write");
     assert!(!out.exists());
     fs::create_dir(&out).unwrap();

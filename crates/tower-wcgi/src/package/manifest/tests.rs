@@ -325,7 +325,7 @@ fn the_command_is_picked_by_what_is_said_and_else_by_its_runner() {
 
     let both = [module, &web("a"), &web("b")].concat();
     let (message, error) = scene.error_as(&both, None);
-    assert_eq!(message, r#"wasmer.toml: which command? there are "a", "b""#);
+    assert_eq!(message, r#"wasmer.toml: which command? choose one of "a", "b""#);
     assert!(error.hint().unwrap().contains("--command NAME"));
     assert_eq!(scene.error_as(&both, Some("x")).0, r#"wasmer.toml: no command "x" among "a", "b""#);
     let entrypoint = format!("[package]\nentrypoint = 'x'\n{both}");

@@ -89,7 +89,7 @@ fn read(path: &Path, file: &str, bytes: Bytes, asked: Option<&str>) -> Result<Pa
     if settings.front != Front::default() {
         // Unlike the manifest of a directory, it is not trusted: it must not ask for credentials that a layer checks.
         warnings.push(format!(
-            "{file}: https, pass_authorization and trusted_proxies of a .webc do not count; say them when you serve it"
+            "{file}: https, pass_authorization and trusted_proxies of a .webc do not count; set them when you serve it"
         ));
     }
     Ok(Package {

@@ -53,7 +53,7 @@ pub(super) fn load(
 #[cfg(feature = "compiler")]
 fn new_component(engine: &Engine, wasm: &[u8], label: &str) -> Result<Component, Error> {
     super::bounded::compile(engine, engine.wasmtime(), wasm, label, |source| {
-        let why = format!("{label} is no valid component, or one of more parts than can run here");
+        let why = format!("{label} is not a valid component, or has more parts than can run here");
         Error::new(ErrorKind::Module, why).with_source(source)
     })
 }
