@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, bail};
 
 use crate::program::run as run_program;
+use crate::prose;
 use crate::templates;
 use crate::tools::{DENY, FUZZ, HACK, NEXTEST};
 use crate::workspace::Workspace;
@@ -27,9 +28,11 @@ enum Outcome {
     Warned(String),
 }
 
-const STEPS: [Step; 13] = [
+const STEPS: [Step; 15] = [
     Step { name: "format", quick: true, check: format },
     Step { name: "lints", quick: true, check: lints },
+    Step { name: "spelling", quick: true, check: spelling },
+    Step { name: "sentences", quick: true, check: sentences },
     Step { name: "tests", quick: true, check: tests },
     Step { name: "templates", quick: false, check: templates },
     Step { name: "doc tests", quick: false, check: doc_tests },
@@ -95,6 +98,23 @@ fn lints(workspace: &Workspace) -> Result<Outcome> {
     let mut tool = cargo(workspace, ["clippy", "--locked", "--manifest-path"]);
     tool.arg(workspace.componentize().join("Cargo.toml")).args(["--", "-D", "warnings"]);
     run_program(tool.env("CARGO_TARGET_DIR", workspace.componentize_target()))?;
+    Ok(Outcome::Passed)
+}
+
+fn spelling(workspace: &Workspace) -> Result<Outcome> {
+    of_our_files(workspace, prose::spelling)
+}
+
+fn sentences(workspace: &Workspace) -> Result<Outcome> {
+    of_our_files(workspace, prose::sentences)
+}
+
+/// Checks the files that git knows. An archive of the sources has no git: that is no fault of the change.
+fn of_our_files(workspace: &Workspace, check: fn(&Workspace, &[String]) -> Result<()>) -> Result<Outcome> {
+    let Ok(files) = prose::files(workspace) else {
+        return Ok(Outcome::Warned("git does not list the files".to_owned()));
+    };
+    check(workspace, &files)?;
     Ok(Outcome::Passed)
 }
 

@@ -211,8 +211,8 @@ impl DebianSource {
     }
 }
 
-/// The directory into which pip put what `NAME-requirements.txt` of `crates/xtask/wasi` names, once per contents of that
-/// file: every line has a version and the checksums of its archives.
+/// The directory with the packages that `NAME-requirements.txt` of `crates/xtask/pip` names. pip fills it once per contents of
+/// that file. Every line of the file has a version and the checksums of its archives.
 pub(crate) fn pip(workspace: &Workspace, name: &str, megabytes: u32) -> Result<PathBuf> {
     let requirements = pip_requirements(workspace, name);
     let digest = stamp::sha256(&requirements)?;
@@ -240,7 +240,7 @@ pub(crate) fn pip_install(requirements: &Path, directory: &Path) -> Result<()> {
 
 /// What decides the contents of [`pip`]'s directory.
 pub(crate) fn pip_requirements(workspace: &Workspace, name: &str) -> PathBuf {
-    workspace.wasi().join(format!("{name}-requirements.txt"))
+    workspace.pip().join(format!("{name}-requirements.txt"))
 }
 
 /// Calls apt-get, a second time with new lists when it fails: those that are missing or old are the usual reason.

@@ -10,6 +10,7 @@ mod guests;
 mod php;
 mod program;
 mod programs;
+mod prose;
 mod python;
 mod sources;
 mod stamp;
@@ -65,7 +66,7 @@ enum Task {
     },
     /// Set up, then run every check a change must pass.
     Test {
-        /// Only formatting, lints and tests.
+        /// Only formatting, lints, spelling, sentences and tests.
         #[arg(long)]
         quick: bool,
         /// Run what comes after a failed check too.
@@ -102,6 +103,7 @@ fn run(task: &Task) -> Result<()> {
     match task {
         Task::Setup { modules } => {
             prepare(&workspace, modules)?;
+            prose::install(&workspace)?;
             tools::install_all()
         }
         Task::Guests { names, allow_missing } => guests::build(&workspace, names, *allow_missing),
