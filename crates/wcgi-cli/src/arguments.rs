@@ -72,7 +72,7 @@ pub(crate) struct New {
     pub(crate) list: bool,
 }
 
-/// What is opened, and how.
+/// The package to open, and how.
 #[derive(Debug, Args)]
 pub(crate) struct Package {
     /// A directory with wasmer.toml, a .webc, or a .wasm/.wat

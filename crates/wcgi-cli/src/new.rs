@@ -11,12 +11,12 @@ use include_dir::{Dir, DirEntry, include_dir};
 use crate::arguments::New;
 use crate::report::{WithHint, data};
 
-/// A language there is a template for.
+/// A language with a template.
 #[derive(Debug)]
 pub(crate) struct Template {
     name: &'static str,
     description: &'static str,
-    /// What builds the package, as a command line in its directory; empty where nothing has to be built.
+    /// The command that builds the package, in its directory. Empty if nothing has to be built.
     build: &'static str,
 }
 
@@ -52,7 +52,7 @@ pub(crate) fn template(name: &str) -> Result<&'static Template, String> {
     })
 }
 
-/// Lists the templates, or writes the package and says what comes next.
+/// Lists the templates, or writes the package and prints the next commands.
 pub(crate) fn run(arguments: &New) -> anyhow::Result<()> {
     let mut text = String::new();
     match (&arguments.path, arguments.template) {
@@ -86,7 +86,7 @@ fn package_name(path: &Path) -> anyhow::Result<&str> {
     Ok(name)
 }
 
-/// Makes the directory, which must not be there, with everything in it or not at all.
+/// Makes the directory with everything in it, or not at all. Fails if the directory exists.
 fn create(path: &Path, template: &Template, name: &str) -> anyhow::Result<()> {
     fs::create_dir(path).map_err(|source| {
         let hint = match source.kind() {
@@ -97,7 +97,7 @@ fn create(path: &Path, template: &Template, name: &str) -> anyhow::Result<()> {
     })?;
     let files = FILES.get_dir(template.name).with_context(|| format!("the template {} has no files", template.name))?;
     write(files, files.path(), path, name).inspect_err(|_| {
-        // It was made a moment ago, by this.
+        // This function has just made it.
         let _ = fs::remove_dir_all(path);
     })
 }
@@ -124,7 +124,7 @@ fn write(files: &Dir<'_>, root: &Path, path: &Path, name: &str) -> anyhow::Resul
     Ok(())
 }
 
-/// Names that Cargo or git would take for their own here.
+/// The real name of a file whose name Cargo or git would act on in this repository.
 fn file_name(file: &Path) -> &str {
     match file.file_name().and_then(|name| name.to_str()).unwrap_or_default() {
         "Cargo.toml.template" => "Cargo.toml",
@@ -133,7 +133,7 @@ fn file_name(file: &Path) -> &str {
     }
 }
 
-/// What stands for the package's name in a template.
+/// The placeholder of the package's name in a template.
 const NAME: &str = "{{name}}";
 
 #[cfg(test)]
