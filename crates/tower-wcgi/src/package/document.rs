@@ -1,7 +1,7 @@
-//! Documents: what a package says about itself, as a tree that remembers where each part was written.
+//! Documents: a package's description as a tree that remembers where each part was written.
 //!
 //! In: the text of a manifest, or the CBOR values of a `.webc`. Out: [`Table`]s to read by key, whose errors and warnings
-//! name the file, the line where there is one, and the key. Knows the shapes of values, not what any key means.
+//! name the file, the line if there is one, and the key. It knows the shapes of values, not the meaning of any key.
 
 use std::cell::RefCell;
 
@@ -33,7 +33,7 @@ enum Value {
     List(Vec<Node>),
     Table(Vec<Entry>),
     Bool(bool),
-    /// A number, a date and so on: no key here means anything by one, so only its name is kept.
+    /// A number, a date and so on. No key here takes one, so only the name of its type is kept.
     Other(&'static str),
 }
 
@@ -88,7 +88,7 @@ impl Document {
         Ok(Self { file, root, warnings: RefCell::default() })
     }
 
-    /// Puts together what was decoded elsewhere and has no lines.
+    /// A document from values that were decoded elsewhere and have no lines.
     #[cfg(feature = "webc")]
     pub(super) fn from_entries(file: String, entries: impl IntoIterator<Item = (String, Node)>) -> Self {
         Self { file, root: Node::table(entries), warnings: RefCell::default() }
@@ -168,7 +168,7 @@ impl Value {
 }
 
 impl<'d> Table<'d> {
-    /// The string under the first of `names` that is there; several names are spellings of one key.
+    /// The string under the first of `names` that exists. Several names are spellings of one key.
     ///
     /// # Errors
     ///
@@ -177,7 +177,7 @@ impl<'d> Table<'d> {
         self.find(names).map(|(key, node)| self.as_text(key, node, "a string")).transpose()
     }
 
-    /// The strings of the array under the first of `names` that is there, none when it is not.
+    /// The strings of the array under the first of `names` that exists. None if none exists.
     ///
     /// # Errors
     ///
@@ -212,7 +212,7 @@ impl<'d> Table<'d> {
         self.find(&[name]).map(|(key, node)| self.as_table(key, node, "a table")).transpose()
     }
 
-    /// The tables of the array under `name`; a table alone counts as an array of one.
+    /// The tables of the array under `name`. A single table counts as an array of one.
     ///
     /// # Errors
     ///
@@ -254,7 +254,7 @@ impl<'d> Table<'d> {
         }
     }
 
-    /// An error about the key `name` of this table, on its line, or on the table's where it is missing.
+    /// An error about the key `name` of this table, on its line, or on the table's line if it is missing.
     pub(super) fn error(&self, name: &str, why: &str) -> Error {
         let (line, key) = self.place(name);
         self.document.error(line, &key, why)
@@ -310,11 +310,11 @@ impl Text<'_> {
         self.document.warn(self.line, &self.key, what);
     }
 
-    /// Its value, for what becomes an argument or a path.
+    /// Its value, as an argument or a path.
     ///
     /// # Errors
     ///
-    /// When it holds a NUL, which ends such strings early.
+    /// Fails if it holds a NUL, which ends such strings early.
     pub(super) fn without_nul(&self) -> Result<&str, Error> {
         if self.value.contains('\0') { Err(self.error("contains a NUL")) } else { Ok(self.value) }
     }
