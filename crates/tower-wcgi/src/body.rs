@@ -8,7 +8,8 @@ use http_body::{Body, Frame, SizeHint};
 
 use crate::engine::Engine;
 use crate::error::{Error, ErrorKind};
-use crate::exchange::{self, Exchange};
+use crate::exchange::Exchange;
+use crate::observe;
 use crate::request::RequestId;
 use crate::stdio::FileReader;
 
@@ -201,7 +202,7 @@ impl Sending {
         Poll::Ready(piece.map(|piece| {
             piece.map_err(|source| {
                 let error = Error::new(ErrorKind::Host, "cannot read the file that is sent").with_source(source);
-                exchange::log(&error, &self.request_id, "");
+                observe::log(&error, &self.request_id, "");
                 error
             })
         }))

@@ -7,18 +7,20 @@ use std::time::Duration;
 use http::request::Parts;
 
 use crate::connection::{ConnectionInfo, Hook};
+use crate::defaults;
 use crate::engine::Engine;
+use crate::environ::Environ;
 use crate::error::{Error, ErrorKind};
 use crate::escape;
-use crate::exchange::Files;
-use crate::exchange::Seen;
-use crate::exchange::initialisation::{Surroundings, WARMUP};
-use crate::gateway::{self, Environ};
-use crate::package::{self, Access, Mount, Site};
+use crate::gateway;
+use crate::host::{Files, Seen};
+use crate::mount::{self, Access, Mount, TMP};
+use crate::package::{self, Site};
+use crate::release::Release;
 use crate::renewal::Renewal;
-use crate::script::Source;
+use crate::script::{Source, Surroundings, WARMUP};
 use crate::sendfile::SendFile;
-use crate::service::{Inner, WcgiService};
+use crate::service::WcgiService;
 use crate::site::Routes;
 use crate::tree::Tree;
 use crate::warmup;
@@ -299,10 +301,10 @@ impl WcgiBuilder {
         let (max_memory, arguments) = (opened.surroundings.max_memory, Arc::clone(&opened.surroundings.arguments));
         let start =
             Renewal::new(opened.engine.clone(), &opened.source(), opened.surroundings.clone(), opened.take_snapshot)?;
-        let Opened { package, engine, mount, tree, site, settings, rest, .. } = opened;
+        let OpenedPackage { package, engine, mount, tree, site, settings, rest, .. } = opened;
         let of_proxies =
             package.front.trusted_proxies.map(|proxies| Hook::new(move |parts: &Parts| proxies.connection_info(parts)));
-        Ok(WcgiService::new(Inner {
+        Ok(WcgiService::new(Release {
             engine,
             start: Arc::new(start),
             send_file: rest.x_sendfile.then(|| Arc::new(SendFile::new(tree))),
@@ -313,21 +315,21 @@ impl WcgiBuilder {
             mount,
             allow_trace: rest.allow_trace,
             deadline: match rest.deadline {
-                Deadline::Default => Some(Duration::from_secs(30)),
+                Deadline::Default => Some(defaults::DEADLINE),
                 Deadline::None => None,
                 // A time that the clock cannot reach is as good as none, and must not overflow it.
                 Deadline::After(deadline) => Some(deadline.min(LONGEST_DEADLINE)),
             },
-            max_body: rest.max_body.unwrap_or(64 << 20),
+            max_body: rest.max_body.unwrap_or(defaults::MAX_BODY),
             max_memory,
-            response_buffer: rest.response_buffer.unwrap_or(64 << 10).max(1),
-            max_tmp: rest.max_tmp.unwrap_or(256 << 20),
+            response_buffer: rest.response_buffer.unwrap_or(defaults::RESPONSE_BUFFER).max(1),
+            max_tmp: rest.max_tmp.unwrap_or(defaults::MAX_TMP),
             may_ignore_abort: !rest.refuse_ignore_abort,
-            _unpacked: package.unpacked,
+            unpacked: package.unpacked,
         }))
     }
 
-    pub(crate) fn open(mut self) -> Result<Opened, Error> {
+    pub(crate) fn open(mut self) -> Result<OpenedPackage, Error> {
         let path = self.package.take().ok_or_else(|| setting("no package was given"))?;
         Files::check_tmp()?;
         let mut package = package::open(&path, self.command.as_deref())?;
@@ -403,16 +405,34 @@ impl WcgiBuilder {
             seen: Arc::new(if has_snapshot { Seen::of(&mounts) } else { Seen::default() }),
             mounts,
             max_memory,
-            deadline: self.snapshot_deadline.unwrap_or(Duration::from_secs(60)),
+            deadline: self.snapshot_deadline.unwrap_or(defaults::SNAPSHOT_DEADLINE),
             reseeds: package.snapshot.reseeds,
             warmup,
         };
-        Ok(Opened { package, engine, mount, tree, site, settings, surroundings, take_snapshot, rest: self })
+        Ok(OpenedPackage { package, engine, mount, tree, site, settings, surroundings, take_snapshot, rest: self })
+    }
+}
+
+impl WcgiService {
+    /// Opens the package at `path` with every setting at its default and an [`Engine`] of its own.
+    ///
+    /// Compiles the package's module if it is not in the cache yet, which takes seconds for a large one.
+    ///
+    /// # Errors
+    ///
+    /// See [`WcgiBuilder::build`].
+    pub fn from_package(path: impl AsRef<Path>) -> Result<Self, Error> {
+        Self::builder().package(path.as_ref()).build()
+    }
+
+    /// A builder with every setting at its default.
+    pub fn builder() -> WcgiBuilder {
+        WcgiBuilder::default()
     }
 }
 
 /// A package that has been opened, with the builder's settings applied.
-pub(crate) struct Opened {
+pub(crate) struct OpenedPackage {
     /// Its variables are those of every request, its site is the one that counts.
     pub(crate) package: package::Package,
     pub(crate) engine: Engine,
@@ -427,7 +447,7 @@ pub(crate) struct Opened {
     rest: WcgiBuilder,
 }
 
-impl Opened {
+impl OpenedPackage {
     pub(crate) fn source(&self) -> Source<'_> {
         let package = &self.package;
         Source { module: &package.module, label: &package.module_label, compiled: package.compiled.as_deref() }
@@ -444,10 +464,10 @@ fn overlay(package: Vec<Mount>, over: Vec<(String, PathBuf, Access)>) -> Result<
     }
     let over = over
         .into_iter()
-        .map(|(guest, host, access)| Ok(Mount { guest: package::guest_path(&guest)?, host, access }))
+        .map(|(guest, host, access)| Ok(Mount { guest: mount::guest_path(&guest)?, host, access }))
         .collect::<Result<Vec<_>, Error>>()?;
-    let mounts = package::overlay(package, over);
-    package::check(&mounts)?;
+    let mounts = mount::overlay(package, over);
+    mount::check(&mounts)?;
     Ok(mounts)
 }
 
@@ -469,7 +489,7 @@ fn keep_warnings_out_of_the_answer(arguments: &mut Vec<String>) {
 /// The part of the environment that is the same for every request, each name once.
 fn environment(package: &[(String, String)], over: &[(String, String)]) -> Vec<(String, String)> {
     // The only place for temporary files. The stock php-cgi takes no upload without this variable.
-    let mut env = vec![("TMPDIR".to_owned(), "/tmp".to_owned())];
+    let mut env = vec![("TMPDIR".to_owned(), TMP.to_owned())];
     for (name, value) in package.iter().chain(over) {
         package::set_env(&mut env, name, value);
     }
@@ -486,7 +506,9 @@ fn environment(package: &[(String, String)], over: &[(String, String)]) -> Vec<(
 fn environ(env: &[(String, String)]) -> Result<Environ, Error> {
     let mut environ = Environ::default();
     for (name, value) in env {
-        environ.push(name, value).map_err(|_| setting(format!("`{name}` cannot be an environment variable")))?;
+        environ
+            .push(name, value)
+            .map_err(|why| setting(format!("`{name}` cannot be an environment variable")).with_source(why))?;
     }
     Ok(environ)
 }

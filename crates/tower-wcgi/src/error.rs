@@ -14,7 +14,7 @@ use crate::escape::Quoted;
 /// The reason why a request got no proper response, or why a package cannot be served.
 ///
 /// [`Display`](fmt::Display) is one lower-case line without the source. Follow [`source`](StdError::source) for the rest.
-pub struct Error(Box<Inner>);
+pub struct Error(Box<Details>);
 
 /// The kinds of [`Error`], grouped by whose fault they are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -95,7 +95,7 @@ impl ErrorKind {
 
 impl Error {
     pub(crate) fn new(kind: ErrorKind, message: impl Into<Cow<'static, str>>) -> Self {
-        Self(Box::new(Inner { kind, message: message.into(), hint: None, source: None, allow: None, logged: false }))
+        Self(Box::new(Details { kind, message: message.into(), hint: None, source: None, allow: None, logged: false }))
     }
 
     /// The request's method is not among the methods of `allow`, a value of the header `Allow` (RFC 9110 §15.5.6).
@@ -195,7 +195,7 @@ impl fmt::Display for Error {
 
 impl fmt::Debug for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Inner { kind, message, hint, source, allow: _, logged: _ } = &*self.0;
+        let Details { kind, message, hint, source, allow: _, logged: _ } = &*self.0;
         let mut f = f.debug_struct("Error");
         f.field("kind", kind).field("message", message);
         if let Some(hint) = hint {
@@ -214,7 +214,7 @@ impl StdError for Error {
     }
 }
 
-struct Inner {
+struct Details {
     kind: ErrorKind,
     message: Cow<'static, str>,
     hint: Option<Cow<'static, str>>,

@@ -1,17 +1,28 @@
 #![doc = include_str!("../docs/crate.md")]
 
+mod backoff;
 mod body;
 mod builder;
+mod code;
 mod connection;
+mod defaults;
 mod engine;
+mod environ;
 mod error;
 mod escape;
 mod exchange;
 #[cfg(feature = "compiler")]
 mod export;
 mod future;
+#[cfg(fuzzing)]
+#[doc(hidden)]
+pub mod fuzzing;
 mod gateway;
+mod host;
+mod mount;
+mod observe;
 mod package;
+mod release;
 mod renewal;
 mod request;
 mod runtime;
@@ -21,6 +32,7 @@ mod sendfile;
 mod service;
 mod site;
 mod stdio;
+mod sys;
 mod tree;
 mod warmup;
 
@@ -32,7 +44,8 @@ pub use error::{Error, ErrorKind};
 #[cfg(feature = "compiler")]
 pub use export::Exported;
 pub use future::{ResponseFuture, TryResponseFuture};
-pub use package::{Access, Site};
+pub use mount::Access;
+pub use package::Site;
 pub use request::{RemoteUser, RequestEnv, RequestId};
 #[cfg(feature = "compiler")]
 pub use script::{Captured, Cause, SnapshotReport, compile_helper};

@@ -9,10 +9,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::engine::Engine;
 use crate::error::{Error, ErrorKind};
-use crate::exchange::initialisation::Surroundings;
-use crate::exchange::{Files, Seen};
+use crate::host::{Files, Seen};
 use crate::package::Module;
-use crate::script::{Script, Source};
+use crate::script::{Script, Source, Surroundings};
 
 /// Everything that is needed to load the script again.
 #[derive(Debug)]

@@ -9,15 +9,14 @@ use std::collections::btree_map::Entry;
 use std::fs::{File, Metadata};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
-#[cfg(unix)]
-use std::time::{Duration, UNIX_EPOCH};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use cap_std::ambient_authority;
 use cap_std::fs::{Dir, OpenOptions};
 
 use crate::error::{Error, ErrorKind};
-use crate::package::{Mount, may_hang};
+use crate::mount::{Mount, TMP};
+use crate::sys::{self, may_hang};
 
 /// The mounts of a service.
 #[derive(Debug)]
@@ -43,16 +42,23 @@ pub(crate) struct Facts {
     pub(crate) coding: &'static str,
 }
 
-/// What a path names.
+/// A file that a path names.
 #[derive(Debug)]
 pub(crate) enum Found {
     Directory,
-    File(Opened),
+    File(OpenFile),
+}
+
+/// What can be told of a path without waiting.
+#[cfg_attr(not(target_os = "linux"), expect(dead_code, reason = "other systems wait for everything"))]
+enum Known {
+    Found(Found),
+    Nothing,
 }
 
 /// A regular file.
 #[derive(Debug)]
-pub(crate) struct Opened {
+pub(crate) struct OpenFile {
     pub(crate) file: File,
     pub(crate) facts: Facts,
     /// Its guest path without links, if links led to it.
@@ -78,6 +84,9 @@ pub(crate) struct Lookup<'t> {
     at_once: bool,
     /// A look-up would have had to wait.
     gave_up: bool,
+    /// How many there were.
+    #[cfg(test)]
+    pub(crate) count: usize,
 }
 
 impl Tree {
@@ -100,7 +109,14 @@ impl Tree {
     ///
     /// Mounts are opened anew for each request, because a deployment may have swapped them.
     pub(crate) fn look(&self) -> Lookup<'_> {
-        Lookup { tree: self, dirs: BTreeMap::new(), at_once: false, gave_up: false }
+        Lookup {
+            tree: self,
+            dirs: BTreeMap::new(),
+            at_once: false,
+            gave_up: false,
+            #[cfg(test)]
+            count: 0,
+        }
     }
 
     /// The same on a thread that must not wait. It finds only what the kernel has in its caches, and files cannot be read.
@@ -117,7 +133,7 @@ impl Tree {
         let path: Vec<u8> = segments.flat_map(|segment| [&b"/"[..], segment]).flatten().copied().collect();
         let (mount, rest) = self.mounts.iter().find_map(|mount| Some((mount, below(&mount.guest, &path)?)))?;
         // The script's own /tmp hides the host's directory.
-        if mount.guest == "/" && below("/tmp", &path).is_some() {
+        if mount.guest == "/" && below(TMP, &path).is_some() {
             return None;
         }
         Some((mount, host_path(rest.strip_prefix(b"/").unwrap_or(rest))?))
@@ -132,12 +148,21 @@ impl<'t> Lookup<'t> {
     ///
     /// [`ErrorKind::Host`] when the mount or the path cannot be opened for a reason that is not the path's own.
     pub(crate) fn find(&mut self, path: &[u8]) -> Result<Option<Found>, Error> {
+        #[cfg(test)]
+        {
+            self.count += 1;
+        }
         let Some((mount, below)) = self.tree.resolve(path) else { return Ok(None) };
         let below = if below.as_os_str().is_empty() { Path::new(".") } else { &below };
         if self.at_once {
-            let found = self.find_at_once(mount, below);
-            self.gave_up |= found.is_none();
-            return Ok(found.flatten());
+            return Ok(match self.find_at_once(mount, below) {
+                Some(Known::Found(found)) => Some(found),
+                Some(Known::Nothing) => None,
+                None => {
+                    self.gave_up = true;
+                    None
+                }
+            });
         }
         let (file, metadata, real) = match find(self.dir(mount)?, below) {
             Ok(found) => found,
@@ -154,17 +179,17 @@ impl<'t> Lookup<'t> {
         }
         let guest = mount.guest.trim_end_matches('/');
         let linked = real.map(|real| format!("{guest}/{}", real.display()));
-        Ok(metadata.is_file().then(|| Found::File(Opened { file, facts: Facts::of(&metadata), linked })))
+        Ok(metadata.is_file().then(|| Found::File(OpenFile { file, facts: Facts::of(&metadata), linked })))
     }
 
     pub(crate) fn has_given_up(&self) -> bool {
         self.gave_up
     }
 
-    /// `RESOLVE_CACHED` walks a path only while no file system is asked, and `O_PATH` opens a file without asking it.
-    /// If a file is not readable for everybody, a real open has to try.
+    /// None if it would have to wait. `RESOLVE_CACHED` walks a path only while no file system is asked, and `O_PATH` opens a file
+    /// without asking it. If a file is not readable for everybody, a real open has to try.
     #[cfg(target_os = "linux")]
-    fn find_at_once(&mut self, mount: &'t Mount, below: &Path) -> Option<Option<Found>> {
+    fn find_at_once(&mut self, mount: &'t Mount, below: &Path) -> Option<Known> {
         use std::os::unix::fs::PermissionsExt;
 
         use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, openat2};
@@ -184,19 +209,19 @@ impl<'t> Lookup<'t> {
         let resolve = ResolveFlags::CACHED | ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS;
         let file = match openat2(dir, below, flags, Mode::empty(), resolve) {
             Ok(opened) => File::from(opened),
-            Err(Errno::NOENT | Errno::NOTDIR) => return Some(None),
+            Err(Errno::NOENT | Errno::NOTDIR) => return Some(Known::Nothing),
             Err(_) => return None,
         };
         let metadata = file.metadata().ok()?;
         if metadata.is_dir() {
-            return Some(Some(Found::Directory));
+            return Some(Known::Found(Found::Directory));
         }
         let certain = metadata.is_file() && metadata.permissions().mode() & 0o004 != 0;
-        certain.then(|| Some(Found::File(Opened { file, facts: Facts::of(&metadata), linked: None })))
+        certain.then(|| Known::Found(Found::File(OpenFile { file, facts: Facts::of(&metadata), linked: None })))
     }
 
     #[cfg(not(target_os = "linux"))]
-    fn find_at_once(&mut self, _mount: &'t Mount, _below: &Path) -> Option<Option<Found>> {
+    fn find_at_once(&mut self, _mount: &'t Mount, _below: &Path) -> Option<Known> {
         None
     }
 
@@ -210,15 +235,8 @@ impl<'t> Lookup<'t> {
 
 impl Facts {
     pub(crate) fn of(metadata: &Metadata) -> Self {
-        #[cfg(unix)]
-        let (changed, inode) = {
-            use std::os::unix::fs::MetadataExt;
-            let seconds = u64::try_from(metadata.ctime()).ok();
-            let nanos = u32::try_from(metadata.ctime_nsec()).unwrap_or_default();
-            (seconds.map(|seconds| UNIX_EPOCH + Duration::new(seconds, nanos)), metadata.ino())
-        };
-        #[cfg(not(unix))]
-        let (changed, inode) = (None, 0);
+        let changed = sys::changed(metadata).map(|since| UNIX_EPOCH + since);
+        let inode = sys::device_and_inode(metadata).map_or(0, |(_, inode)| inode);
         let (length, modified, now) = (metadata.len(), metadata.modified().ok(), SystemTime::now());
         Self { length, modified, changed, inode, now, coding: "" }
     }
@@ -324,7 +342,7 @@ fn flags() -> rustix::fs::OFlags {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::package::{Access, overlay};
+    use crate::mount::{Access, overlay};
 
     fn tree(mounts: &[(&str, &Path)]) -> Tree {
         let mount = |&(guest, host): &(&str, &Path)| Mount {

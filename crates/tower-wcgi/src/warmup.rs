@@ -10,7 +10,7 @@ use http::{HeaderMap, HeaderValue, Method, Uri, Version};
 
 use crate::error::{Error, ErrorKind};
 use crate::gateway::{self, Settings};
-use crate::package::Mount;
+use crate::mount::{Mount, TMP};
 use crate::site::{Accepted, Route, Routes};
 
 /// For each of `requests` a line of `NAME=VALUE`, with tabs between them. They are the variables of the request itself, without
@@ -22,7 +22,7 @@ pub(crate) fn file(
     site: Option<&Routes>,
     mounts: &[Mount],
 ) -> Vec<u8> {
-    if !requests.is_empty() && mounts.iter().any(|mount| mount.guest == "/tmp") {
+    if !requests.is_empty() && mounts.iter().any(|mount| mount.guest == TMP) {
         tracing::warn!("the warm-up requests are left out, because their place is /tmp, which is a mount");
         return Vec::new();
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use clap::{ArgAction, Args, Parser, Subcommand};
 use tower_wcgi::{Access, TrustedProxies};
 
-use crate::new::Template;
+use crate::templates::Template;
 
 /// Serves CGI programs compiled to WebAssembly, one isolated instance per request.
 #[derive(Debug, Parser)]
@@ -64,7 +64,7 @@ pub(crate) struct New {
     pub(crate) path: Option<PathBuf>,
 
     /// The language of the package; --list lists them
-    #[arg(short, long, value_name = "LANG", required_unless_present = "list", value_parser = crate::new::template)]
+    #[arg(short, long, value_name = "LANG", required_unless_present = "list", value_parser = crate::templates::template)]
     pub(crate) template: Option<&'static Template>,
 
     /// List the languages that have a template

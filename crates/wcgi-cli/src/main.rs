@@ -18,6 +18,7 @@ mod refused;
 mod report;
 mod run;
 mod server;
+mod templates;
 
 use std::process::ExitCode;
 

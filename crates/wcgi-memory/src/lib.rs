@@ -20,4 +20,5 @@ mod slot;
 
 pub use image::Image;
 #[cfg(target_os = "linux")]
-pub use pool::{Memory, Pool, PoolBuilder, Shape, Stack, Usage};
+pub use pool::{Memory, Pool, PoolBuilder, Stack, Usage};
+pub use slot::Shape;

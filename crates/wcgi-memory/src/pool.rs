@@ -16,21 +16,11 @@ use std::time::{Duration, Instant};
 use crate::image::Image;
 use crate::map::Region;
 use crate::scan::Scanner;
-use crate::slot::{Kind, Slot, Wanted};
+use crate::slot::{Kind, Shape, Slot, Wanted};
 
 /// Lends memories and stacks. Cheap to clone; clones are the same pool.
 #[derive(Debug, Clone)]
 pub struct Pool(Arc<Inner>);
-
-/// The addresses that a memory takes. All in bytes, and multiples of a page.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[expect(clippy::exhaustive_structs, reason = "it is what there is to say")]
-pub struct Shape {
-    /// The size to which the memory can grow.
-    pub reservation: usize,
-    /// Inaccessible before and behind it.
-    pub guard: usize,
-}
 
 /// What a pool holds at the moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

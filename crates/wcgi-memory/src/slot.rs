@@ -11,7 +11,6 @@ use std::time::Instant;
 use crate::image::Image;
 use crate::layout::{self, Content};
 use crate::map::Region;
-use crate::pool::Shape;
 use crate::scan::{Found, Scanner};
 
 /// The wanted content.
@@ -20,6 +19,16 @@ pub(crate) struct Wanted<'i> {
     pub(crate) image: Option<&'i Arc<Image>>,
     /// How much of it shall be accessible.
     pub(crate) allowed: usize,
+}
+
+/// The addresses that a memory takes. All in bytes, and multiples of a page.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(clippy::exhaustive_structs, reason = "it is what there is to say")]
+pub struct Shape {
+    /// The size to which the memory can grow.
+    pub reservation: usize,
+    /// Inaccessible before and behind it.
+    pub guard: usize,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -14,13 +14,14 @@ use wasmtime::{Linker, component};
 
 pub(crate) use admission::Permit;
 
-use crate::error::{Error, ErrorKind};
-use crate::exchange::State;
-use crate::runtime::{Size, Wasmtime};
-use crate::scratch;
 #[cfg(feature = "compiler")]
-use crate::script::{Cache, CompileLimits};
-use crate::script::{Shelf, link, link_components};
+use crate::code::Cache;
+use crate::code::Shelf;
+use crate::defaults;
+use crate::error::{Error, ErrorKind};
+use crate::host::{HostState, link_components, link_modules};
+use crate::runtime::{Size, WASM_PAGE, Wasmtime};
+use crate::scratch;
 use crate::stdio::SpoolRoom;
 
 /// What scripts run on: a wasmtime engine with its pool of instances, the permits to use them, and the threads.
@@ -37,7 +38,7 @@ use crate::stdio::SpoolRoom;
 /// # Ok(()) }
 /// ```
 #[derive(Clone)]
-pub struct Engine(Arc<Inner>);
+pub struct Engine(Arc<Parts>);
 
 impl Engine {
     /// A builder with every setting at its default.
@@ -72,11 +73,11 @@ impl Engine {
         &self.0.shelf
     }
 
-    pub(crate) fn linker(&self) -> &Linker<State> {
+    pub(crate) fn linker(&self) -> &Linker<HostState> {
         &self.0.linker
     }
 
-    pub(crate) fn component_linker(&self) -> &component::Linker<State> {
+    pub(crate) fn component_linker(&self) -> &component::Linker<HostState> {
         &self.0.component_linker
     }
 
@@ -173,18 +174,21 @@ enum CacheSetting {
 impl Default for EngineBuilder {
     fn default() -> Self {
         Self {
-            max_concurrency: 128,
-            queue: 1024,
-            queue_wait: Duration::from_secs(10),
-            max_memory: 256 << 20,
-            max_spool: 1 << 30,
+            max_concurrency: defaults::MAX_CONCURRENCY,
+            queue: defaults::QUEUE,
+            queue_wait: defaults::QUEUE_WAIT,
+            max_memory: defaults::MAX_MEMORY,
+            max_spool: defaults::MAX_SPOOL,
             threads: None,
             pagemap_scan: true,
-            keep_resident: 256 << 20,
+            keep_resident: defaults::KEEP_RESIDENT,
             trust_precompiled: false,
             cache: CacheSetting::Default,
             #[cfg(feature = "compiler")]
-            compile_limits: CompileLimits { time: Some(MAX_COMPILE_TIME), memory: Some(2 << 30) },
+            compile_limits: CompileLimits {
+                time: Some(defaults::MAX_COMPILE_TIME),
+                memory: Some(defaults::MAX_COMPILE_MEMORY),
+            },
         }
     }
 }
@@ -301,7 +305,7 @@ impl EngineBuilder {
             keep_resident: self.keep_resident,
         };
         let wasmtime = Wasmtime::new(size)?;
-        let linker = link(&wasmtime.engine)?;
+        let linker = link_modules(&wasmtime.engine)?;
         let component_linker = link_components(&wasmtime.engine)?;
         let mut threads = tokio::runtime::Builder::new_multi_thread();
         if let Some(count) = self.threads {
@@ -318,7 +322,7 @@ impl EngineBuilder {
             CacheSetting::Dir(dir) => Some(Cache::new(dir)),
             CacheSetting::Off => None,
         };
-        Ok(Engine(Arc::new(Inner {
+        Ok(Engine(Arc::new(Parts {
             wasmtime,
             shelf: Shelf::default(),
             linker,
@@ -344,18 +348,27 @@ impl EngineBuilder {
         if self.threads == Some(0) {
             return Err(Error::new(ErrorKind::Host, "threads must be at least 1"));
         }
-        if self.max_memory < WASM_PAGE || self.max_memory > MAX_MEMORY {
+        if (self.max_memory as u64) < WASM_PAGE || self.max_memory > MAX_MEMORY {
             return Err(Error::new(ErrorKind::Host, "max_memory must be between 64 KiB and 4 GiB"));
         }
         Ok(())
     }
 }
 
-struct Inner {
+/// What compiling one module may take.
+#[cfg(feature = "compiler")]
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct CompileLimits {
+    pub(crate) time: Option<Duration>,
+    /// In bytes.
+    pub(crate) memory: Option<u64>,
+}
+
+struct Parts {
     wasmtime: Wasmtime,
     shelf: Shelf,
-    linker: Linker<State>,
-    component_linker: component::Linker<State>,
+    linker: Linker<HostState>,
+    component_linker: component::Linker<HostState>,
     admission: admission::Admission,
     threads: Threads,
     stints: Arc<Semaphore>,
@@ -389,9 +402,6 @@ fn host(message: &'static str, error: std::io::Error) -> Error {
     Error::new(ErrorKind::Host, message).with_source(error)
 }
 
-#[cfg(feature = "compiler")]
-const MAX_COMPILE_TIME: Duration = Duration::from_secs(300);
-const WASM_PAGE: usize = 64 << 10;
 const MAX_MEMORY: usize = 4 << 30;
 /// Far above what any machine can run at once, and small enough for every counter made from it.
 const MAX_INSTANCES: usize = 100_000;

@@ -3,7 +3,7 @@
 //! A file call is made on the guest's thread. Where a mount may hang, the runtime is told that the guest's thread may be
 //! gone, so another takes its place; and the reader has a clock of its own, as the exchange's task is stuck in its poll.
 
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
@@ -12,27 +12,21 @@ use tokio::task::block_in_place;
 use tokio::time::{Sleep, sleep_until};
 use wasmtime::Store;
 
-use super::State;
 use crate::error::{Error, ErrorKind};
-
-/// Polls `future` where it may hold the thread.
-pub(super) async fn aside<F: Future>(future: F) -> F::Output {
-    let mut future = pin!(future);
-    std::future::poll_fn(|cx| block_in_place(|| future.as_mut().poll(cx))).await
-}
+use crate::host::HostState;
 
 /// A store that may hold the thread when it is dropped, as its files are closed then.
 pub(super) struct Kept {
-    store: Option<Store<State>>,
+    store: Option<Store<HostState>>,
     may_hang: bool,
 }
 
 impl Kept {
-    pub(super) fn new(store: Store<State>, may_hang: bool) -> Self {
+    pub(super) fn new(store: Store<HostState>, may_hang: bool) -> Self {
         Self { store: Some(store), may_hang }
     }
 
-    pub(super) fn store(&mut self) -> &mut Store<State> {
+    pub(super) fn store(&mut self) -> &mut Store<HostState> {
         self.store.as_mut().expect("taken only by drop")
     }
 }

@@ -3,20 +3,10 @@
 //! In: a script, its environment, stdin, a permit. Out: stdout and, at its end, how it went. The only place that spawns;
 //! what it spawns ends when its [`Exchange`] is dropped. Knows nothing of HTTP.
 
-mod files;
 mod hang;
-#[cfg_attr(not(feature = "compiler"), expect(dead_code, reason = "nothing is initialised without a compiler"))]
-pub(crate) mod initialisation;
-mod linger;
-mod listings;
-mod locks;
-mod look;
 mod outcome;
-mod quota;
 mod relay;
-mod seen;
 mod slices;
-mod turns;
 
 use std::future::poll_fn;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -29,29 +19,18 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use tokio::runtime::Handle;
 use tokio::task::{AbortHandle, block_in_place};
-use wasmtime::{ResourceLimiter, Store};
-use wasmtime_wasi::p1::WasiP1Ctx;
+use wasmtime::Store;
 use wasmtime_wasi::p2::bindings::CommandPre;
-use wasmtime_wasi::{WasiCtxBuilder, WasiCtxView, WasiView};
-
-pub(crate) use files::{CheckedOut, Files};
-pub(crate) use linger::Lingering;
-pub(crate) use listings::{Listing, Listings};
-pub(crate) use locks::{Kind, Locks, NoLock};
-pub(crate) use look::{Found, Kind as FileKind, Look, file_id};
-pub(crate) use outcome::log;
-pub(crate) use quota::Quota;
-pub(crate) use seen::Seen;
-pub(crate) use turns::{By, Deadlock, FileId, Turns};
 
 use crate::engine::{Engine, Permit};
+use crate::environ::Environ;
 use crate::error::{Error, ErrorKind};
-use crate::gateway::Environ;
+use crate::host::{Exit, Files, Given, HostState, Turns, block_in_place_async};
 use crate::request::RequestId;
-use crate::runtime::{MAX_INSTANCES, MAX_MEMORIES, MAX_TABLE_ELEMENTS, MAX_TABLES, Ticking};
-use crate::script::{Exit, Handles, Program, Script};
-use crate::stdio::{Output, Reader, Stderr, Stdin, Writer, pipe};
-use hang::{Kept, Watch, aside};
+use crate::runtime::Ticking;
+use crate::script::{Program, Script};
+use crate::stdio::{Reader, Stderr, Stdin, Writer, pipe};
+use hang::{Kept, Watch};
 use outcome::At;
 use relay::{Progress, Relay, Run};
 use slices::{SLICE, Slices};
@@ -126,7 +105,7 @@ impl Exchange {
     pub(crate) async fn read(&mut self) -> Option<Result<Bytes, Error>> {
         poll_fn(|cx| {
             // What it wrote before it read may be the head.
-            if let Poll::Ready(piece) = self.stdout.poll_read(cx, true) {
+            if let Poll::Ready(piece) = self.stdout.poll_read(cx) {
                 return Poll::Ready(piece);
             }
             if let Poll::Ready(late) = self.poll_late(cx) {
@@ -147,19 +126,12 @@ impl Exchange {
     /// here until it has written more.
     pub(crate) fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Error>>> {
         let Some(relay) = &mut self.relay else {
-            return match self.stdout.poll_read(cx, true) {
+            return match self.stdout.poll_read(cx) {
                 Poll::Pending => self.poll_late(cx).map(|late| Some(Err(late))),
                 piece => piece,
             };
         };
-        if self.stdout.is_waited_for() && !(relay.is_willing() && relay.carry_on()) {
-            self.stdout.wake_writer();
-        }
-        let piece = self.stdout.poll_read(cx, !relay.is_willing());
-        if piece.is_ready() {
-            relay.count();
-        }
-        piece
+        relay.poll_piece(cx, &mut self.stdout)
     }
 
     /// Ready when the deadline has passed and the task is stuck, with what is logged then.
@@ -195,118 +167,6 @@ impl Drop for Exchange {
         } else {
             task.abort();
         }
-    }
-}
-
-/// What the store holds. Dropped in this order: files are closed before another may write them.
-pub(crate) struct State {
-    wasi: Option<WasiP1Ctx>,
-    pub(crate) locks: Locks,
-    pub(crate) turns: Turns,
-    pub(crate) listings: Listings,
-    /// Descriptors of files and directories that the script has opened.
-    pub(crate) open_files: u32,
-    /// Those that are SQLite databases.
-    pub(crate) databases: Vec<FileId>,
-    /// What is known of a component's handles.
-    pub(crate) handles: Handles,
-    /// Descriptors, or handles of a component, of what is open below its `/tmp`.
-    pub(crate) in_tmp: Vec<u32>,
-    /// Made when something is first written there.
-    quota: Option<Quota>,
-    max_tmp: u64,
-    pub(crate) view: Option<CheckedOut>,
-    pub(crate) script: Arc<Script>,
-    pub(crate) arguments: Arc<[String]>,
-    pub(crate) environ: Environ,
-    pub(crate) may_ignore_abort: bool,
-    pub(crate) stdin: Stdin,
-    stdout: Writer,
-    stderr: Stderr,
-    /// Which of stdin, stdout and stderr the script has closed or put something else in the place of.
-    stdio_moved: [bool; 3],
-    memory: MemoryLimit,
-    slices: Slices,
-}
-
-impl State {
-    /// wasmtime-wasi's context, made when something first asks for it.
-    pub(crate) fn wasi(&mut self) -> &mut WasiP1Ctx {
-        let Self { wasi, view, script, stdin, stdout, stderr, .. } = self;
-        wasi.get_or_insert_with(|| {
-            let mut builder = WasiCtxBuilder::new();
-            builder.stdin(stdin.clone()).stdout(stdout.clone()).stderr(stderr.clone());
-            if script.is_component() {
-                builder.stdout(stdout.clone().never_closed());
-            }
-            let mut wasi = builder.build_p1();
-            if script.is_component() {
-                wasi.ctx().table.set_max_capacity(Handles::MOST);
-            }
-            if let Some(view) = view {
-                view.mount(&mut wasi);
-            }
-            wasi
-        })
-    }
-
-    /// Whether the descriptor `fd` is stdin, stdout or stderr, as it was at the start.
-    pub(crate) fn has_stdio(&self, fd: u32) -> bool {
-        self.stdio_moved.get(fd as usize).is_some_and(|moved| !moved)
-    }
-
-    /// Says that the descriptor `fd` is no longer what it was at the start.
-    pub(crate) fn moved(&mut self, fd: u32) {
-        if let Some(view) = &mut self.view {
-            view.moved(fd);
-        }
-        if let Some(moved) = self.stdio_moved.get_mut(fd as usize) {
-            *moved = true;
-        }
-    }
-
-    /// Where writes to stdout and stderr go.
-    pub(crate) fn output(&self, fd: u32) -> Option<Output> {
-        match fd {
-            1 => Some(Output::Stdout(self.stdout.clone())),
-            2 => Some(Output::Stderr(self.stderr.clone())),
-            _ => None,
-        }
-    }
-
-    /// Whether the descriptor `dir` is a mount that nothing can be written to.
-    pub(crate) fn is_read_only(&self, dir: u32) -> bool {
-        self.view.as_ref().is_some_and(|view| view.is_read_only(dir))
-    }
-
-    /// What is left of the room in its `/tmp`. Nothing where it has none of its own.
-    pub(crate) fn quota(&mut self) -> Option<&Quota> {
-        let Self { quota, view, max_tmp, .. } = self;
-        if quota.is_none() {
-            *quota = Some(Quota::new(view.as_ref()?.tmp()?, *max_tmp));
-        }
-        quota.as_ref()
-    }
-
-    /// Says whether the script wants to come to its end, within its deadline, though its client leaves.
-    pub(crate) fn ignore_abort(&self, ignore: bool) {
-        self.stdout.outlive_reader(ignore);
-    }
-
-    /// Whether nobody takes what the script writes.
-    pub(crate) fn client_left(&self) -> bool {
-        self.stdout.is_unread()
-    }
-
-    /// Whether what is below the descriptor `dir` is this exchange's alone.
-    pub(crate) fn is_private(&self, dir: u32) -> bool {
-        self.view.as_ref().is_some_and(|view| view.is_private(dir))
-    }
-}
-
-impl WasiView for State {
-    fn ctx(&mut self) -> WasiCtxView<'_> {
-        self.wasi().ctx()
     }
 }
 
@@ -387,40 +247,31 @@ async fn guest(
         setup;
     let may_hang = script.sees_files && files.may_hang();
     let view = match script.sees_files {
-        true if may_hang => Some(aside(files.check_out(engine.threads())).await?),
+        true if may_hang => Some(block_in_place_async(files.check_out(engine.threads())).await?),
         true => Some(files.check_out(engine.threads()).await?),
         false => None,
     };
     let slices = Slices::new(Arc::clone(engine.stints()), in_place);
-    let state = State {
-        wasi: None,
-        locks: Locks::default(),
-        turns: Turns::new(request_id.clone(), Arc::clone(queues)),
-        listings: Listings::default(),
-        open_files: 0,
-        databases: Vec::new(),
-        handles: Handles::default(),
-        in_tmp: Vec::new(),
-        quota: None,
-        max_tmp,
+    let state = HostState::new(Given {
         view,
-        script: Arc::clone(&script),
+        turns: Turns::new(request_id.clone(), Arc::clone(queues)),
+        habits: Arc::clone(&script.habits),
         arguments,
         environ,
-        may_ignore_abort,
         stdin,
         stdout: stdout.clone(),
         stderr: stderr.clone(),
-        stdio_moved: [false; 3],
-        memory: MemoryLimit::new(max_memory),
-        slices: slices.clone(),
-    };
+        may_ignore_abort,
+        max_memory,
+        max_tmp,
+    });
     let mut kept = Kept::new(Store::new(engine.wasmtime(), state), may_hang);
     let store = kept.store();
     store.limiter(|state| &mut state.memory);
     // The first tick may come at once.
     store.set_epoch_deadline(1 + if in_place { IN_PLACE } else { SLICE });
-    store.epoch_deadline_callback(|store| Ok(store.data().slices.next()));
+    let of_epoch = slices.clone();
+    store.epoch_deadline_callback(move |_store| Ok(of_epoch.next()));
 
     let _ticking = Ticking::start();
     let result = {
@@ -428,19 +279,18 @@ async fn guest(
         // Output reaches the reader whenever the script waits or yields, not at each of its writes.
         poll_fn(|cx| {
             let mut poll = || call.as_mut().poll(cx);
-            let progress = if may_hang { block_in_place(poll) } else { poll() };
+            let progress = slices.poll(|| if may_hang { block_in_place(poll) } else { poll() });
             if progress.is_pending() {
-                slices.pending();
                 stdout.wake_reader();
             }
             progress
         })
         .await
     };
-    outcome::judge(result, store.data().memory.exceeded, &request_id)
+    outcome::judge(result, store.data().memory.is_exceeded(), &request_id)
 }
 
-async fn call(program: &Program, store: &mut Store<State>) -> wasmtime::Result<()> {
+async fn call(program: &Program, store: &mut Store<HostState>) -> wasmtime::Result<()> {
     match program {
         Program::Module { instance_pre, beginning, start } => {
             let instance = beginning.instantiate(instance_pre, store).await?;
@@ -453,7 +303,7 @@ async fn call(program: &Program, store: &mut Store<State>) -> wasmtime::Result<(
     }
 }
 
-async fn run_command(command: &CommandPre<State>, store: &mut Store<State>) -> wasmtime::Result<()> {
+async fn run_command(command: &CommandPre<State>, store: &mut Store<HostState>) -> wasmtime::Result<()> {
     let command = command.instantiate_async(&mut *store).await?;
     command.wasi_cli_run().call_run(store).await?.map_err(|()| Exit(1).into())
 }
@@ -475,53 +325,6 @@ impl Drop for Departure {
             }
             self.stdout.finish(Err(Error::new(ErrorKind::Host, "the exchange broke off").into_logged()));
         }
-    }
-}
-
-/// Of all memories together.
-struct MemoryLimit {
-    max_memory: usize,
-    used: usize,
-    exceeded: bool,
-}
-
-impl MemoryLimit {
-    fn new(max_memory: usize) -> Self {
-        Self { max_memory, used: 0, exceeded: false }
-    }
-
-    /// The first memory begins with so many bytes, where a module may ask for less.
-    fn has(&mut self, bytes: usize) {
-        self.used = self.used.max(bytes);
-    }
-}
-
-impl ResourceLimiter for MemoryLimit {
-    fn memory_growing(&mut self, current: usize, desired: usize, maximum: Option<usize>) -> wasmtime::Result<bool> {
-        let used = self.used.saturating_add(desired.saturating_sub(current));
-        let fits = used <= self.max_memory;
-        // Above its own limit a memory does not grow whatever is said here.
-        if fits && maximum.is_none_or(|maximum| desired <= maximum) {
-            self.used = used;
-        }
-        self.exceeded |= !fits;
-        Ok(fits)
-    }
-
-    fn table_growing(&mut self, _current: usize, desired: usize, _maximum: Option<usize>) -> wasmtime::Result<bool> {
-        Ok(desired <= MAX_TABLE_ELEMENTS)
-    }
-
-    fn instances(&self) -> usize {
-        MAX_INSTANCES
-    }
-
-    fn memories(&self) -> usize {
-        MAX_MEMORIES
-    }
-
-    fn tables(&self) -> usize {
-        MAX_TABLES
     }
 }
 

@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
-use super::{Mount, cannot_write};
 use crate::error::{Error, ErrorKind};
+use crate::mount::Mount;
+use crate::sys;
 
 /// Number and size of the copied files.
 #[derive(Debug, Clone, Copy, Default)]
@@ -64,7 +65,7 @@ impl Copied {
         if metadata.is_symlink() {
             self.count += 1;
             let target = fs::read_link(from).map_err(|error| cannot_read(from, error))?;
-            return link(&target, to).map_err(|error| cannot_write(to, error));
+            return sys::symlink(&target, to).map_err(|error| cannot_write(to, error));
         }
         if metadata.is_dir() {
             fs::create_dir(to).map_err(|error| cannot_write(to, error))?;
@@ -85,16 +86,10 @@ impl Copied {
     }
 }
 
-#[cfg(unix)]
-fn link(target: &Path, at: &Path) -> std::io::Result<()> {
-    std::os::unix::fs::symlink(target, at)
-}
-
-#[cfg(not(unix))]
-fn link(_: &Path, _: &Path) -> std::io::Result<()> {
-    Err(std::io::ErrorKind::Unsupported.into())
-}
-
 fn cannot_read(path: &Path, error: std::io::Error) -> Error {
     Error::new(ErrorKind::Package, format!("cannot read {}", path.display())).with_source(error)
+}
+
+pub(super) fn cannot_write(path: &Path, error: std::io::Error) -> Error {
+    Error::new(ErrorKind::Host, format!("cannot write {}", path.display())).with_source(error)
 }

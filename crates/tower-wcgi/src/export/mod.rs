@@ -12,10 +12,12 @@ use std::sync::Arc;
 
 use tempfile::TempDir;
 
-use crate::builder::{Opened, WcgiBuilder};
+use copy::cannot_write;
+
+use crate::builder::{OpenedPackage, WcgiBuilder};
 use crate::error::{Error, ErrorKind};
-use crate::exchange::Seen;
-use crate::package::{self, Mount, Written};
+use crate::host::Seen;
+use crate::package::{self, Written};
 use crate::script::{self, Contents, Script, SnapshotReport, Source};
 
 impl WcgiBuilder {
@@ -124,7 +126,7 @@ impl Exported {
     }
 }
 
-fn export(opened: &Opened, directory: &Path, with_code: bool) -> Result<Exported, Error> {
+fn export(opened: &OpenedPackage, directory: &Path, with_code: bool) -> Result<Exported, Error> {
     let (package, label) = (&opened.package, &opened.package.module_label);
     let (parent, staging) = stage(directory)?;
     let own: Vec<_> = opened.surroundings.mounts.iter().filter(|mount| package.mounts.contains(mount)).collect();
@@ -155,7 +157,7 @@ fn export(opened: &Opened, directory: &Path, with_code: bool) -> Result<Exported
 
     let wasm = opened.source().wasm()?;
     let snapshot = match opened.take_snapshot {
-        true => script::snapshot(&opened.engine, &wasm, &opened.source(), &surroundings)?,
+        true => script::module_after_start_up(&opened.engine, &wasm, &opened.source(), &surroundings)?,
         false => None,
     };
     let is_snapshot = snapshot.is_some();
@@ -185,7 +187,7 @@ fn export(opened: &Opened, directory: &Path, with_code: bool) -> Result<Exported
         seen: is_snapshot.then(|| surroundings.mounts.iter().map(|mount| mount.guest.clone()).collect()),
         mounts: &copies.into_iter().map(|(mount, copy)| (mount.guest.clone(), copy, mount.access)).collect::<Vec<_>>(),
     };
-    let manifest = staging.path().join("wasmer.toml");
+    let manifest = staging.path().join(package::MANIFESTS[0]);
     write_new(&manifest, written.text().as_bytes())?;
     // The usual mode of a package's directory; a temporary directory is for its owner alone.
     #[cfg(unix)]
@@ -197,7 +199,7 @@ fn export(opened: &Opened, directory: &Path, with_code: bool) -> Result<Exported
         let _ = fs::remove_dir_all(&staging);
         cannot_write(directory, error)
     })?;
-    Ok(Exported { is_snapshot, contents: script::contents(&wasm), module_bytes: wasm.len(), code_bytes: code, files })
+    Ok(Exported { is_snapshot, contents: Contents::of(&wasm), module_bytes: wasm.len(), code_bytes: code, files })
 }
 
 fn no_start_up(label: &str) -> Error {
@@ -236,10 +238,6 @@ fn file_name(command: &str) -> String {
 fn write_new(path: &Path, content: &[u8]) -> Result<(), Error> {
     let written = File::create_new(path).and_then(|mut file| file.write_all(content));
     written.map_err(|error| cannot_write(path, error))
-}
-
-fn cannot_write(path: &Path, error: io::Error) -> Error {
-    Error::new(ErrorKind::Host, format!("cannot write {}", path.display())).with_source(error)
 }
 
 const COMPILED: &str = "compiled";

@@ -8,9 +8,9 @@ use std::net::SocketAddr;
 use http::{HeaderMap, Method, Uri, Version, header};
 
 use super::authority::{self, Authority};
-use super::environ::{Environ, NulInValue};
 use super::request_headers::push_headers;
 use super::target::Target;
+use crate::environ::{Environ, InvalidVariable};
 use crate::error::{Error, ErrorKind};
 
 /// All facts about a request that CGI needs.
@@ -147,7 +147,7 @@ impl<'a> Authorities<'a> {
     }
 }
 
-fn push_request_line(environ: &mut Environ, request: &Request<'_>, constants: &Environ) -> Result<(), NulInValue> {
+fn push_request_line(environ: &mut Environ, request: &Request<'_>, constants: &Environ) -> Result<(), InvalidVariable> {
     let Request { method, uri, target, .. } = request;
     environ.push("GATEWAY_INTERFACE", "CGI/1.1")?; // §4.1.4
     environ.push_display("SERVER_PROTOCOL", format_args!("{:?}", request.version))?; // §4.1.16
@@ -180,7 +180,7 @@ fn push_content(environ: &mut Environ, request: &Request<'_>) -> Result<(), Erro
     Ok(())
 }
 
-fn push_remote(environ: &mut Environ, request: &Request<'_>) -> Result<(), NulInValue> {
+fn push_remote(environ: &mut Environ, request: &Request<'_>) -> Result<(), InvalidVariable> {
     if let Some(address) = request.remote_addr {
         // A dual-stack listener shows an IPv4 client as ::ffff:1.2.3.4, which no script's allow-list has.
         let ip = address.ip().to_canonical();
@@ -202,7 +202,7 @@ fn push_server(
     request: &Request<'_>,
     settings: &Settings,
     authority: &Authorities<'_>,
-) -> Result<(), NulInValue> {
+) -> Result<(), InvalidVariable> {
     let unset = |name| !settings.constants.contains(name);
     let https = https(request, settings);
     if unset("SERVER_SOFTWARE") {
@@ -285,12 +285,12 @@ fn with_enough_capacity(request: &Request<'_>, settings: &Settings) -> Environ {
     )
 }
 
-fn in_request(error: NulInValue) -> Error {
+fn in_request(error: InvalidVariable) -> Error {
     Error::new(ErrorKind::MalformedRequest, "the request cannot be expressed as environment variables")
         .with_source(error)
 }
 
-fn in_settings(error: NulInValue) -> Error {
+fn in_settings(error: InvalidVariable) -> Error {
     Error::new(ErrorKind::Host, "a setting cannot be expressed as an environment variable").with_source(error)
 }
 

@@ -4,7 +4,6 @@
 //! Out: environment blocks and response heads. It must not know wasm, tokio, the file system or the clock.
 
 mod authority;
-mod environ;
 mod head;
 mod hop_by_hop;
 mod meta_variables;
@@ -21,7 +20,6 @@ mod tests_request_headers;
 #[cfg(test)]
 mod tests_response;
 
-pub(crate) use environ::Environ;
 pub(crate) use head::{Head, ResponseHead};
 pub(crate) use meta_variables::{Request, Settings, environ, is_per_request};
 pub(crate) use response::{HeadParser, Progress};

@@ -5,7 +5,6 @@
 
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 
-use super::environ::{Environ, NulInValue};
 use super::hop_by_hop::{is_hop_by_hop, named_by_connection};
 
 /// Pushes every header that may pass, except those in `constants`, until `environ` is longer than `max_bytes`.
@@ -17,7 +16,7 @@ pub(super) fn push_headers(
     pass_authorization: bool,
     constants: &Environ,
     max_bytes: usize,
-) -> Result<(), NulInValue> {
+) -> Result<(), InvalidVariable> {
     let dropped = named_by_connection(headers);
     // Most packages set none, which spares the search for each header.
     let overridden = constants.contains_any_header();

@@ -362,8 +362,17 @@ mod tests {
 
         #[test]
         fn any_text_is_decoded_or_refused(raw in "\\PC*", inner in "\\PC*", mount in prop::option::of("(/\\PC+)?")) {
-            let _ = decode_path(&raw);
-            let _ = split(&raw, &inner, mount.as_deref());
+            let is_plain = |path: &[u8]| path.is_empty() || path.starts_with(b"/") && !path.contains(&0);
+            match decode_path(&raw) {
+                Ok(path) => prop_assert!(is_plain(&path), "{path:?}"),
+                Err(error) => prop_assert_eq!(error.kind(), ErrorKind::MalformedRequest),
+            }
+            match split(&raw, &inner, mount.as_deref()) {
+                Ok(target) => prop_assert!(is_plain(&target.path_info) && is_plain(&target.script_name), "{target:?}"),
+                Err(error) => {
+                    prop_assert!(matches!(error.kind(), ErrorKind::MalformedRequest | ErrorKind::NotFound), "{error:?}");
+                }
+            }
         }
 
         #[test]

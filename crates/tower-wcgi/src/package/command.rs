@@ -4,11 +4,11 @@
 //! `.webc` alike. Out: [`Settings`]. It knows files by name only.
 
 use super::document::{Table, Text, TextOrTable};
-use super::mount::guest_path;
-use super::refuse;
+use super::refuse::refuse;
 use super::site::Site;
 use crate::connection::TrustedProxies;
 use crate::error::Error;
+use crate::mount::guest_path;
 
 /// The runner that a command asks for. Both run in the same way here. A `wcgi` command is picked first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

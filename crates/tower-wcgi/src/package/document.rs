@@ -8,7 +8,7 @@ use std::cell::RefCell;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::refuse;
+use super::refuse::refuse;
 use crate::error::Error;
 
 /// One file's tree and the warnings collected while reading it.

@@ -4,9 +4,9 @@
 //! themselves. Whether its files exist is not checked here. It must not know files, HTTP or wasm.
 
 use super::document::{Table, Text};
-use super::mount::guest_path;
-use super::refuse;
+use super::refuse::refuse;
 use crate::error::Error;
+use crate::mount::guest_path;
 
 /// A site of many files: scripts run, and other files are served as they are.
 ///

@@ -82,7 +82,7 @@ pub(crate) fn compilers() -> [Config; 2] {
 
 /// Memory that grows as needed, with bounds checks in the code. A slot reserves 4 GiB of addresses instead.
 fn bounds_checked(config: &mut Config) {
-    config.memory_reservation(0).memory_guard_size(64 << 10).memory_reservation_for_growth(1 << 20);
+    config.memory_reservation(0).memory_guard_size(WASM_PAGE).memory_reservation_for_growth(1 << 20);
 }
 
 /// A pool, if there are addresses for `size.instances`.
@@ -95,6 +95,8 @@ fn slots(size: Size) -> Option<Pool> {
     })
 }
 
+/// A page of linear memory, in bytes.
+pub(crate) const WASM_PAGE: u64 = 64 << 10;
 /// The largest table a module may have, in elements: php-cgi has 12,000.
 pub(crate) const MAX_TABLE_ELEMENTS: usize = 100_000;
 /// A component is made of modules: the program, the adapter of its imports, and others that it was composed of.

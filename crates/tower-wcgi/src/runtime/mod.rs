@@ -14,7 +14,9 @@ use wcgi_memory::Image;
 
 #[cfg(feature = "compiler")]
 pub(crate) use config::compilers;
-pub(crate) use config::{MAX_FUNCTIONS, MAX_INSTANCES, MAX_MEMORIES, MAX_TABLE_ELEMENTS, MAX_TABLES, Size, Wasmtime};
+pub(crate) use config::{
+    MAX_FUNCTIONS, MAX_INSTANCES, MAX_MEMORIES, MAX_TABLE_ELEMENTS, MAX_TABLES, Size, WASM_PAGE, Wasmtime,
+};
 pub(crate) use ticker::Ticking;
 
 /// Runs `instantiate` so that the memory it asks for holds `image`. Gives the image back if no memory was made with it. Then

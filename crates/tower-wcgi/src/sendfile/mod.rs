@@ -82,7 +82,7 @@ mod tests {
     use std::path::Path;
 
     use super::*;
-    use crate::package::{Access, Mount, overlay};
+    use crate::mount::{Access, Mount, overlay};
 
     fn mounts(mounts: &[(&str, &Path)]) -> SendFile {
         let mount = |&(guest, host): &(&str, &Path)| Mount {

@@ -11,7 +11,7 @@ use http::{HeaderMap, HeaderValue};
 
 use super::coding::Coding;
 use super::media_type::media_type;
-use crate::tree::{Facts, Opened};
+use crate::tree::{Facts, OpenFile};
 
 /// A file to serve.
 #[derive(Debug)]
@@ -23,7 +23,7 @@ pub(crate) struct StaticFile {
 }
 
 impl StaticFile {
-    pub(super) fn new(path: &str, opened: Opened) -> Self {
+    pub(super) fn new(path: &str, opened: OpenFile) -> Self {
         let media_type = media_type(path);
         let content_type = match media_type.strip_prefix("text/") {
             Some(kind) => {
@@ -54,7 +54,7 @@ impl StaticFile {
     }
 
     /// Serves `opened`, which is the file in `coding`, in its place, unless the file was changed after `opened` was made.
-    pub(super) fn encode(&mut self, coding: &'static Coding, opened: Opened) -> bool {
+    pub(super) fn encode(&mut self, coding: &'static Coding, opened: OpenFile) -> bool {
         if is_older(&opened.facts, &self.facts) {
             return false;
         }

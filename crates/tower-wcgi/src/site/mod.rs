@@ -17,7 +17,7 @@ use names::Names;
 
 use crate::error::{Error, ErrorKind};
 use crate::package::Site;
-use crate::tree::{Found, Lookup, Opened, Tree};
+use crate::tree::{Found, Lookup, OpenFile, Tree};
 
 /// A site and its files.
 #[derive(Debug)]
@@ -203,7 +203,7 @@ impl Routes {
     fn static_file(
         &self,
         path: &[u8],
-        opened: Opened,
+        opened: OpenFile,
         tree: &mut Lookup<'_>,
         accepted: &Accepted,
     ) -> Result<Option<Route>, Error> {
@@ -226,7 +226,7 @@ impl Routes {
     }
 
     /// Whether neither the path nor the file's own name, if links led to it, is never served.
-    fn may_be_served(&self, path: &[u8], opened: &Opened) -> bool {
+    fn may_be_served(&self, path: &[u8], opened: &OpenFile) -> bool {
         let is_served = |path: &str| !self.names.is_never_served(path);
         is_served(&String::from_utf8_lossy(path))
             && opened.linked.as_deref().is_none_or(is_served)
@@ -234,7 +234,7 @@ impl Routes {
     }
 
     /// Whether the file's place, if links led to it, is neither hidden nor denied.
-    fn is_open_to_all(&self, opened: &Opened) -> bool {
+    fn is_open_to_all(&self, opened: &OpenFile) -> bool {
         opened.linked.as_deref().is_none_or(|real| {
             let below = real.strip_prefix(&self.root).filter(|rest| rest.starts_with('/'));
             let path = below.unwrap_or(real);

@@ -5,7 +5,7 @@
 use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
 
 use crate::error::{Error, ErrorKind};
-use crate::package::Site;
+use crate::package::{MANIFESTS, Site};
 
 /// The rules of one site.
 #[derive(Debug)]
@@ -88,8 +88,6 @@ fn has_extension(name: &str, extension: &str) -> bool {
 fn last(path: &str) -> &str {
     path.rsplit_once('/').map_or(path, |(_, name)| name)
 }
-
-const MANIFESTS: [&str; 2] = ["wasmer.toml", "wapm.toml"];
 
 /// Modules, packages and databases, with the files that SQLite puts beside them: `-journal`, `-wal`, `-shm`.
 const PRIVATE: [&str; 7] = [".wasm", ".wat", ".cwasm", ".webc", ".sqlite", ".sqlitedb", ".db"];

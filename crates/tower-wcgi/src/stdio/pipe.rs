@@ -21,10 +21,9 @@ use crate::error::Error;
 /// A pipe that holds up to `capacity` bytes, the reader's first chunk included. For a reader that has come back it holds
 /// [`KEEPS_UP`] times as much, because each wait of the guest for room costs two changes of threads.
 pub(crate) fn pipe(capacity: usize) -> (Writer, Reader) {
-    let shared = Arc::new(Shared(Mutex::new(State {
+    let shared = Arc::new(SharedPipe(Mutex::new(PipeState {
         buffer: BytesMut::new(),
-        given_first: 0,
-        came_back: false,
+        window: Window::Unread,
         capacity,
         overflowed: false,
         closed: false,
@@ -33,6 +32,7 @@ pub(crate) fn pipe(capacity: usize) -> (Writer, Reader) {
         outlives: false,
         reader_waker: None,
         writer_waker: None,
+        drain_waker: None,
         discard_waker: None,
     })));
     (Writer(Arc::clone(&shared)), Reader(shared))
@@ -40,7 +40,7 @@ pub(crate) fn pipe(capacity: usize) -> (Writer, Reader) {
 
 /// The guest's side.
 #[derive(Debug, Clone)]
-pub(crate) struct Writer(Arc<Shared>);
+pub(crate) struct Writer(Arc<SharedPipe>);
 
 impl Writer {
     /// Ends the stream. The first end counts: a script that closed its stdout has ended the stream, whatever happens later.
@@ -126,7 +126,7 @@ impl Writer {
             if state.buffer.is_empty() || !matches!(state.reader, ReaderState::Reading) {
                 return Poll::Ready(());
             }
-            register(&mut state.writer_waker, cx);
+            register(&mut state.drain_waker, cx);
             Poll::Pending
         })
         .await;
@@ -163,26 +163,37 @@ impl Writer {
 
 /// The response's side. Dropping it makes every later write of the guest fail.
 #[derive(Debug)]
-pub(crate) struct Reader(Arc<Shared>);
+pub(crate) struct Reader(Arc<SharedPipe>);
 
 impl Reader {
     /// The available output; `None` at a clean end. The first chunk is half of what the pipe holds, because the client may read no
-    /// more than that, unless there is no more. Without `wakes`, a guest that waits for room stays waiting: the
-    /// caller then asks [`is_waited_for`](Self::is_waited_for) before the next read.
-    pub(crate) fn poll_read(&mut self, cx: &mut Context<'_>, wakes: bool) -> Poll<Option<Result<Bytes, Error>>> {
+    /// more than that, unless there is no more.
+    pub(crate) fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Error>>> {
+        self.poll(cx, true)
+    }
+
+    /// The same, but a guest that waits for room stays waiting. The caller uses [`come_back`](Self::come_back) before
+    /// the next read.
+    pub(crate) fn poll_take(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Error>>> {
+        self.poll(cx, false)
+    }
+
+    fn poll(&mut self, cx: &mut Context<'_>, wakes: bool) -> Poll<Option<Result<Bytes, Error>>> {
         let mut state = self.0.lock();
         let had_room = state.room() > 0;
-        state.came_back |= state.given_first > 0;
+        state.come_back();
         if !state.buffer.is_empty() {
-            let is_all = state.came_back || state.end.is_some();
+            let is_all = matches!(state.window, Window::KeepsUp) || state.end.is_some();
             let len = if is_all { state.buffer.len() } else { state.buffer.len().min(state.capacity.div_ceil(2)) };
             let chunk = state.buffer.split_to(len).freeze();
-            if !state.came_back {
-                state.given_first = len;
+            if matches!(state.window, Window::Unread) {
+                state.window = Window::GivenFirst(len);
             }
             let waker = if wakes { state.writer_waker.take() } else { None };
+            let drained = if state.buffer.is_empty() { state.drain_waker.take() } else { None };
             drop(state);
             wake(waker);
+            wake(drained);
             return Poll::Ready(Some(Ok(chunk)));
         }
         match &mut state.end {
@@ -200,13 +211,13 @@ impl Reader {
 
     #[cfg(test)]
     pub(crate) async fn read(&mut self) -> Option<Result<Bytes, Error>> {
-        poll_fn(|cx| self.poll_read(cx, true)).await
+        poll_fn(|cx| self.poll_read(cx)).await
     }
 
-    /// Whether the guest waits for room and there is some. To ask when the reader has come back for more.
-    pub(crate) fn is_waited_for(&mut self) -> bool {
+    /// Notes that the reader is back for more. True if the guest waits for that: it has waited for room, and there is some now.
+    pub(crate) fn come_back(&mut self) -> bool {
         let mut state = self.0.lock();
-        state.came_back |= state.given_first > 0;
+        state.come_back();
         state.buffer.is_empty() && state.writer_waker.is_some()
     }
 
@@ -235,28 +246,27 @@ impl Reader {
     /// From here on the guest's output is dropped, and the guest may go on to its end. A script that writes far too much is
     /// ended: it may have no end.
     pub(crate) fn discard(&mut self) {
-        let (writer, discard) = {
+        let wakers = {
             let mut state = self.0.lock();
             state.reader = ReaderState::Discarding { budget: DISCARDED_BYTES };
             state.buffer = BytesMut::new();
-            (state.writer_waker.take(), state.discard_waker.take())
+            [state.writer_waker.take(), state.drain_waker.take(), state.discard_waker.take()]
         };
-        wake(writer);
-        wake(discard);
+        wakers.into_iter().for_each(wake);
     }
 }
 
 impl Drop for Reader {
     fn drop(&mut self) {
-        let waker = {
+        let wakers = {
             let mut state = self.0.lock();
             if matches!(state.reader, ReaderState::Reading) {
                 state.reader = ReaderState::Gone;
             }
             state.buffer = BytesMut::new();
-            state.writer_waker.take()
+            [state.writer_waker.take(), state.drain_waker.take()]
         };
-        wake(waker);
+        wakers.into_iter().for_each(wake);
     }
 }
 
@@ -346,21 +356,18 @@ impl OutputStream for Stdout {
 }
 
 #[derive(Debug)]
-struct Shared(Mutex<State>);
+struct SharedPipe(Mutex<PipeState>);
 
-impl Shared {
-    fn lock(&self) -> MutexGuard<'_, State> {
+impl SharedPipe {
+    fn lock(&self) -> MutexGuard<'_, PipeState> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 #[derive(Debug)]
-struct State {
+struct PipeState {
     buffer: BytesMut,
-    /// The length of the reader's first chunk.
-    given_first: usize,
-    /// The reader has read again after that.
-    came_back: bool,
+    window: Window,
     capacity: usize,
     /// The guest has waited for room at least once.
     overflowed: bool,
@@ -370,8 +377,22 @@ struct State {
     reader: ReaderState,
     outlives: bool,
     reader_waker: Option<Waker>,
+    /// Of the guest, which waits for room.
     writer_waker: Option<Waker>,
+    /// Of the task that waits until everything is read.
+    drain_waker: Option<Waker>,
     discard_waker: Option<Waker>,
+}
+
+/// How the reader keeps up. That decides how much output may wait for it.
+#[derive(Debug, Clone, Copy)]
+enum Window {
+    /// It has read nothing yet.
+    Unread,
+    /// It was given so many bytes. They count until it reads again: the client may not have them.
+    GivenFirst(usize),
+    /// It has come back for more.
+    KeepsUp,
 }
 
 #[derive(Debug)]
@@ -381,7 +402,7 @@ enum ReaderState {
     Gone,
 }
 
-impl State {
+impl PipeState {
     /// Writes as much of `bytes` as there is room for, and gives the number of bytes.
     fn write(&mut self, bytes: &[u8]) -> StreamResult<usize> {
         let part = bytes.get(..self.room()).unwrap_or(bytes);
@@ -398,14 +419,21 @@ impl State {
         Ok(part.len())
     }
 
+    /// The reader reads. What it was given first is with the client by then.
+    fn come_back(&mut self) {
+        if let Window::GivenFirst(_) = self.window {
+            self.window = Window::KeepsUp;
+        }
+    }
+
     /// How many bytes a write may have now. Never zero if the reader takes no more, so that the writer notices.
     fn room(&self) -> usize {
         match self.reader {
             ReaderState::Reading => {
-                let (capacity, with_reader) = if self.came_back {
-                    (self.capacity.saturating_mul(KEEPS_UP), 0)
-                } else {
-                    (self.capacity, self.given_first)
+                let (capacity, with_reader) = match self.window {
+                    Window::Unread => (self.capacity, 0),
+                    Window::GivenFirst(len) => (self.capacity, len),
+                    Window::KeepsUp => (self.capacity.saturating_mul(KEEPS_UP), 0),
                 };
                 capacity.saturating_sub(self.buffer.len() + with_reader)
             }
@@ -434,6 +462,9 @@ fn wake(waker: Option<Waker>) {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicBool, Ordering};
+    use std::task::Wake;
+
     use super::*;
     use crate::error::ErrorKind;
 
@@ -494,8 +525,34 @@ mod tests {
         assert!(write.as_mut().poll(&mut cx).is_pending());
         assert_eq!(reader.read().await.unwrap().unwrap(), "a");
         assert!(write.as_mut().poll(&mut cx).is_pending());
-        assert!(reader.poll_read(&mut cx, true).is_pending());
+        assert!(reader.poll_read(&mut cx).is_pending());
         assert!(write.as_mut().poll(&mut cx).is_ready());
+    }
+
+    #[tokio::test]
+    async fn who_waits_until_all_is_read_is_woken_by_the_last_read_and_not_as_the_guest() {
+        let (writer, mut reader) = pipe(4);
+        writer.write(b"ab").await.unwrap();
+        let mut drained = Box::pin(writer.drained());
+        let woken = Arc::new(Woken::default());
+        let waker = Waker::from(Arc::clone(&woken));
+        assert!(drained.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
+        assert!(!writer.is_waiting() && !reader.come_back(), "the guest does not wait");
+        assert_eq!(reader.read().await.unwrap().unwrap(), "a");
+        assert!(!woken.0.load(Ordering::Relaxed));
+        assert_eq!(reader.read().await.unwrap().unwrap(), "b");
+        assert!(woken.0.load(Ordering::Relaxed));
+        drained.await;
+    }
+
+    /// Whether it was woken.
+    #[derive(Default)]
+    struct Woken(AtomicBool);
+
+    impl Wake for Woken {
+        fn wake(self: Arc<Self>) {
+            self.0.store(true, Ordering::Relaxed);
+        }
     }
 
     #[tokio::test]

@@ -16,11 +16,11 @@ use crate::request::RequestId;
 
 /// The log of one guest's stderr.
 #[derive(Debug, Clone)]
-pub(crate) struct Stderr(Arc<Mutex<State>>);
+pub(crate) struct Stderr(Arc<Mutex<StderrState>>);
 
 impl Stderr {
     pub(crate) fn new(request_id: RequestId) -> Self {
-        Self(Arc::new(Mutex::new(State {
+        Self(Arc::new(Mutex::new(StderrState {
             request_id,
             line: Vec::new(),
             line_cut: false,
@@ -52,7 +52,7 @@ impl Stderr {
         String::from_utf8_lossy(&[front, back].concat()).into_owned()
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, StderrState> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -96,7 +96,7 @@ impl OutputStream for Stderr {
 }
 
 #[derive(Debug)]
-struct State {
+struct StderrState {
     request_id: RequestId,
     line: Vec<u8>,
     line_cut: bool,
@@ -105,7 +105,7 @@ struct State {
     budget: usize,
 }
 
-impl State {
+impl StderrState {
     fn write(&mut self, bytes: &[u8]) {
         let kept = bytes.get(bytes.len().saturating_sub(TAIL_BYTES)..).unwrap_or(bytes);
         let excess = (self.tail.len() + kept.len()).saturating_sub(TAIL_BYTES);

@@ -21,7 +21,7 @@ pub(crate) type BoxBody = Pin<Box<dyn Body<Data = Bytes, Error = BoxError> + Sen
 
 /// What the guest reads from.
 #[derive(Clone)]
-pub(crate) struct Stdin(Arc<Mutex<State>>);
+pub(crate) struct Stdin(Arc<Mutex<StdinState>>);
 
 impl Stdin {
     /// Reads exactly `length` bytes from `body`, as many as `CONTENT_LENGTH` says (RFC 3875 §4.2).
@@ -36,7 +36,7 @@ impl Stdin {
     fn of(source: Source, length: u64) -> Self {
         let (chunk, remaining) = (Bytes::new(), length);
         let state =
-            State { source, chunk, length, remaining, waiting: false, begun: false, reader: None, watcher: None };
+            StdinState { source, chunk, length, remaining, waiting: false, begun: false, reader: None, watcher: None };
         Self(Arc::new(Mutex::new(state)))
     }
 
@@ -89,7 +89,7 @@ impl Stdin {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, StdinState> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -150,7 +150,7 @@ impl InputStream for Stdin {
     }
 }
 
-struct State {
+struct StdinState {
     source: Source,
     chunk: Bytes,
     /// `CONTENT_LENGTH`, and how much of it has not arrived yet.
@@ -171,7 +171,7 @@ enum Source {
     Ended,
 }
 
-impl State {
+impl StdinState {
     /// Ready when a read would give bytes, the end or an error.
     fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         while self.chunk.is_empty() {

@@ -13,7 +13,7 @@ use std::{env, thread};
 
 use anyhow::{Context as _, Result, anyhow, bail};
 
-use super::{Guest, headers, install};
+use super::guest::{Guest, headers, install};
 use crate::fetch::{self, Unavailable};
 use crate::program;
 use crate::stamp::{self, Stamp};

@@ -9,7 +9,8 @@ use std::{env, fs};
 
 use anyhow::{Context as _, Result};
 
-use super::{Guest, copy_text, files, install, is_wasm_text, rust};
+use super::guest::{Guest, copy_text, files, install, is_wasm_text};
+use super::rust;
 use crate::program;
 use crate::stamp::{self, Stamp};
 use crate::workspace::Workspace;

@@ -30,9 +30,10 @@ pub(crate) use written::Written;
 
 use super::command::{Candidate, Runner, Settings, from_dependency, list, pick};
 use super::document::{Document, Table, Text, TextOrTable, line_of};
-use super::mount::{Access, Mount, guest_path, overlay};
-use super::{Module, Package, refuse};
+use super::opened::{Module, Package};
+use super::refuse::refuse;
 use crate::error::Error;
+use crate::mount::{Access, Mount, guest_path, overlay};
 
 /// Opens the package in `directory` by the manifest `file`.
 ///

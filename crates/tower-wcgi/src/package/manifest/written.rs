@@ -4,7 +4,8 @@
 
 use toml::{Table, Value};
 
-use crate::package::{Access, Front, Site};
+use crate::mount::Access;
+use crate::package::{Front, Site};
 
 /// The contents of a new manifest.
 #[derive(Debug)]

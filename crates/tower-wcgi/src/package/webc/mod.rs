@@ -22,12 +22,13 @@ use ::webc::metadata::{Annotation, Manifest};
 use ::webc::{Container, Version};
 use bytes::Bytes;
 
-use self::unpack::Unpacker;
+use self::unpack::{Unpacker, damaged};
 use super::command::{Candidate, Front, Runner, Settings, from_dependency, list, pick};
 use super::document::{Document, Node, Table};
-use super::mount::{Access, Mount, guest_path, overlay};
-use super::{Module, Package, refuse, stem};
+use super::opened::{Module, Package, stem};
+use super::refuse::refuse;
 use crate::error::Error;
+use crate::mount::{Access, Mount, guest_path, overlay};
 
 /// Opens the package in the file `path`.
 ///
@@ -251,10 +252,6 @@ fn mounts(container: &Container, root: &Table<'_>, mut unpacker: Unpacker) -> Re
         mounts.push(Mount { guest, host, access: Access::ReadOnly });
     }
     Ok((overlay(mounts, Vec::new()), unpacker))
-}
-
-fn damaged(file: &str, why: &str) -> Error {
-    refuse(format!("{file}: damaged or not a .webc file: {}", why.lines().next().unwrap_or_default()))
 }
 
 /// An error and its sources on one line. They are not attached: their `Debug` form has whole sections in it.

@@ -11,10 +11,10 @@ use std::time::SystemTime;
 
 use ::webc::{Container, Metadata, PathSegments, Volume};
 
-use super::damaged;
 use crate::error::Error;
-use crate::package::refuse;
+use crate::package::refuse::refuse;
 use crate::scratch::Scratch;
+use crate::sys;
 
 /// Unpacks each volume once, into its own directory.
 pub(super) struct Unpacker {
@@ -125,7 +125,7 @@ impl Unpacker {
             if Path::new(target).has_root() {
                 return Err(self.leads_out(root, path));
             }
-            symlink(target, path).map_err(|error| self.failure(path, error))?;
+            sys::symlink(Path::new(target), path).map_err(|error| self.failure(path, error))?;
         }
         for (path, _) in links {
             match stays_inside(root, path) {
@@ -170,18 +170,12 @@ fn stays_inside(root: &Path, path: &Path) -> io::Result<bool> {
     Ok(fs::canonicalize(path)?.starts_with(fs::canonicalize(root)?))
 }
 
-#[cfg(unix)]
-fn symlink(target: &str, path: &Path) -> io::Result<()> {
-    std::os::unix::fs::symlink(target, path)
-}
-
-#[cfg(not(unix))]
-fn symlink(_target: &str, _path: &Path) -> io::Result<()> {
-    Err(io::Error::new(io::ErrorKind::Unsupported, "symbolic links in packages are not supported on this system"))
-}
-
 /// The least size of an entry in a file: an offset and the length of a name.
 const ENTRY_BYTES: usize = 16;
 
 /// Looking a path up takes a stack frame for each segment.
 const MAX_DEPTH: usize = 128;
+
+pub(super) fn damaged(file: &str, why: &str) -> Error {
+    refuse(format!("{file}: damaged or not a .webc file: {}", why.lines().next().unwrap_or_default()))
+}

@@ -7,12 +7,19 @@ use std::sync::Arc;
 
 use wcgi_memory::Image;
 
-use super::{Contents, Entry, Inputs, LATER, Left, check, seed};
+use super::contents::Contents;
+use super::entry::{Entry, check};
+use super::initialise::Inputs;
+use super::key::ensure_no_special_files;
+use super::left::{LATER, Left, Place, seed};
+use super::own_thread::on_own_thread;
+use crate::code::Code;
 use crate::engine::Engine;
 use crate::error::{Error, ErrorKind};
-use crate::exchange::initialisation::{Surroundings, on_own_thread};
 use crate::package;
-use crate::script::code::Code;
+use crate::script::compile::code_of;
+use crate::script::source::Source;
+use crate::script::surroundings::Surroundings;
 
 /// What of the outside a [snapshot](crate::_docs::snapshots) keeps, so that it is the same in every request.
 ///
@@ -86,51 +93,29 @@ impl Cause {
     }
 }
 
-/// Where two images differ.
-#[derive(Debug, Clone)]
-pub(super) enum Place {
-    Memory(Range<usize>),
-    /// One global at least, where the memory is the same.
-    Global,
-}
-
-impl Left {
-    /// Where `other` is not the same, in the order of addresses. Bytes that are the same between two that are not count with
-    /// them: some bytes of two numbers are always the same.
-    pub(super) fn differences(&self, other: &Self) -> Vec<Place> {
-        let mut ranges: Vec<Range<usize>> = Vec::new();
-        let len = self.memory.len().max(other.memory.len());
-        let differing = |start: &usize| piece(&self.memory, *start) != piece(&other.memory, *start);
-        let pieces = (0..len).step_by(PIECE).filter(differing).flat_map(|start| start..(start + PIECE).min(len));
-        for address in pieces.filter(|at| self.memory.get(*at) != other.memory.get(*at)) {
-            match ranges.last_mut() {
-                Some(last) if address - last.end < NEAR => last.end = address + 1,
-                _ => ranges.push(address..address + 1),
-            }
-        }
-        if ranges.is_empty() && !self.has_globals_of(other) {
-            return vec![Place::Global];
-        }
-        ranges.into_iter().map(Place::Memory).collect()
-    }
-
-    fn has_globals_of(&self, other: &Self) -> bool {
-        let bits =
-            |left: &Self| left.globals.iter().map(|(index, value)| format!("{index} {value:?}")).collect::<Vec<_>>();
-        bits(self) == bits(other)
-    }
-}
-
-fn piece(memory: &[u8], start: usize) -> Option<&[u8]> {
-    memory.get(start..(start + PIECE).min(memory.len()))
+/// What of the outside the snapshot of `wasm` depends on, if it has a start-up.
+///
+/// # Errors
+///
+/// Why there can be no snapshot of it.
+pub(crate) fn compare(
+    engine: &Engine,
+    wasm: &[u8],
+    source: &Source<'_>,
+    surroundings: &Surroundings,
+) -> Result<Option<SnapshotReport>, Error> {
+    ensure_no_special_files(surroundings)?;
+    let Some(entry) = Entry::of(wasm) else { return Ok(None) };
+    let code = code_of(engine, wasm, source)?;
+    report(engine, &code, wasm, entry, surroundings).map(Some)
 }
 
 /// Runs the start-up of `wasm` four times.
 ///
 /// # Errors
 ///
-/// As [`ready`](super::ready), but for what it is about to find out.
-pub(in crate::script) fn compare(
+/// As [`ready`](super::take::ready), but for what it is about to find out.
+fn report(
     engine: &Engine,
     code: &Arc<Code>,
     wasm: &[u8],
@@ -162,8 +147,3 @@ pub(in crate::script) fn compare(
         Ok(SnapshotReport { contents: Contents { bytes, spans }, captured })
     })
 }
-
-/// Up to this many bytes that are the same belong to what is around them.
-const NEAR: usize = 16;
-/// What is compared at once.
-const PIECE: usize = 4096;

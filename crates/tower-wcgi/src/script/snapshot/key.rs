@@ -8,10 +8,10 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
 
+use crate::code::ModuleHash;
 use crate::error::{Error, ErrorKind};
-use crate::exchange::initialisation::Surroundings;
-use crate::package::Access;
-use crate::script::ModuleHash;
+use crate::mount::Access;
+use crate::script::surroundings::Surroundings;
 
 /// The key of the snapshot of `module`.
 ///
@@ -42,7 +42,7 @@ pub(super) fn key(module: ModuleHash, surroundings: &Surroundings) -> Result<bla
 ///
 /// [`ErrorKind::Package`] when there is something in a read-only mount that is neither a file nor a directory nor a link: to
 /// open a named pipe takes as long as somebody likes, and no deadline ends it.
-pub(in crate::script) fn ensure_no_special_files(surroundings: &Surroundings) -> Result<(), Error> {
+pub(super) fn ensure_no_special_files(surroundings: &Surroundings) -> Result<(), Error> {
     Key::of_mounts(surroundings).map(drop)
 }
 

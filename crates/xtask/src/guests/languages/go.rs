@@ -8,7 +8,7 @@ use std::process::Command;
 
 use anyhow::Result;
 
-use super::Language;
+use super::language::Language;
 use crate::workspace::Workspace;
 use crate::{fetch, program};
 

@@ -5,7 +5,7 @@ use std::process::Command;
 
 use anyhow::Context as _;
 
-use super::Language;
+use super::language::Language;
 use super::python::{INTERPRETER, MODULE};
 use crate::fetch::{self, Unavailable};
 use crate::program;

@@ -1,0 +1,5 @@
+//! What is told of exchanges: so far the log.
+
+mod log;
+
+pub(crate) use log::log;
