@@ -157,7 +157,7 @@ fn the_readme_shows_what_the_crates_documentation_shows() {
     let shown = snippet("README.md", "```rust\n");
     assert!(shown.lines().count() > 2, "{shown}");
     for line in shown.lines() {
-        assert!(rest.any(|compiled| compiled == line), "{line} is not in, or not there in\n{compiled}");
+        assert!(rest.any(|compiled| compiled == line), "`{line}` is missing, or at another place, in\n{compiled}");
     }
 }
 

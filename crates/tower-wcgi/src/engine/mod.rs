@@ -218,8 +218,8 @@ impl EngineBuilder {
         self
     }
 
-    /// What the request bodies that are kept on disk may have together, in bytes; a request that finds no room is answered
-    /// 503. Those are bodies without a length that are over 64 KiB, until they are read. Default: 1 GiB.
+    /// The most bytes of all request bodies on disk together. A request that finds no room is answered
+    /// 503. Bodies on disk are those without a length that are over 64 KiB, until they are read. Default: 1 GiB.
     pub fn max_spool(mut self, bytes: u64) -> Self {
         self.max_spool = bytes;
         self
@@ -231,35 +231,35 @@ impl EngineBuilder {
         self
     }
 
-    /// Whether the memory of an instance is reset page by page, as Linux's `PAGEMAP_SCAN` (6.7 and newer) finds them written.
-    /// Without it the kernel takes all pages back and gives new ones. Default: yes, where the kernel has it.
+    /// Whether the memory of an instance is reset page by page, as Linux's `PAGEMAP_SCAN` (6.7 and newer) finds written pages.
+    /// Without it the kernel takes all pages back and gives new ones. Default: yes, if the kernel has it.
     pub fn pagemap_scan(mut self, scan: bool) -> Self {
         self.pagemap_scan = scan;
         self
     }
 
-    /// How many bytes of memory are kept for the next instances when the last ones are over, all together. Each keeps 16 MiB at
-    /// most, and what nobody has used for ten seconds is given back. 0 gives all back at once. Default: 256 MiB.
+    /// How many bytes of memory all slots together keep for the next instances. Each keeps 16 MiB at
+    /// most. Memory that nobody has used for ten seconds is given back. 0 gives all back at once. Default: 256 MiB.
     pub fn keep_resident(mut self, bytes: usize) -> Self {
         self.keep_resident = bytes;
         self
     }
 
-    /// Whether the compiled code that a package may have beside its module is loaded. It is native code: whoever made the package
+    /// Whether the compiled code that a package may have beside its module is loaded. It is native code: the maker of the package
     /// can then do everything that this process can, and no limit or isolation holds. Say yes to your own packages. Files in use
     /// are mapped, so replace a package by renaming another into its place, and never write in it.
     ///
-    /// What was made by another version, or for another processor or [memory limit](Self::max_memory), is never loaded: the
-    /// module is compiled instead, with a warning, or refused where the feature `compiler` is off. See
+    /// Code of another version, or for another processor or [memory limit](Self::max_memory), is never loaded. The
+    /// module is compiled instead, with a warning. If the feature `compiler` is off, it is refused. See
     /// [`WcgiBuilder::export_compiled`](crate::WcgiBuilder::export_compiled). Default: no.
     pub fn trust_precompiled(mut self, trust: bool) -> Self {
         self.trust_precompiled = trust;
         self
     }
 
-    /// How long compiling one module may take; `None` is no limit. What takes longer is refused, or runs without the
+    /// How long compiling one module may take; `None` is no limit. A module that takes longer is refused, or runs without the
     /// [snapshot](crate::_docs::snapshots) of its start-up. In a program that calls [`compile_helper`](crate::compile_helper)
-    /// the compiler is ended then. In others it goes on, on a thread of its own, and functions that are known to take very long
+    /// the compiler is ended then. In others it goes on, on its own thread, and functions that are known to take very long
     /// are [refused](crate::_docs::security#compiling-what-strangers-upload) at once. Default: 5 minutes.
     #[cfg(feature = "compiler")]
     pub fn max_compile_time(mut self, limit: impl Into<Option<Duration>>) -> Self {
@@ -275,8 +275,8 @@ impl EngineBuilder {
         self
     }
 
-    /// Where compiled modules are kept. Whoever can write there can run code in this process, so on Unix a directory that
-    /// [others can change](crate::_docs::security#the-cache-of-compiled-modules) goes unused, with a warning.
+    /// The directory of compiled modules. Whoever can write there can run code in this process. So on Unix a directory that
+    /// [others can change](crate::_docs::security#the-cache-of-compiled-modules) is not used, and a warning says so.
     ///
     /// Default: `wcgi` below the user's cache directory (`$XDG_CACHE_HOME`, `~/.cache`; `%LOCALAPPDATA%` on Windows), or
     /// none where there is no such directory.

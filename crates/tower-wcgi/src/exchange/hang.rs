@@ -1,7 +1,7 @@
-//! File systems that do not answer, as FUSE or NFS without the other side: what becomes of the thread, and of the client.
+//! File systems that do not answer, as FUSE or NFS without the other side.
 //!
-//! A file call is made on the guest's thread. Where a mount may hang, the runtime is told that the guest's thread may be
-//! gone, so another takes its place; and the reader has a clock of its own, as the exchange's task is stuck in its poll.
+//! A file call is made on the guest's thread. If a mount may hang, the runtime learns that the guest's thread may be
+//! gone, so another thread takes its place. The reader has its own clock, because the exchange's task is stuck in its poll.
 
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};

@@ -71,8 +71,8 @@ pub(crate) struct Exchange {
 }
 
 impl Exchange {
-    /// Begins the exchange. A script that was quick of late is run here until it waits, or is made to yield at the next epoch
-    /// tick; only then the engine's threads take over, and if it then waits for its reader, that one may carry on with it.
+    /// Begins the exchange. A script that was quick of late runs here until it waits, or yields at the next epoch
+    /// tick. Only then the engine's threads take over. If the script then waits for its reader, the reader may drive it.
     pub(crate) fn start(engine: &Engine, setup: Setup, permit: Permit) -> Self {
         let (writer, stdout) = pipe(setup.response_buffer);
         let (request_id, stdin) = (setup.request_id.clone(), setup.stdin.clone());
@@ -145,8 +145,8 @@ impl Exchange {
         outcome::logged(error, &self.request_id, &self.stderr)
     }
 
-    /// Nobody reads the rest of the output, but the script may come to its end, as it would with a client that has all it
-    /// wanted: what it still does, like saving a session, must not be cut off.
+    /// Lets the script finish although nobody reads the rest of its output: the client has all it wanted. The script's remaining
+    /// work, such as saving a session, must not be cut off.
     pub(crate) fn let_go_on(mut self) {
         self.stdout.discard();
         self.task = None;
@@ -308,8 +308,8 @@ async fn run_command(command: &CommandPre<State>, store: &mut Store<HostState>) 
     command.wasi_cli_run().call_run(store).await?.map_err(|()| Exit(1).into())
 }
 
-/// What happens if the task ends before it has taken the id: the client has left, or the task has panicked, and then nobody
-/// else would tell whoever still reads.
+/// Runs if the task ends before it has taken the id: the client has left, or the task has panicked. After a panic nothing else
+/// would tell the reader.
 struct Departure {
     request_id: Option<RequestId>,
     stdout: Writer,

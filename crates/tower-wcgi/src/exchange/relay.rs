@@ -1,8 +1,8 @@
 //! The reader of a script's output may drive the script itself while the script only writes.
 //!
-//! In: the run of a script that has waited once. Out: a task that sees it to its end on the engine's threads, and a way to
-//! poll it elsewhere in between: a script that waits for its reader and then a reader that waits for the script cost two
-//! changes of threads for each piece of a long body.
+//! In: the run of a script that has waited once. Out: a task that runs it to its end on the engine's threads, and a way to
+//! poll it elsewhere in between. Otherwise script and reader would wait for each other, which costs two changes of threads
+//! for each piece of a long body.
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};

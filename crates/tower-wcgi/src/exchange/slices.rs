@@ -1,9 +1,10 @@
-//! Time slices: scripts that compute for long work in stints, and others hardly wait for them.
+//! Time slices: scripts that compute for long run in stints, and others hardly wait for them. A stint is the right to a batch of
+//! slices.
 //!
-//! A script has a slice of some epoch ticks, then whoever else is ready gets the thread. To go on after its first slice it needs a
-//! stint, of which the engine has one for each of its threads. With it, it goes on for many slices, yielding after each, until it waits for something. So a
-//! request that is soon over waits for a slice of those that have a stint, however many compute for long; and what these have
-//! in the processor's caches is not swept out by each other every few milliseconds.
+//! A script has a slice of some epoch ticks. Then another task that is ready gets the thread. To go on after its first slice it
+//! needs a stint, of which the engine has one for each of its threads. With a stint it goes on for many slices, yielding after
+//! each, until it waits for something. So a short request waits only for slices of scripts that have a stint, however many
+//! compute for long. Nor do these scripts replace each other's data in the processor's caches every few milliseconds.
 
 use std::future::poll_fn;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -12,7 +13,7 @@ use std::task::Poll;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use wasmtime::UpdateDeadline;
 
-/// How many epoch ticks a script computes before it lets others have the thread: as a rule, enough for a whole request to an
+/// How many epoch ticks a script computes before it yields the thread. That is mostly enough for a whole request to an
 /// interpreter that has started before.
 pub(super) const SLICE: u64 = 5;
 /// How many slices a stint is.

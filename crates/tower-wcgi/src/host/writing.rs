@@ -83,8 +83,8 @@ impl HostState {
         if self.is_private(dir) { None } else { path.strip_suffix(LOCK) }
     }
 
-    /// Whether `path` below `dir` leads to what is neither a file nor a directory: a pipe or a device may make whoever opens or
-    /// reads it wait, and with it the thread; nothing could end that. Nothing where it takes more than a look to tell.
+    /// Whether `path` below `dir` leads to something else than a file or a directory. Opening or reading a pipe or a device may
+    /// block the thread, and nothing could end that. None if a look does not tell.
     pub(super) fn is_special(&self, dir: u32, path: &[u8]) -> Option<bool> {
         if self.is_private(dir) {
             return Some(false);

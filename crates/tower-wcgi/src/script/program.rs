@@ -49,12 +49,12 @@ pub(crate) enum Program {
 impl Script {
     /// Compiles `source`, or takes it from the cache, and links it.
     ///
-    /// With `surroundings`, a module that can be initialised ahead of its requests is; where that fails, the log says why
-    /// and the module is taken as it is.
+    /// With `surroundings`, a module that has a start-up runs it ahead of its requests. If that fails, the log says why
+    /// and the module runs as it is.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Package`] when the file cannot be read; [`ErrorKind::Module`] when it is not WebAssembly or can never
+    /// [`ErrorKind::Package`] if the file cannot be read. [`ErrorKind::Module`] if it is not WebAssembly or can never
     /// run here: no entry point, an import nobody provides, more memory than `max_memory`.
     pub(crate) fn load(
         engine: &Engine,
@@ -164,8 +164,8 @@ fn begin(
     Ok((Beginning::of(code), start))
 }
 
-/// A script that is never over at its first stop is tried again after this many exchanges: it may take a thread that is not
-/// its own for two milliseconds each time. One that a busy machine stopped once is tried again soon.
+/// A script that is never over at its first stop is tried again after this many exchanges, because each try may take a foreign
+/// thread for two milliseconds. A script that a busy machine stopped once is tried again soon.
 const MAX_PENALTY: u32 = 32;
 /// Version 0x0d of layer 1, where a core module has version 1 of layer 0.
 const COMPONENT_PREAMBLE: &[u8] = b"\0asm\x0d\0\x01\0";

@@ -1,9 +1,8 @@
 //! An initialisation: a script's start-up, run once and before there is any request, for a snapshot of its memory.
 //!
-//! In: a module and what it may see. Out: its instance as the start-up has left it. Sees the package's constant environment,
-//! its read-only mounts and a private `/tmp` with the warm-up requests, and nothing of the host that would be another thing
-//! in a request: its random numbers and clocks are made up here, so that whoever calls it twice can find out what was kept
-//! of them.
+//! In: a module and what it may see. Out: its instance as the start-up has left it. The start-up sees the package's constant
+//! environment, its read-only mounts and a private `/tmp` with the warm-up requests. It sees nothing of the host that would differ
+//! in a request. Its random numbers and clocks are made up here. So a caller that runs it twice can find out what was kept of them.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -55,9 +54,10 @@ pub(crate) struct StartUpState {
 ///
 /// # Errors
 ///
-/// [`ErrorKind::Trap`], [`ErrorKind::MemoryLimit`], [`ErrorKind::DeadlineExceeded`] as for an exchange; also a trap is an
-/// initialisation that exits, or leaves a file open: a request would find another one under its number, or none.
-/// [`ErrorKind::Module`] when an import is missing or `function` takes arguments, [`ErrorKind::Host`] when a directory cannot be opened.
+/// - [`ErrorKind::Trap`], [`ErrorKind::MemoryLimit`], [`ErrorKind::DeadlineExceeded`] as for an exchange. An initialisation that
+///   exits or leaves a file open counts as a trap: a request would find another file under its number, or none.
+/// - [`ErrorKind::Module`] if an import is missing or `function` takes arguments.
+/// - [`ErrorKind::Host`] if a directory cannot be opened.
 pub(crate) async fn initialise(
     code: &Arc<Code>,
     function: &str,
@@ -203,8 +203,9 @@ impl Random {
     }
 }
 
-/// A clock that says the same in every initialisation. It moves a little at each look, or who waits for it to move would
-/// wait for ever; and no further, as a request's monotonic clock begins at zero and must not be behind what was kept.
+/// A clock that shows the same times in every initialisation. It moves a little at each look, or a program that waits for it to
+/// move would wait for ever. It moves no further, because a request's monotonic clock begins at zero and must not be behind a
+/// kept time.
 #[derive(Clone)]
 struct Clock {
     now: Arc<Mutex<Duration>>,

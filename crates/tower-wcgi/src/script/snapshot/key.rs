@@ -1,7 +1,7 @@
 //! What a snapshot depends on, as one hash: the module, and all that its initialisation could have seen.
 //!
-//! In: the same as for an initialisation. Out: a key for the cache. The content of each file counts, and its time, which
-//! a guest can see and PHP's opcache does remember; so a copy of a package with its times has the same key.
+//! In: the same as for an initialisation. Out: a key for the cache. The content of each file counts. So does its time, because
+//! a guest can see it and PHP's opcache remembers it. A copy of a package that keeps the times has the same key.
 
 use std::fs::{self, File, Metadata};
 use std::io::{self, Read};
@@ -40,8 +40,8 @@ pub(super) fn key(module: ModuleHash, surroundings: &Surroundings) -> Result<bla
 
 /// # Errors
 ///
-/// [`ErrorKind::Package`] when there is something in a read-only mount that is neither a file nor a directory nor a link: to
-/// open a named pipe takes as long as somebody likes, and no deadline ends it.
+/// [`ErrorKind::Package`] if a read-only mount holds anything but files, directories and links. Opening a named pipe may take for
+/// ever, and no deadline ends it.
 pub(super) fn ensure_no_special_files(surroundings: &Surroundings) -> Result<(), Error> {
     Key::of_mounts(surroundings).map(drop)
 }

@@ -1,7 +1,7 @@
 //! Taking a snapshot: from the cache, or by running the start-up.
 //!
 //! In: a module that exports `wizer-initialize`, and what its start-up may see. Out: an image and the values of globals beside
-//! the module's code, which stays as it is; or another module that begins there by itself, for a package that is written.
+//! the module's unchanged code. For a package that is written: another module that begins there by itself.
 
 use std::sync::Arc;
 
