@@ -1,5 +1,5 @@
-//! `WcgiService::call` to the response's last byte, against the floor: the least a host on wasmtime can do for the same
-//! run, in one thread and in two.
+//! `WcgiService::call` to the response's last byte, against the floor, in one thread and in two. The floor is the least that a
+//! host on wasmtime can do for the same run.
 //!
 //! Names are `GUEST/SUBJECT/THREADS`. A time is that of all threads together, so a second thread should halve it.
 //! `cargo xtask bench` runs this and compares.

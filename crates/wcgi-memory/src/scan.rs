@@ -9,8 +9,8 @@
 //! - `PFNZERO`: the page is the kernel's page of zeros.
 //!
 //! In a private mapping a page is anonymous once it was written, and stays so. So a written page is `PRESENT` or `SWAPPED`, and not
-//! `FILE`. A page that is `PFNZERO` counts as written only where the mapping is of a file. There the kernel has put its page of
-//! zeros in the place of a written page that held zeros (`KSM` with `use_zero_pages`, and the shrinker of huge pages). Where no
+//! `FILE`. A page that is `PFNZERO` counts as written only where the mapping is of a file. There the kernel has replaced a
+//! written page that held zeros by its page of zeros (`KSM` with `use_zero_pages`, and the shrinker of huge pages). Where no
 //! file is mapped, the content is zeros, as it should be.
 //!
 //! `WRITTEN` is not used: without `userfaultfd` it is always set. An empty entry was never written. Reclaiming, moving and

@@ -1,6 +1,6 @@
 //! Who may run now: as many permits as the pool has slots, and a bounded queue before them.
 //!
-//! Admission happens inside the response future, not in `poll_ready`: axum polls readiness inside its own response future,
+//! Admission happens inside the response future, not in `poll_ready`. axum polls readiness inside its own response future,
 //! so a service that is not ready queues there without bound.
 
 use std::sync::Arc;

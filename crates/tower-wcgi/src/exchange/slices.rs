@@ -53,8 +53,8 @@ impl Slices {
         Self(Arc::new(SharedSlices { stints, state: Mutex::new(SliceState { turn, has_yielded: false }) }))
     }
 
-    /// Polls the script. If it waits for something, it does not keep its stint, and begins with a slice afterwards: the one it was
-    /// in is over by then.
+    /// Polls the script. If it waits for something, it gives its stint back, and begins with a new slice afterwards: the old slice
+    /// is over by then.
     pub(super) fn poll<T>(&self, script: impl FnOnce() -> Poll<T>) -> Poll<T> {
         self.0.lock().has_yielded = false;
         let progress = script();

@@ -164,8 +164,8 @@ fn begin(
     Ok((Beginning::of(code), start))
 }
 
-/// A script that is never over at its first stop is tried again after this many exchanges, because each try may take a foreign
-/// thread for two milliseconds. A script that a busy machine stopped once is tried again soon.
+/// A script that is never over at its first stop is tried again after this many exchanges: each try may take the caller's thread
+/// for two milliseconds. A script that a busy machine stopped once is tried again soon.
 const MAX_PENALTY: u32 = 32;
 /// Version 0x0d of layer 1, where a core module has version 1 of layer 0.
 const COMPONENT_PREAMBLE: &[u8] = b"\0asm\x0d\0\x01\0";

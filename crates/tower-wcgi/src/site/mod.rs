@@ -54,8 +54,8 @@ impl Routes {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Package`] if a value of the site is invalid, its root is not a directory of a mount, or the index or fallback
-    /// is itself never served.
+    /// [`ErrorKind::Package`] if a value of the site is invalid, or its root is not a directory of a mount. Also if the index or
+    /// fallback is itself never served.
     pub(crate) fn new(site: Site, tree: Arc<Tree>) -> Result<Self, Error> {
         let site = site.checked()?;
         let refuse = |message: String| Error::new(ErrorKind::Package, message);

@@ -45,8 +45,8 @@ impl Names {
         visible.split('/').any(|segment| segment.starts_with('.')) || is_private(last(path.trim_end_matches('/')))
     }
 
-    /// Whether a file of that name is never served: it is hidden, looks like a script, or like a copy that editors and people
-    /// leave beside one. Examples are `a.php~`, `a.php.bak`, `A.PHP`, `a.php5` and `a.php::$DATA`.
+    /// Whether a file of that name is never served: it is hidden, or looks like a script or a copy of one that editors and people
+    /// leave. Examples are `a.php~`, `a.php.bak`, `A.PHP`, `a.php5` and `a.php::$DATA`.
     pub(super) fn is_never_served(&self, path: &str) -> bool {
         let name = last(path);
         is_private(name) || self.scripts.iter().any(|extension| has_extension(name, extension))

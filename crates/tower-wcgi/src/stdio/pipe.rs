@@ -18,8 +18,8 @@ use wasmtime_wasi::p2::{OutputStream, Pollable, StreamError, StreamResult};
 
 use crate::error::Error;
 
-/// A pipe that holds up to `capacity` bytes, the reader's first chunk included. For a reader that has come back it holds
-/// [`KEEPS_UP`] times as much, because each wait of the guest for room costs two changes of threads.
+/// A pipe that holds up to `capacity` bytes, the reader's first chunk included. It holds [`KEEPS_UP`] times as much for a reader
+/// that has come back: each wait of the guest for room costs two changes of threads.
 pub(crate) fn pipe(capacity: usize) -> (Writer, Reader) {
     let shared = Arc::new(SharedPipe(Mutex::new(PipeState {
         buffer: BytesMut::new(),

@@ -161,8 +161,8 @@ fn filestat(found: &Found) -> [u8; FILESTAT] {
     bytes
 }
 
-/// `path_open`'s arguments: the directory, how links are followed, the path and its length, the open flags, the rights, the
-/// inherited rights, the descriptor's flags, the place for its number.
+/// `path_open`'s arguments: directory, following of links, path and its length, open flags, rights, inherited rights, the
+/// descriptor's flags, the place for its number.
 type Open = (u32, u32, u32, u32, u32, u64, u64, u32, u32);
 
 /// Opens a file when it is this exchange's turn to write it, if writing is what it is opened for. One opened to be appended

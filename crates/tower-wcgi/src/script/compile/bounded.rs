@@ -1,8 +1,8 @@
 //! Compiling within bounds of time and memory: a module may be made to take hours or all memory of the host.
 //!
 //! In: a module or a component, and the limits. Out: its code. Where the program offers a [`helper`](super::helper), a process
-//! of its own compiles and both limits hold. Elsewhere a thread does, after a look at what makes compilers slow: time is
-//! bounded for who waits, but the thread goes on to its end.
+//! of its own compiles and both limits hold. Elsewhere a thread compiles, after a check for functions that make compilers slow. The
+//! time of the caller is bounded, but the thread goes on to its end.
 
 use std::sync::mpsc::channel;
 use std::time::Duration;
