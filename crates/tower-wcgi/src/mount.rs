@@ -62,7 +62,7 @@ pub(crate) fn overlay(base: Vec<Mount>, over: Vec<Mount>) -> Vec<Mount> {
 ///
 /// # Errors
 ///
-/// [`ErrorKind::Package`] when the path is empty, contains `..` (nothing to climb out of, and never meant) or a NUL.
+/// [`ErrorKind::Package`] if the path is empty, contains `..` (nothing to climb out of, and never meant) or a NUL.
 pub(crate) fn guest_path(raw: &str) -> Result<String, Error> {
     let refuse = |why: &str| Err(Error::new(ErrorKind::Package, format!("guest path {raw:?} {why}")));
     if raw.is_empty() {

@@ -24,7 +24,7 @@ impl Scratch {
     ///
     /// # Errors
     ///
-    /// When the host refuses.
+    /// Fails if the host refuses.
     pub(crate) fn new(prefix: &str) -> io::Result<Self> {
         let home = {
             let mut current = HOME.lock().unwrap_or_else(PoisonError::into_inner);

@@ -146,7 +146,7 @@ impl<'t> Lookup<'t> {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Host`] when the mount or the path cannot be opened for a reason that is not the path's own.
+    /// [`ErrorKind::Host`] if the mount or the path cannot be opened for a reason that is not the path's own.
     pub(crate) fn find(&mut self, path: &[u8]) -> Result<Option<Found>, Error> {
         #[cfg(test)]
         {

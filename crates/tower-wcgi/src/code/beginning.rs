@@ -51,7 +51,7 @@ impl Code {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Host`] when there is no memory for its image.
+    /// [`ErrorKind::Host`] if there is no memory for its image.
     pub(crate) fn new(hash: ModuleHash, module: Module, wasm: &[u8]) -> Result<Arc<Self>, Error> {
         let places = Places::of(&module, wasm)?;
         Ok(Arc::new(Self {

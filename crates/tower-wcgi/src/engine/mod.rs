@@ -1,6 +1,7 @@
-//! The engine: what scripts compile and run on, shared by any number of services.
+//! The engine, on which scripts compile and run, shared by any number of services.
 //!
-//! One pool of instances, one set of permits, a linker for each kind of script, the threads guests run on. Knows nothing of HTTP.
+//! It has one pool of instances, one set of permits, a linker for each kind of script, and the threads for guests. It must not know
+//! HTTP.
 
 mod admission;
 
@@ -24,9 +25,9 @@ use crate::runtime::{Size, WASM_PAGE, Wasmtime};
 use crate::scratch;
 use crate::stdio::SpoolRoom;
 
-/// What scripts run on: a wasmtime engine with its pool of instances, the permits to use them, and the threads.
+/// The base of scripts: a wasmtime engine with its pool of instances, the permits to use them, and the threads.
 ///
-/// Cheap to clone; clones are the same engine. Give one engine to many services and they share one pool, one queue and one
+/// It is cheap to clone: clones are the same engine. Services with the same engine share one pool, one queue and one
 /// set of permits:
 ///
 /// ```no_run
@@ -99,7 +100,7 @@ impl Engine {
         self.0.max_memory
     }
 
-    /// Where guests run, and whose clock deadlines use.
+    /// The threads on which guests run. Deadlines use their clock.
     pub(crate) fn threads(&self) -> &Handle {
         self.0.threads.handle()
     }
@@ -109,7 +110,7 @@ impl Engine {
         &self.0.spool_room
     }
 
-    /// For scripts that compute for long: one for each thread.
+    /// Stints for scripts that compute for long: one for each thread.
     pub(crate) fn stints(&self) -> &Arc<Semaphore> {
         &self.0.stints
     }
@@ -134,7 +135,7 @@ impl std::fmt::Debug for Engine {
 ///
 /// | setting | default | reason |
 /// |---|---|---|
-/// | [`max_concurrency`](Self::max_concurrency) | 128 | what waits on a slow client holds a slot, so far more than cores |
+/// | [`max_concurrency`](Self::max_concurrency) | 128 | an exchange that waits for a slow client holds a slot, so far more than cores |
 /// | [`queue`](Self::queue) | 1024 | a burst waits instead of failing, and memory stays bounded |
 /// | [`queue_wait`](Self::queue_wait) | 10 s | below the usual patience of a proxy |
 /// | [`max_memory`](Self::max_memory) | 256 MiB | twice PHP's own default limit |
@@ -194,13 +195,13 @@ impl Default for EngineBuilder {
 }
 
 impl EngineBuilder {
-    /// How many exchanges run at once, each in an instance of its own; more wait in the queue. Default: 128.
+    /// How many exchanges run at once, each in its own instance. More requests wait in the queue. Default: 128.
     pub fn max_concurrency(mut self, exchanges: usize) -> Self {
         self.max_concurrency = exchanges;
         self
     }
 
-    /// How many requests may wait for a permit; more are answered 503 at once. Default: 1024.
+    /// How many requests may wait for a permit. Requests beyond that get 503 at once. Default: 1024.
     pub fn queue(mut self, requests: usize) -> Self {
         self.queue = requests;
         self
@@ -295,7 +296,7 @@ impl EngineBuilder {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Host`] when a limit is zero or absurd, or the operating system refuses memory or threads.
+    /// [`ErrorKind::Host`] if a limit is zero or absurd, or the operating system refuses memory or threads.
     pub fn build(self) -> Result<Engine, Error> {
         self.check()?;
         scratch::sweep();
@@ -355,7 +356,7 @@ impl EngineBuilder {
     }
 }
 
-/// What compiling one module may take.
+/// The limits for compiling one module.
 #[cfg(feature = "compiler")]
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct CompileLimits {
@@ -381,7 +382,7 @@ struct Parts {
     spool_room: Arc<SpoolRoom>,
 }
 
-/// Owns the runtime, which must not be dropped where blocking is not allowed, as in an async function.
+/// Owns the runtime. It must not be dropped where blocking is forbidden, as in an async function.
 struct Threads(Option<Runtime>);
 
 impl Threads {

@@ -16,7 +16,7 @@ use wasmtime::UpdateDeadline;
 /// How many epoch ticks a script computes before it yields the thread. That is mostly enough for a whole request to an
 /// interpreter that has started before.
 pub(super) const SLICE: u64 = 5;
-/// How many slices a stint is.
+/// The number of slices in a stint.
 const STINT: u32 = 10;
 
 /// The slices of one exchange.
@@ -32,13 +32,13 @@ struct SharedSlices {
 #[derive(Debug)]
 struct SliceState {
     turn: Turn,
-    /// Whether a slice has ended in the poll that goes on.
+    /// Whether a slice has ended in the current poll.
     has_yielded: bool,
 }
 
 #[derive(Debug)]
 enum Turn {
-    /// It has so many slices, the one it is in among them, before it needs a stint.
+    /// It has so many slices before it needs a stint, the current one included.
     Fresh { slices: u32 },
     /// It has a stint, of which so many slices are left.
     Stint { slices: u32, permit: OwnedSemaphorePermit },
@@ -47,7 +47,7 @@ enum Turn {
 }
 
 impl Slices {
-    /// `stints` are those of all exchanges of an engine. What begins in place is stopped before it has had a slice.
+    /// `stints` are those of all exchanges of an engine. A script that begins in place is stopped before it has had a slice.
     pub(super) fn new(stints: Arc<Semaphore>, in_place: bool) -> Self {
         let turn = Turn::Fresh { slices: if in_place { 2 } else { 1 } };
         Self(Arc::new(SharedSlices { stints, state: Mutex::new(SliceState { turn, has_yielded: false }) }))
@@ -65,7 +65,7 @@ impl Slices {
         progress
     }
 
-    /// What the script does when a slice is over.
+    /// The script's next step at the end of a slice.
     pub(super) fn next(&self) -> UpdateDeadline {
         let mut state = self.0.lock();
         state.has_yielded = true;
@@ -80,7 +80,7 @@ impl Slices {
         UpdateDeadline::YieldCustom(
             SLICE,
             Box::pin(async move {
-                // Those that have begun meanwhile come first, even if a stint is free, and before whoever gets this one.
+                // Scripts that have begun meanwhile come first, even if a stint is free, and before the one that gets this stint.
                 yield_now().await;
                 drop(over);
                 let permit = Arc::clone(&shared.stints).acquire_owned().await;
@@ -97,7 +97,7 @@ impl SharedSlices {
     }
 }
 
-/// Goes to the end of the queue that any of the threads takes from. tokio's own waits for one thread to have nothing else to do.
+/// Yields to the end of the queue that all threads share. tokio's own yield waits until one thread has nothing else to do.
 async fn yield_now() {
     let mut yielded = false;
     poll_fn(|cx| {

@@ -75,7 +75,7 @@ impl Document {
     ///
     /// # Errors
     ///
-    /// When `text` is not TOML; the message names the file and the line.
+    /// Fails if `text` is not TOML; the message names the file and the line.
     pub(super) fn from_toml(file: String, text: &str) -> Result<Self, Error> {
         let table = DeTable::parse(text).map_err(|error| {
             let line = error.span().map_or(1, |span| line_of(text, span.start));
@@ -172,7 +172,7 @@ impl<'d> Table<'d> {
     ///
     /// # Errors
     ///
-    /// When it is not a string.
+    /// Fails if it is not a string.
     pub(super) fn text(&self, names: &[&str]) -> Result<Option<Text<'d>>, Error> {
         self.find(names).map(|(key, node)| self.as_text(key, node, "a string")).transpose()
     }
@@ -181,7 +181,7 @@ impl<'d> Table<'d> {
     ///
     /// # Errors
     ///
-    /// When it is not an array of strings.
+    /// Fails if it is not an array of strings.
     pub(super) fn texts(&self, names: &[&str]) -> Result<Vec<Text<'d>>, Error> {
         let Some((key, node)) = self.find(names) else { return Ok(Vec::new()) };
         let Value::List(items) = &node.value else {
@@ -194,7 +194,7 @@ impl<'d> Table<'d> {
     ///
     /// # Errors
     ///
-    /// When it is none.
+    /// Fails if it is none.
     pub(super) fn bool(&self, name: &str) -> Result<Option<bool>, Error> {
         match self.find(&[name]) {
             None => Ok(None),
@@ -207,7 +207,7 @@ impl<'d> Table<'d> {
     ///
     /// # Errors
     ///
-    /// When it is not a table.
+    /// Fails if it is not a table.
     pub(super) fn table(&self, name: &str) -> Result<Option<Self>, Error> {
         self.find(&[name]).map(|(key, node)| self.as_table(key, node, "a table")).transpose()
     }
@@ -216,7 +216,7 @@ impl<'d> Table<'d> {
     ///
     /// # Errors
     ///
-    /// When it is neither.
+    /// Fails if it is neither.
     pub(super) fn tables(&self, name: &str) -> Result<Vec<Self>, Error> {
         let Some((key, node)) = self.find(&[name]) else { return Ok(Vec::new()) };
         match &node.value {
@@ -229,7 +229,7 @@ impl<'d> Table<'d> {
     ///
     /// # Errors
     ///
-    /// When it is neither.
+    /// Fails if it is neither.
     pub(super) fn text_or_table(&self, name: &str) -> Result<Option<TextOrTable<'d>>, Error> {
         let Some((key, node)) = self.find(&[name]) else { return Ok(None) };
         Ok(Some(match &node.value {

@@ -20,7 +20,7 @@ use crate::error::Error;
 ///
 /// # Errors
 ///
-/// [`ErrorKind::Package`] when there is no package, its manifest cannot be used, or no single command can be picked.
+/// [`ErrorKind::Package`] if there is no package, its manifest cannot be used, or no single command can be picked.
 pub(crate) fn open(path: &Path, command: Option<&str>) -> Result<Package, Error> {
     let shown = path.display();
     let metadata = fs::metadata(path).map_err(|error| {

@@ -31,7 +31,7 @@ pub(crate) struct Wasmtime {
 impl Wasmtime {
     /// # Errors
     ///
-    /// [`ErrorKind::Host`] when the system refuses memory or a thread.
+    /// [`ErrorKind::Host`] if the system refuses memory or a thread.
     pub(crate) fn new(size: Size) -> Result<Self, Error> {
         let mut config = base();
         #[cfg(target_os = "linux")]

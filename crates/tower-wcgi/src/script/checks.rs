@@ -1,4 +1,4 @@
-//! What a module or a component has to be so that it can run here: refused at the start is what could never be instantiated.
+//! Checks of modules and components: those that could never be instantiated are refused at the start.
 
 use wasmparser::{Parser, Payload};
 use wasmtime::{ExternType, Module, ModuleExport, ResourcesRequired};
@@ -36,7 +36,7 @@ pub(super) fn check_functions(wasm: &[u8], label: &str) -> Result<(), Error> {
     }
 }
 
-/// Refuses at the start what could never be instantiated.
+/// Refuses at the start a module or component that could never be instantiated.
 pub(super) fn check_size(needs: &ResourcesRequired, label: &str, max_memory: usize) -> Result<(), Error> {
     let memory = needs.max_initial_memory_size.unwrap_or(0).saturating_mul(WASM_PAGE);
     if memory > max_memory as u64 {

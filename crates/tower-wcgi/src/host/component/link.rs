@@ -21,7 +21,7 @@ use crate::host::state::HostState;
 ///
 /// # Errors
 ///
-/// [`ErrorKind::Host`] when wasmtime-wasi has none of what is replaced here, which would be a fault of this crate.
+/// [`ErrorKind::Host`] if wasmtime-wasi has none of what is replaced here, which would be a fault of this crate.
 pub(crate) fn link(engine: &wasmtime::Engine) -> Result<Linker<HostState>, Error> {
     let mut linker = Linker::new(engine);
     define(&mut linker)

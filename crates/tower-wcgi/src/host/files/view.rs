@@ -54,7 +54,7 @@ impl Files {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Host`] when no temporary directory can be made.
+    /// [`ErrorKind::Host`] if no temporary directory can be made.
     pub(crate) fn check_tmp() -> Result<(), Error> {
         Tmp::create().map(drop)
     }
@@ -63,7 +63,7 @@ impl Files {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Host`] when a mount's directory cannot be opened, or no temporary directory can be made.
+    /// [`ErrorKind::Host`] if a mount's directory cannot be opened, or no temporary directory can be made.
     pub(crate) async fn check_out(self: &Arc<Self>, threads: &Handle) -> Result<CheckedOut, Error> {
         let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
         let view = match idle.filter(View::is_current) {

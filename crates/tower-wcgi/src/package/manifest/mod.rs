@@ -39,7 +39,7 @@ use crate::mount::{Access, Mount, guest_path, overlay};
 ///
 /// # Errors
 ///
-/// When the manifest cannot be read or used, or no single command can be picked.
+/// Fails if the manifest cannot be read or used, or no single command can be picked.
 pub(super) fn open(directory: &Path, file: &Path, asked: Option<&str>) -> Result<Package, Error> {
     let shown = file.display().to_string();
     let bytes = fs::read(file).map_err(|error| refuse(format!("cannot read {shown}")).with_source(error))?;

@@ -34,7 +34,7 @@ use crate::mount::{Access, Mount, guest_path, overlay};
 ///
 /// # Errors
 ///
-/// When the file cannot be read, is damaged or of another version, or no single command can be picked.
+/// Fails if the file cannot be read, is damaged or of another version, or no single command can be picked.
 pub(super) fn open(path: &Path, asked: Option<&str>) -> Result<Package, Error> {
     let file = path.display().to_string();
     let bytes = fs::read(path).map_err(|error| refuse(format!("cannot read {file}")).with_source(error))?;

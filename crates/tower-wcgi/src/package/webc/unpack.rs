@@ -34,7 +34,7 @@ impl Unpacker {
     ///
     /// # Errors
     ///
-    /// When no temporary directory can be made.
+    /// Fails if no temporary directory can be made.
     pub(super) fn new(file: &str, file_bytes: usize, modified: SystemTime) -> Result<Self, Error> {
         let directory = Scratch::new("package-")
             .map_err(|error| refuse(format!("{file}: cannot make a directory to unpack into")).with_source(error))?;
@@ -46,7 +46,7 @@ impl Unpacker {
     ///
     /// # Errors
     ///
-    /// When there is no such volume or directory, the volume is hostile, or writing fails.
+    /// Fails if there is no such volume or directory, the volume is hostile, or writing fails.
     pub(super) fn directory_of(
         &mut self,
         container: &Container,

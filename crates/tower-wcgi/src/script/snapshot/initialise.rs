@@ -27,12 +27,12 @@ use crate::scratch::Scratch;
 use crate::script::surroundings::{Surroundings, WARMUP};
 use crate::stdio::Stderr;
 
-/// What is made up.
+/// The made-up inputs.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Inputs {
-    /// Where the random numbers come from.
+    /// The seed of the random numbers.
     pub(crate) seed: [u8; 32],
-    /// The time since 1970, which stands still but for a nanosecond at every look.
+    /// The time since 1970, which advances by a nanosecond at every look.
     pub(crate) time: Duration,
 }
 
@@ -44,7 +44,7 @@ pub(crate) struct Initialised {
     pub(crate) time_was_read: bool,
 }
 
-/// What the store of an initialisation holds.
+/// The content of an initialisation's store.
 pub(crate) struct StartUpState {
     wasi: WasiP1Ctx,
     memory: MemoryLimit,
@@ -77,7 +77,7 @@ pub(crate) async fn initialise(
     let mut wasi = WasiCtxBuilder::new()
         .args(&surroundings.arguments)
         .envs(&surroundings.env)
-        // It answers nobody: what it says is for the log.
+        // It has no client: its output is for the log.
         .stdout(stderr.clone())
         .stderr(stderr.clone())
         .wall_clock(time.clone())
@@ -115,7 +115,7 @@ pub(crate) async fn initialise(
     Ok(Initialised { store, instance, random_was_read, time_was_read })
 }
 
-/// WASI as wasmtime-wasi has it. What scripts get instead of it makes requests faster and keeps concurrent writers apart.
+/// WASI as in wasmtime-wasi. Scripts get other functions in requests, which are faster and keep concurrent writers apart.
 fn define(linker: &mut Linker<StartUpState>, random: &Random, seen: &Arc<Seen>) -> wasmtime::Result<()> {
     define_preview1(linker, |state| &mut state.wasi)?;
     linker.allow_shadowing(true);
@@ -176,7 +176,7 @@ fn has_open_files(state: &mut StartUpState, preopens: usize) -> bool {
     })
 }
 
-/// Random numbers that the same seed gives again.
+/// Random numbers that depend on the seed alone.
 struct Random {
     stream: Arc<Mutex<blake3::OutputReader>>,
     was_read: Arc<AtomicBool>,

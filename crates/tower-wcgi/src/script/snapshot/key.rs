@@ -1,4 +1,4 @@
-//! What a snapshot depends on, as one hash: the module, and all that its initialisation could have seen.
+//! All inputs of a snapshot as one hash: the module, and everything that its start-up could have seen.
 //!
 //! In: the same as for an initialisation. Out: a key for the cache. The content of each file counts. So does its time, because
 //! a guest can see it and PHP's opcache remembers it. A copy of a package that keeps the times has the same key.
@@ -48,7 +48,7 @@ pub(super) fn ensure_no_special_files(surroundings: &Surroundings) -> Result<(),
 
 struct Key {
     hasher: blake3::Hasher,
-    /// Something that has no content to add.
+    /// The first path that has no content to add.
     special: Option<PathBuf>,
 }
 
@@ -80,8 +80,8 @@ impl Key {
         self.hasher.update(&item.len().to_le_bytes()).update(item);
     }
 
-    /// Adds every entry below `root`, in the order of their names. What cannot be read, a guest cannot read either, and
-    /// then the reason is what counts. A directory of `writable` that lies below is left out, as it is seen at its own mount,
+    /// Adds every entry below `root`, in the order of their names. A guest cannot read an unreadable entry either, so the reason
+    /// counts in its place. A directory of `writable` that lies below is left out: it is seen at its own mount,
     /// and empty.
     fn add_tree(&mut self, root: &Path, writable: &[PathBuf]) {
         let root = fs::canonicalize(root).unwrap_or_else(|_| root.to_owned());
@@ -136,5 +136,5 @@ impl Key {
 }
 
 const NOT_SEEN: &[u8] = b"not seen";
-/// Another one whenever snapshots of the same things come to be made differently.
+/// Raise it whenever snapshots of the same inputs are made differently.
 const FORMAT: &[u8] = b"tower-wcgi snapshot 4";
