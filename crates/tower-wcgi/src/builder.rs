@@ -374,9 +374,7 @@ impl WcgiBuilder {
         };
         for name in ["SCRIPT_FILENAME", "SCRIPT_NAME"] {
             if site.is_some() && settings.constants.contains(name) {
-                tracing::warn!(
-                    "{name} is set for every request, so the site's scripts cannot tell which of them runs"
-                );
+                tracing::warn!("{name} is set for every request, so the site's scripts cannot tell which of them runs");
             }
         }
         package.env.clone_from(&env);

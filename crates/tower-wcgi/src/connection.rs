@@ -82,7 +82,8 @@ impl TrustedProxies {
         let parse = |text: &str| text.parse::<IpNet>().ok().or_else(|| text.parse::<IpAddr>().ok().map(IpNet::from));
         let networks = networks.into_iter().map(|text| {
             let text = text.as_ref();
-            parse(text).ok_or_else(|| Error::new(ErrorKind::Host, format!("`{text}` is neither an address nor a network")))
+            parse(text)
+                .ok_or_else(|| Error::new(ErrorKind::Host, format!("`{text}` is neither an address nor a network")))
         });
         networks.collect::<Result<_, _>>().map(Self)
     }

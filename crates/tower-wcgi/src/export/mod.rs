@@ -131,7 +131,8 @@ fn export(opened: &OpenedPackage, directory: &Path, with_code: bool) -> Result<E
     let (parent, staging) = stage(directory)?;
     let own: Vec<_> = opened.surroundings.mounts.iter().filter(|mount| package.mounts.contains(mount)).collect();
     if let Some(around) = own.iter().find(|mount| is_within(&parent, &mount.host)) {
-        let message = format!("{} lies in the mount {}: the package would contain itself", directory.display(), around.guest);
+        let message =
+            format!("{} lies in the mount {}: the package would contain itself", directory.display(), around.guest);
         return Err(Error::new(ErrorKind::Package, message));
     }
     // Copied first, so that the start-up sees the very files of the new package.

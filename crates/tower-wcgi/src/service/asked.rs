@@ -219,7 +219,8 @@ fn settings_for<'r>(release: &'r Release, env: Option<&RequestEnv>) -> Result<Co
         merged = merged.and_then(|()| constants.push(name, value));
     }
     merged.map_err(|error| {
-        Error::new(ErrorKind::Host, "the request's extensions have a value that cannot be a variable").with_source(error)
+        Error::new(ErrorKind::Host, "the request's extensions have a value that cannot be a variable")
+            .with_source(error)
     })?;
     let settings = gateway::Settings { constants, ..release.settings.clone() };
     Ok(Cow::Owned(settings))
@@ -228,7 +229,8 @@ fn settings_for<'r>(release: &'r Release, env: Option<&RequestEnv>) -> Result<Co
 /// The target of a local redirect. A path that is not below the mount is the script's fault.
 fn redirected(location: &str, from: Uri, target: Target) -> Result<(Uri, Target), Error> {
     let outside = |source: BoxError| {
-        Error::new(ErrorKind::MalformedResponse, "the script redirected to a path that cannot be requested").with_source(source)
+        Error::new(ErrorKind::MalformedResponse, "the script redirected to a path that cannot be requested")
+            .with_source(source)
     };
     let mount = String::from_utf8(target.script_name).map_err(|error| outside(error.into()))?;
     let mut parts = from.into_parts();

@@ -73,7 +73,10 @@ pub(in crate::script) fn compile<C: Compile>(
             Ok(Ended::Compiled(code)) => match C::deserialize(wasmtime, &code) {
                 Ok(compiled) => return Ok(compiled),
                 Err(error) => {
-                    tracing::warn!(error = format!("{error:#}"), "the code that the helper compiled cannot be loaded here")
+                    tracing::warn!(
+                        error = format!("{error:#}"),
+                        "the code that the helper compiled cannot be loaded here"
+                    )
                 }
             },
             Ok(Ended::Refused(reason)) => return Err(invalid(wasmtime::Error::msg(reason))),
