@@ -64,6 +64,8 @@ enum Task {
         #[arg(long, requires = "output")]
         counting: bool,
     },
+    /// Check the spelling and the sentences of documents and doc comments; docs/STYLE.md says how to argue.
+    Prose,
     /// Set up, then run every check a change must pass.
     Test {
         /// Only formatting, lints, spelling, sentences and tests.
@@ -115,6 +117,11 @@ fn run(task: &Task) -> Result<()> {
         }
         Task::Php { output: Some(output), counting: true } => php::build_counting(&workspace, output),
         Task::Php { output, .. } => php::build(&workspace, output.as_deref()),
+        Task::Prose => {
+            let files = prose::files(&workspace)?;
+            prose::spelling(&workspace, &files)?;
+            prose::sentences(&workspace, &files)
+        }
         Task::Test { quick, keep_going, modules } => {
             prepare(&workspace, modules)?;
             checks::run(&workspace, *quick, *keep_going)
