@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use wasmtime::{Extern, Instance, InstancePre, Module, ModuleExport, Store, Val};
+use wasmtime::{Extern, Instance, InstancePre, Module, ModuleExport, Store};
 use wcgi_memory::Image;
 
 use super::prepare::{self, ModuleHash};

@@ -303,7 +303,7 @@ async fn call(program: &Program, store: &mut Store<HostState>) -> wasmtime::Resu
     }
 }
 
-async fn run_command(command: &CommandPre<State>, store: &mut Store<HostState>) -> wasmtime::Result<()> {
+async fn run_command(command: &CommandPre<HostState>, store: &mut Store<HostState>) -> wasmtime::Result<()> {
     let command = command.instantiate_async(&mut *store).await?;
     command.wasi_cli_run().call_run(store).await?.map_err(|()| Exit(1).into())
 }

@@ -41,7 +41,7 @@ enum Turn {
     /// It has so many slices before it needs a stint, the current one included.
     Fresh { slices: u32 },
     /// It has a stint, of which so many slices are left.
-    Stint { slices: u32, permit: OwnedSemaphorePermit },
+    Stint { slices: u32, _permit: OwnedSemaphorePermit },
     /// It waits for a stint.
     Waiting,
 }
@@ -85,7 +85,7 @@ impl Slices {
                 drop(over);
                 let permit = Arc::clone(&shared.stints).acquire_owned().await;
                 let permit = permit.expect("stints are never closed");
-                shared.lock().turn = Turn::Stint { slices: STINT, permit };
+                shared.lock().turn = Turn::Stint { slices: STINT, _permit: permit };
             }),
         )
     }

@@ -6,6 +6,7 @@
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 
 use super::hop_by_hop::{is_hop_by_hop, named_by_connection};
+use crate::environ::{Environ, InvalidVariable};
 
 /// Pushes every header that may pass, except those in `constants`, until `environ` is longer than `max_bytes`.
 ///

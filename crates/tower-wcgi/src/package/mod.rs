@@ -17,7 +17,7 @@ mod site;
 #[cfg(feature = "webc")]
 mod webc;
 
-pub(crate) use command::{Front, Snapshot, set_env};
+pub(crate) use command::{Front, set_env};
 #[cfg(feature = "compiler")]
 pub(crate) use manifest::Written;
 pub(crate) use open::{MANIFESTS, open};

@@ -16,7 +16,6 @@ use tower_service::Service;
 use crate::body::ResponseBody;
 use crate::connection::ConnectionInfo;
 use crate::engine::Engine;
-use crate::error::Error;
 use crate::future::{ResponseFuture, TryResponseFuture};
 use crate::release::Release;
 use crate::request::RequestId;

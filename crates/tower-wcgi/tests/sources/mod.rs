@@ -7,16 +7,16 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The files of one crate, by the path of the module that each is.
-pub struct Sources {
+pub(crate) struct Sources {
     root: PathBuf,
     files: BTreeMap<Vec<String>, File>,
 }
 
-pub struct File {
+pub(crate) struct File {
     /// Below the crate's `src`.
-    pub name: String,
+    pub(crate) name: String,
     /// Without comments, unit tests and the paths of visibilities, with as many lines as there are.
-    pub code: String,
+    pub(crate) code: String,
     uses: Vec<Use>,
 }
 
@@ -29,10 +29,10 @@ struct Use {
 }
 
 /// What each file uses, by its name, with the path that says so.
-pub type Edges = BTreeMap<String, BTreeMap<String, String>>;
+pub(crate) type Edges = BTreeMap<String, BTreeMap<String, String>>;
 
 impl Sources {
-    pub fn of(root: &Path) -> Self {
+    pub(crate) fn of(root: &Path) -> Self {
         let mut files = BTreeMap::new();
         for path in files_below(root) {
             let name = path.strip_prefix(root).unwrap().to_str().unwrap().replace('\\', "/");
@@ -43,15 +43,15 @@ impl Sources {
         Self { root: root.to_owned(), files }
     }
 
-    pub fn files(&self) -> impl Iterator<Item = &File> {
+    pub(crate) fn files(&self) -> impl Iterator<Item = &File> {
         self.files.values()
     }
 
-    pub fn root(&self) -> &Path {
+    pub(crate) fn root(&self) -> &Path {
         &self.root
     }
 
-    pub fn edges(&self) -> Edges {
+    pub(crate) fn edges(&self) -> Edges {
         let mut edges = Edges::new();
         for (module, file) in &self.files {
             let mut used = BTreeMap::new();
@@ -122,7 +122,7 @@ impl Sources {
 }
 
 /// Every use by which a file comes back to itself.
-pub fn circles(edges: &Edges) -> Vec<String> {
+pub(crate) fn circles(edges: &Edges) -> Vec<String> {
     let mut left = edges.clone();
     loop {
         let names: BTreeSet<String> = left.keys().cloned().collect();
@@ -142,7 +142,7 @@ pub fn circles(edges: &Edges) -> Vec<String> {
 }
 
 /// For each `start` that begins a path in `line`: its segments.
-pub fn paths_after(line: &str, start: &str) -> Vec<Vec<String>> {
+pub(crate) fn paths_after(line: &str, start: &str) -> Vec<Vec<String>> {
     let is_path = |c: char| c.is_alphanumeric() || matches!(c, '_' | ':');
     let begins = |at: &usize| !line[..*at].ends_with(is_path);
     let starts = line.match_indices(start).map(|(at, _)| at).filter(begins);

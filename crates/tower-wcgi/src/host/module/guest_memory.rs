@@ -3,7 +3,7 @@
 use wasmtime::{Caller, Extern, Memory};
 
 /// The memory WASI pointers point into: the export of that name.
-pub(super) fn memory<T>(caller: &mut Caller<'_, T>) -> wasmtime::Result<Memory> {
+pub(crate) fn memory<T>(caller: &mut Caller<'_, T>) -> wasmtime::Result<Memory> {
     match caller.get_export("memory") {
         Some(Extern::Memory(memory)) => Ok(memory),
         _ => wasmtime::bail!("missing required memory export"),
@@ -20,7 +20,7 @@ pub(super) fn slice(memory: &[u8], at: u32, len: u32) -> Option<&[u8]> {
     memory.get(start..start.checked_add(len as usize)?)
 }
 
-pub(super) fn slice_mut(memory: &mut [u8], at: u32, len: u32) -> Option<&mut [u8]> {
+pub(crate) fn slice_mut(memory: &mut [u8], at: u32, len: u32) -> Option<&mut [u8]> {
     let start = at as usize;
     memory.get_mut(start..start.checked_add(len as usize)?)
 }

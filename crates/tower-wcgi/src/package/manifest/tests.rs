@@ -9,7 +9,8 @@ use super::*;
 use crate::connection::TrustedProxies;
 use crate::error::ErrorKind;
 use crate::package;
-use crate::package::{Front, Snapshot};
+use crate::package::Front;
+use crate::package::command::Snapshot;
 
 /// A package directory with the modules that the manifests here name.
 struct Scene(TempDir);
