@@ -532,15 +532,15 @@ mod tests {
     #[tokio::test]
     async fn who_waits_until_all_is_read_is_woken_by_the_last_read_and_not_as_the_guest() {
         let (writer, mut reader) = pipe(4);
-        writer.write(b"ab").await.unwrap();
+        writer.write(b"abcd").await.unwrap();
         let mut drained = Box::pin(writer.drained());
         let woken = Arc::new(Woken::default());
         let waker = Waker::from(Arc::clone(&woken));
         assert!(drained.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
         assert!(!writer.is_waiting() && !reader.come_back(), "the guest does not wait");
-        assert_eq!(reader.read().await.unwrap().unwrap(), "a");
+        assert_eq!(reader.read().await.unwrap().unwrap(), "ab");
         assert!(!woken.0.load(Ordering::Relaxed));
-        assert_eq!(reader.read().await.unwrap().unwrap(), "b");
+        assert_eq!(reader.read().await.unwrap().unwrap(), "cd");
         assert!(woken.0.load(Ordering::Relaxed));
         drained.await;
     }
