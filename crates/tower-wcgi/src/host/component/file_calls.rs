@@ -129,9 +129,10 @@ async fn own(state: &mut HostState, fd: u32, empty: bool) -> FsResult<()> {
     Ok(())
 }
 
-/// How `fd` begins, if it is an SQLite database.
+/// The header of `fd`, if it is an SQLite database. The rest of a shorter file counts as zeros, as for modules.
 async fn database(state: &mut HostState, fd: u32) -> Option<Header> {
-    let (header, _) = state.filesystem().read(borrow(fd), HEADER_LEN as u64, 0).await.ok()?;
+    let (mut header, _) = state.filesystem().read(borrow(fd), HEADER_LEN as u64, 0).await.ok()?;
+    header.resize(HEADER_LEN, 0);
     database_header(&header)
 }
 

@@ -262,7 +262,10 @@ fn what_is_in_front_of_the_package() {
     assert_eq!(front.trusted_proxies, TrustedProxies::new(["10.0.0.0/8", "::1"]).ok());
     assert_eq!(scene.open(BASE).front, Front::default());
     let error = scene.error(&format!("{BASE}[command.annotations.wcgi]\ntrusted_proxies = ['localhost']\n"));
-    assert!(error.contains(":8: command.annotations.wcgi.trusted_proxies: `localhost` is neither an address"), "{error}");
+    assert!(
+        error.contains(":8: command.annotations.wcgi.trusted_proxies: `localhost` is neither an address"),
+        "{error}"
+    );
 }
 
 #[test]
