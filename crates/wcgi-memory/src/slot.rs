@@ -1,6 +1,6 @@
 //! A slot: a reserved range of addresses with a memory or a stack in it.
 //!
-//! In: what it is to hold. Out: that, and the same again once it has been reset.
+//! In: the content it shall hold. Out: that content, and the same again after each reset.
 
 use std::io;
 use std::ops::Range;
@@ -13,19 +13,19 @@ use crate::layout::{self, Content, PAGE_TABLE};
 use crate::map::Region;
 use crate::scan::{Found, Scanner};
 
-/// What somebody asks for.
+/// The wanted content.
 pub(crate) struct Wanted<'i> {
     pub(crate) kind: Kind,
     pub(crate) image: Option<&'i Arc<Image>>,
-    /// How much of it is to be accessible.
+    /// How much of it shall be accessible.
     pub(crate) allowed: usize,
 }
 
-/// What addresses a memory takes. All of it in bytes, and multiples of a page.
+/// The addresses that a memory takes. All in bytes, and multiples of a page.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[expect(clippy::exhaustive_structs, reason = "it is what there is to say")]
 pub struct Shape {
-    /// What the memory can grow to.
+    /// The size to which the memory can grow.
     pub reservation: usize,
     /// Inaccessible before and behind it.
     pub guard: usize,
@@ -71,9 +71,9 @@ pub(crate) struct Slot {
     pub(crate) image: Option<Arc<Image>>,
     /// How much is accessible, from its start.
     pub(crate) allowed: usize,
-    /// How much was when it was lent.
+    /// How much was accessible when it was lent.
     pub(crate) at_first: usize,
-    /// Bytes of pages that it has, if it is not lent.
+    /// Bytes of the pages that it keeps, if it is not lent.
     pub(crate) kept: usize,
     /// When it came back.
     pub(crate) since: Instant,
@@ -108,7 +108,7 @@ impl Slot {
         self.image.as_ref().map(|image| image.id())
     }
 
-    /// Makes it hold what is wanted. It has been reset.
+    /// Gives it the wanted content. It has been reset before.
     pub(crate) fn prepare(&mut self, wanted: &Wanted<'_>) -> io::Result<()> {
         let image = wanted.image.map(|image| image.id());
         if self.image_id() != image || self.allowed != wanted.allowed {
@@ -147,9 +147,9 @@ impl Slot {
         Ok(())
     }
 
-    /// Makes it hold again what it held when it was lent, and keeps at most `keep` bytes of the pages that were written.
+    /// Restores the content it had when it was lent, and keeps at most `keep` bytes of the written pages.
     pub(crate) fn reset(&mut self, scanner: Option<&Scanner>, keep: usize) -> io::Result<()> {
-        // Or the next one could tell how large this one was.
+        // Otherwise the next instance could tell how large this one was.
         if self.allowed > self.at_first {
             self.clear(self.at_first)?;
         }
@@ -161,7 +161,7 @@ impl Slot {
         self.region.give_back(self.place(from..self.allowed))
     }
 
-    /// Overwrites pages that were written, up to `keep` bytes of them. Gives up to where none is left.
+    /// Overwrites written pages, up to `keep` bytes of them. Gives the address up to which none is left.
     pub(crate) fn restore_written(&mut self, scanner: &Scanner, keep: usize) -> io::Result<usize> {
         let page = rustix::param::page_size();
         let origin = self.region.addresses(self.place(0..self.allowed)).start;
@@ -183,7 +183,7 @@ impl Slot {
         Ok(at)
     }
 
-    /// Writes into `part` what the image has there.
+    /// Writes the image's bytes into `part`.
     pub(crate) fn restore(&mut self, part: Range<usize>, is_zero_page: bool) {
         let image = self.image.clone();
         let spans = image.as_ref().map_or(&[][..], |image| image.spans());
