@@ -4,12 +4,15 @@
 
 use std::path::Path;
 
-use wasmparser::{Encoding, ExternalKind, Parser, Payload};
+use wasmparser::{Encoding, Parser, Payload};
 
 use crate::builder::WcgiBuilder;
 use crate::error::{Error, ErrorKind};
-use crate::package::{Access, Package};
-use crate::script::{INITIALIZE, Source};
+use crate::mount::Access;
+use crate::package::Package;
+#[cfg(feature = "compiler")]
+use crate::script::INITIALIZE;
+use crate::script::Source;
 
 impl WcgiBuilder {
     /// Opens the package and looks into the module that would answer. Nothing is compiled, and no engine is made.
@@ -151,10 +154,12 @@ impl Inspected {
                         self.imports.push((import?.name.name.to_owned(), String::new()));
                     }
                 }
+                // Without a compiler there are no snapshots.
+                #[cfg(feature = "compiler")]
                 Payload::ExportSection(exports) if depth == 1 => {
                     for export in exports {
                         let export = export?;
-                        self.has_start_up |= export.kind == ExternalKind::Func && INITIALIZE.contains(&export.name);
+                        self.has_start_up |= export.kind == wasmparser::ExternalKind::Func && INITIALIZE.contains(&export.name);
                     }
                 }
                 _ => {}

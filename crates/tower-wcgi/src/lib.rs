@@ -1,18 +1,29 @@
 #![doc = include_str!("../docs/crate.md")]
 
+mod backoff;
 mod body;
 mod builder;
+mod code;
 mod connection;
+mod defaults;
 mod engine;
+mod environ;
 mod error;
 mod escape;
 mod exchange;
 #[cfg(feature = "compiler")]
 mod export;
 mod future;
+#[cfg(fuzzing)]
+#[doc(hidden)]
+pub mod fuzzing;
 mod gateway;
+mod host;
 mod inspect;
+mod mount;
+mod observe;
 mod package;
+mod release;
 mod renewal;
 mod request;
 mod runtime;
@@ -22,6 +33,7 @@ mod sendfile;
 mod service;
 mod site;
 mod stdio;
+mod sys;
 mod tree;
 mod warmup;
 
@@ -34,13 +46,14 @@ pub use error::{Error, ErrorKind};
 pub use export::Exported;
 pub use future::{ResponseFuture, TryResponseFuture};
 pub use inspect::Inspected;
-pub use package::{Access, Site};
+pub use mount::Access;
+pub use package::Site;
 pub use request::{RemoteUser, RequestEnv, RequestId};
 #[cfg(feature = "compiler")]
 pub use script::{Captured, Cause, SnapshotReport, compile_helper};
 pub use service::WcgiService;
 
-/// What takes more than the crate's front page to say.
+/// Pages on topics that are too long for the crate's front page.
 pub mod _docs {
     #[doc = include_str!("../docs/limits.md")]
     pub mod limits {}
@@ -50,6 +63,9 @@ pub mod _docs {
 
     #[doc = include_str!("../docs/sites.md")]
     pub mod sites {}
+
+    #[doc = include_str!("../docs/layers.md")]
+    pub mod layers {}
 
     #[doc = include_str!("../docs/failures.md")]
     pub mod failures {}

@@ -1,10 +1,11 @@
 //! `wcgi`: serves CGI programs compiled to WebAssembly over HTTP.
 //!
-//! From top to bottom: [`arguments`] says what was asked for, [`run`] opens the package and starts, [`server`] answers
-//! connections, [`access`] logs each request, [`refused`] those that are not
-//! HTTP, [`log`] is where log lines go, and [`report`] how a failure is told. [`new`]
-//! writes a package to start from, `build` one that has been started, and `check` looks into what that would keep.
-//! [`registry`] says what packages are called elsewhere, and sends and fetches them.
+//! - [`arguments`]: the command line.
+//! - [`run`]: opens the package and starts. [`server`] answers connections.
+//! - [`access`]: logs each request. [`refused`] logs those that are not HTTP.
+//! - [`log`]: writes log lines. [`report`] writes results and failures.
+//! - [`registry`]: packages by name, and the commands that send and fetch them.
+//! - [`new`]: writes a package to start from. `build` writes one that has been started, and `check` looks into its snapshot.
 
 mod access;
 mod arguments;
@@ -19,6 +20,7 @@ mod registry;
 mod report;
 mod run;
 mod server;
+mod templates;
 
 use std::process::ExitCode;
 

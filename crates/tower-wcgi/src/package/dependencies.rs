@@ -9,9 +9,9 @@ use std::path::{Path, PathBuf};
 
 use super::command::{Snapshot, list, set_env};
 use super::document::{Table, Text};
-use super::mount::overlay;
-use super::{Asked, Package, open_asked};
+use super::opened::Package;
 use crate::error::Error;
+use crate::mount::overlay;
 
 /// Where the packages are that manifests name by reference, as they write it.
 #[derive(Debug, Clone, Default)]
@@ -23,9 +23,22 @@ impl Dependencies {
     }
 }
 
+/// What a package is opened for.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Asked<'a> {
+    /// To run it: this command, or what the package itself says.
+    Command(Option<&'a str>),
+    /// For a module, and the defaults that it has for that.
+    Module(&'a str),
+}
+
+/// Opens whatever kind of package is at a path.
+type Opener = fn(&Path, Asked<'_>, &Scope<'_>) -> Result<Package, Error>;
+
 /// A package that is being opened, and the one that wants it.
 #[derive(Debug)]
 pub(super) struct Scope<'a> {
+    opener: Opener,
     known: &'a Dependencies,
     above: Option<&'a Scope<'a>>,
     path: PathBuf,
@@ -34,8 +47,8 @@ pub(super) struct Scope<'a> {
 
 impl<'a> Scope<'a> {
     /// The scope of the package that somebody has asked for.
-    pub(super) fn new(known: &'a Dependencies, path: &Path) -> Self {
-        Self { known, above: None, path: path.to_owned(), depth: 0 }
+    pub(super) fn new(known: &'a Dependencies, path: &Path, opener: Opener) -> Self {
+        Self { opener, known, above: None, path: path.to_owned(), depth: 0 }
     }
 
     /// Opens the dependency `name` of the package in `directory`, for its module `module`. `wanted` is where that is said.
@@ -68,8 +81,8 @@ impl<'a> Scope<'a> {
             let what = if self.depth >= DEEPEST { "more than 8 deep" } else { "in a circle" };
             return Err(value.error(&format!("dependencies {what}: {}", chain.join(" → "))));
         }
-        let scope = Scope { known: self.known, above: Some(self), path, depth: self.depth + 1 };
-        open_asked(&scope.path, Asked::Module(module), &scope)
+        let scope = Scope { opener: self.opener, known: self.known, above: Some(self), path, depth: self.depth + 1 };
+        (self.opener)(&scope.path, Asked::Module(module), &scope)
     }
 
     fn path(&self, value: &Text<'_>, directory: &Path) -> Result<PathBuf, Error> {

@@ -1,0 +1,8 @@
+//! What components can import: WASI 0.2.
+
+mod file_calls;
+mod link;
+mod shadow;
+mod tmp;
+
+pub(crate) use link::link;
