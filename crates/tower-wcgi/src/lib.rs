@@ -23,6 +23,7 @@ mod mount;
 mod observe;
 mod package;
 mod release;
+mod reload;
 mod renewal;
 mod request;
 mod runtime;
@@ -45,6 +46,9 @@ pub use error::{Error, ErrorKind};
 pub use export::Exported;
 pub use future::{ResponseFuture, TryResponseFuture};
 pub use mount::Access;
+#[cfg(feature = "metrics")]
+pub use observe::describe_metrics;
+pub use observe::{ExchangeInfo, ExchangeState};
 pub use package::Site;
 pub use request::{RemoteUser, RequestEnv, RequestId};
 #[cfg(feature = "compiler")]

@@ -1,9 +1,9 @@
 //! `wcgi`: serves CGI programs compiled to WebAssembly over HTTP.
 //!
-//! From top to bottom: [`arguments`] says what was asked for, [`run`] opens the package and starts, [`server`] answers
-//! connections, [`access`] logs each request, [`refused`] those that are not
-//! HTTP, [`log`] is where log lines go, and [`report`] how a failure is told. [`new`]
-//! writes a package to start from, `build` one that has been started, and `check` looks into what that would keep.
+//! From top to bottom: [`arguments`] says what was asked for, [`run`] opens a package and starts, [`serve`] opens the sites of
+//! a configuration and starts. [`server`] answers connections, also by [`tls`], [`access`] logs each request, [`refused`] those
+//! that are not HTTP, [`log`] is where log lines go, and [`report`] how a failure is told. [`new`] writes a package to start
+//! from, `build` one that has been started, and `check` looks into what that would keep.
 
 mod access;
 mod arguments;
@@ -11,13 +11,22 @@ mod arguments;
 mod build;
 #[cfg(feature = "compiler")]
 mod check;
+mod listen;
 mod log;
+mod manager;
 mod new;
+mod process;
+mod progress;
 mod refused;
 mod report;
 mod run;
+mod serve;
 mod server;
+mod signals;
+mod stamp;
 mod templates;
+mod tls;
+mod watch;
 
 use std::process::ExitCode;
 
@@ -35,6 +44,7 @@ fn main() -> ExitCode {
     let log = log::init(arguments.verbosity());
     let result = match arguments.command {
         Command::Run(run) => run::run(run, &log).map(|()| true),
+        Command::Serve(serve) => serve::run(serve, &log).map(|()| true),
         #[cfg(feature = "compiler")]
         Command::Build(build) => build::run(build, &log).map(|()| true),
         #[cfg(feature = "compiler")]

@@ -8,11 +8,16 @@ mod cache;
 mod compile;
 #[cfg(unix)]
 mod exhausted;
+mod dev;
 mod failures;
 #[cfg(unix)]
 mod kill;
 mod log;
 mod new;
 mod process;
+#[cfg(unix)]
+mod reload;
 mod run;
+#[cfg(unix)]
+mod serve;
 mod stop;
