@@ -346,12 +346,13 @@ impl WcgiBuilder {
         let start =
             Renewal::new(opened.engine.clone(), &opened.source(), opened.surroundings.clone(), opened.take_snapshot)?;
         let OpenedPackage { package, engine, mount, tree, site, settings, rest, .. } = opened;
+        let sources = path.map_or_else(Vec::new, |path| package.sources(&path));
         let of_proxies =
             package.front.trusted_proxies.map(|proxies| Hook::new(move |parts: &Parts| proxies.connection_info(parts)));
         let name = rest.name;
         Ok(Release {
             tenant: engine.tenant(name.as_ref(), rest.share.unwrap_or(1), rest.max_concurrency),
-            sources: path.map_or_else(Vec::new, |path| package.sources(&path)),
+            sources,
             meters: Arc::new(Meters::new(name.as_deref().unwrap_or(&package.name))),
             name,
             engine,

@@ -96,7 +96,7 @@ async fn accept(listener: Listener, app: impl App, refused: Refused, mut stoppin
                 }
             },
             Some(_) = connections.join_next() => {}
-            _ = stopping.wait_for(|stop| *stop) => break,
+            _ = async { stopping.wait_for(|stop| *stop).await.map(drop) } => break,
         }
     }
     drop(tcp);

@@ -331,7 +331,8 @@ mod tests {
                 at += 1;
             };
         }
-        assert_eq!(served.iter().filter(|name| **name == "large").count(), 9, "{served:?}");
+        let large = served.iter().filter(|name| **name == "large").count();
+        assert!((8..=10).contains(&large), "three for each one: {served:?}");
     }
 
     #[tokio::test(start_paused = true)]

@@ -86,7 +86,7 @@ impl Pot {
         let rest = (self.total / 2).checked_sub(count);
         self.owed = 0;
         for cut in self.tenants.iter_mut().flatten() {
-            let of_rest = |rest: usize| (rest as u128 * cut.share as u128 / shares.max(1) as u128) as usize;
+            let of_rest = |rest: usize| usize::try_from(rest as u128 * cut.share as u128 / shares as u128).unwrap_or(rest);
             cut.guaranteed = rest.map_or(0, |rest| 1 + of_rest(rest)).min(cut.most);
             self.owed += cut.guaranteed.saturating_sub(cut.taken);
         }

@@ -91,7 +91,9 @@ async fn serve(config: Arc<Config>, arguments: Serve, log: &Log) -> anyhow::Resu
         let tcp = bind(&mut inherited, address).await?;
         first.push(format!("admin on http://{}/", tcp.local_addr().context(NO_ADDRESS)?));
         // Sites count with the recorder that there is when they are opened.
-        admin = Some((tcp, Metrics::install()?));
+        let metrics = Metrics::install()?;
+        tokio::spawn(metrics.clone().upkeep());
+        admin = Some((tcp, metrics));
     }
     drop(inherited);
     let engine = open::engine(&config.engine)?;

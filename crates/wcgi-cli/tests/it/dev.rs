@@ -14,7 +14,7 @@ fn a_failure_is_shown_to_the_developer_alone() {
     let dev = Serving::spawn(run(&guest("trap"), &["--dev"]));
     let html = ask(&dev, "text/html,*/*;q=0.8");
     assert!(html.starts_with("HTTP/1.1 502") && html.contains("\r\ncontent-type: text/html"), "{html}");
-    for part in ["mine", "the script trapped", "wasm backtrace", "_start"] {
+    for part in ["mine", "the script trapped", "wasm backtrace", "unreachable"] {
         assert!(html.contains(part), "{part}: {html}");
     }
     assert!(!html.contains("<script"), "{html}");

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context as _;
 use metrics::{Unit, counter, describe_counter, describe_gauge, gauge};
@@ -58,9 +59,13 @@ impl Metrics {
         with_seconds(&self.handle.render())
     }
 
-    /// Keeps histograms small while nobody asks for them.
-    pub(crate) fn upkeep(&self) {
-        self.handle.run_upkeep();
+    /// Adds up what histograms have collected, which would grow while nobody asks for them.
+    pub(crate) async fn upkeep(self) {
+        let mut ticks = tokio::time::interval(UPKEEP);
+        loop {
+            ticks.tick().await;
+            self.handle.run_upkeep();
+        }
     }
 }
 
@@ -99,6 +104,7 @@ fn describe() {
     }
 }
 
+const UPKEEP: Duration = Duration::from_secs(5);
 const NANOSECONDS: &str = "wcgi_cpu_nanoseconds_total";
 const SECONDS_TOTAL: &str = "wcgi_cpu_seconds_total";
 const SECONDS: [f64; 14] =

@@ -15,7 +15,7 @@ use anyhow::Context as _;
 use tower_wcgi::TrustedProxies;
 
 use self::document::{Document, Table, Zero};
-pub(crate) use self::document::{Place, Said};
+pub(crate) use self::document::Said;
 pub(crate) use self::site::{Cron, Site};
 use crate::listen;
 use crate::log::Form;
