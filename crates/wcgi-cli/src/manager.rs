@@ -14,7 +14,9 @@ pub(crate) fn tell(at: At) {
     let told = match at {
         At::Ready => sd_notify::notify(&[NotifyState::Ready]),
         // With the moment, by which `Type=notify-reload` knows which reload that is.
-        At::Reloading => NotifyState::monotonic_usec_now().and_then(|now| sd_notify::notify(&[NotifyState::Reloading, now])),
+        At::Reloading => {
+            NotifyState::monotonic_usec_now().and_then(|now| sd_notify::notify(&[NotifyState::Reloading, now]))
+        }
         At::Stopping => sd_notify::notify(&[NotifyState::Stopping]),
     };
     if let Err(error) = told {

@@ -33,16 +33,19 @@ pub(crate) fn run(arguments: Run, log: &Log) -> anyhow::Result<()> {
     let result = runtime.block_on(async {
         outlive_size_limit();
         let addr = arguments.addr.clone();
-        // Before the package is opened: a busy port is known at once, a compiled module may take seconds.
+        // Before the package is opened: a busy port shows at once, and compiling a module may take seconds.
         let listener = listen(&addr).await?;
         let address = listener.local_addr().context("the socket has no address")?;
         let service = open_with_progress(arguments.clone(), address).await?;
-        // From here on a signal is an orderly end.
+        // From here on a signal ends the server gracefully.
         let mut signals = Signals::new().context("cannot listen for signals")?;
-        // The one line a program that starts this one waits for.
+        // A parent program waits for this line.
         log.announce(&format!("listening on http://{address}/"));
         manager::tell(At::Ready);
-        let server = Server::start([Listener { tcp: listener, tls: None }], Alone { service: service.clone(), log: log.clone() });
+        let server = Server::start(
+            [Listener { tcp: listener, tls: None }],
+            Alone { service: service.clone(), log: log.clone() },
+        );
         wait(arguments, address, &service, &mut signals).await;
         manager::tell(At::Stopping);
         server.stop(DRAIN, &mut signals).await;
@@ -91,7 +94,7 @@ async fn listen(addr: &str) -> anyhow::Result<TcpListener> {
     })
 }
 
-/// Opens the package; on a terminal, shows that something happens when that takes long.
+/// Opens the package. On a terminal, shows progress if that takes long.
 async fn open_with_progress(arguments: Run, address: SocketAddr) -> anyhow::Result<WcgiService> {
     let name = arguments.package.package.display().to_string();
     let opening = tokio::task::spawn_blocking(move || open(arguments, address));
@@ -123,7 +126,7 @@ fn builder(arguments: Run, address: SocketAddr) -> anyhow::Result<WcgiBuilder> {
         .max_body(arguments.max_body)
         .max_tmp(arguments.max_tmp)
         .dev(arguments.dev);
-    // Only for requests that name no host. Where TLS ends elsewhere, this port is not the one that clients know.
+    // Only for requests that name no host. If TLS ends elsewhere, clients know another port.
     if arguments.https {
         service = service.https(true);
     } else if !env_says_https {
@@ -139,7 +142,7 @@ fn builder(arguments: Run, address: SocketAddr) -> anyhow::Result<WcgiBuilder> {
     Ok(service)
 }
 
-/// What the options about a package say.
+/// Applies the options about a package.
 pub(crate) fn package(arguments: Package, engine: EngineBuilder) -> anyhow::Result<WcgiBuilder> {
     let engine = self::engine(&arguments, engine)?;
     Ok(described(arguments).engine(engine))

@@ -88,7 +88,7 @@ async fn accept(listener: Listener, app: impl App, refused: Refused, mut stoppin
                     connections.spawn(connection(stream, peer, tls.clone(), app.clone(), refused.clone(), told.clone()));
                 }
                 Err(error) => {
-                    // Mostly too many open files: others have to close first. That may take long, and is said once.
+                    // Mostly too many open files: others have to close first. That may take long, and is logged once.
                     if std::mem::take(&mut accepts) {
                         tracing::warn!(%error, "cannot accept connections; trying again until one can be accepted");
                     }
@@ -111,7 +111,7 @@ async fn connection(
     refused: Refused,
     mut stopping: watch::Receiver<bool>,
 ) {
-    // What a script flushes shall not wait for more.
+    // Flushed output shall not wait for more output.
     let _ = stream.set_nodelay(true);
     let info = ConnectionInfo::unknown().remote_addr(peer);
     let Some(tls) = tls else { return exchanges(stream, peer, info, app, refused, stopping).await };
@@ -166,10 +166,10 @@ async fn exchanges(
     }
 }
 
-/// Runs a connection, and logs what of it is refused while others of its requests go on.
+/// Runs a connection, and logs refused requests while others on it go on.
 async fn refusals_logged<C: Future>(mut connection: Pin<&mut C>, peer: SocketAddr, refused: &Refused) -> C::Output {
     poll_fn(|cx| {
-        // What another task on this thread has left is not this peer's.
+        // Refusals that another task has left on this thread are not this peer's.
         drop(take_refused());
         let polled = connection.as_mut().poll(cx);
         for reason in take_refused() {

@@ -1,6 +1,6 @@
-//! Who may run now: as many permits as the pool has slots, and a bounded queue before them. Tenants share both.
+//! Admission: as many permits as the pool has slots, and a bounded queue before them. Tenants share both.
 //!
-//! Admission happens inside the response future, not in `poll_ready`: axum polls readiness inside its own response future,
+//! Admission happens inside the response future, not in `poll_ready`. axum polls readiness inside its own response future,
 //! so a service that is not ready queues there without bound.
 
 use std::collections::{HashMap, VecDeque};
@@ -24,7 +24,7 @@ pub(crate) struct Admission {
 #[derive(Debug, Clone)]
 pub(crate) struct Tenant(Arc<Registered>);
 
-/// The right to use one slot of the pool. Given back when dropped, which the exchange does after its instance is gone.
+/// The right to use one slot of the pool. Dropping it gives it back; the exchange does so after its instance is gone.
 #[derive(Debug)]
 pub(crate) struct Permit(Tenant);
 
@@ -102,7 +102,7 @@ impl Admission {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Overloaded`] when the queue is full or the wait is over.
+    /// [`ErrorKind::Overloaded`] if the queue is full or the wait is over.
     pub(crate) async fn acquire(&self, tenant: &Tenant, timer: &Handle) -> Result<Permit, Error> {
         let (place, permit) = {
             let mut state = self.lock();

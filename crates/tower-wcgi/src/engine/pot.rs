@@ -82,11 +82,13 @@ impl Pot {
     /// nothing is guaranteed.
     fn guarantee(&mut self) {
         let cuts = self.tenants.iter().flatten();
-        let (count, shares) = cuts.fold((0, 0_usize), |(count, shares), cut| (count + 1, shares.saturating_add(cut.share)));
+        let (count, shares) =
+            cuts.fold((0, 0_usize), |(count, shares), cut| (count + 1, shares.saturating_add(cut.share)));
         let rest = (self.total / 2).checked_sub(count);
         self.owed = 0;
         for cut in self.tenants.iter_mut().flatten() {
-            let of_rest = |rest: usize| usize::try_from(rest as u128 * cut.share as u128 / shares as u128).unwrap_or(rest);
+            let of_rest =
+                |rest: usize| usize::try_from(rest as u128 * cut.share as u128 / shares as u128).unwrap_or(rest);
             cut.guaranteed = rest.map_or(0, |rest| 1 + of_rest(rest)).min(cut.most);
             self.owed += cut.guaranteed.saturating_sub(cut.taken);
         }

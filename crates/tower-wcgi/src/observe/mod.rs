@@ -1,4 +1,4 @@
-//! What is told of exchanges: the log, a record of each, the list of those at work, metrics.
+//! Reports about exchanges: the log, a record of each, the list of those at work, metrics.
 
 mod log;
 #[cfg(feature = "metrics")]

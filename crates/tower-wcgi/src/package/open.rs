@@ -15,12 +15,12 @@ use crate::error::Error;
 
 /// Opens the package at `path` and picks the command to run: `command`, else what the package itself says.
 ///
-/// A directory is opened by its `wasmer.toml`, else its `wapm.toml`; a `.toml` file is a manifest itself; a `.webc` is
-/// known by its first bytes or its name; every other file is taken for a module, whatever it is called.
+/// A directory is opened by its `wasmer.toml`, else its `wapm.toml`. A `.toml` file is a manifest itself. A `.webc` is
+/// recognised by its first bytes or its name. Every other file counts as a module, whatever its name.
 ///
 /// # Errors
 ///
-/// [`ErrorKind::Package`] when there is no package, its manifest cannot be used, or no single command can be picked.
+/// [`ErrorKind::Package`] if there is no package, its manifest cannot be used, or no single command can be picked.
 pub(crate) fn open(path: &Path, command: Option<&str>) -> Result<Package, Error> {
     let shown = path.display();
     let metadata = fs::metadata(path).map_err(|error| {

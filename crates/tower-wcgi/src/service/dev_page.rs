@@ -46,7 +46,9 @@ pub(super) fn page(id: &RequestId, error: &Error, form: Form) -> String {
     let parts = parts.iter().filter(|(_, text)| !text.is_empty());
     let about = format!("request {id}, {}", error.kind().as_str());
     match form {
-        Form::Text => parts.fold(format!("{title}\n{about}\n"), |page, (heading, text)| page + &text_part(heading, text)),
+        Form::Text => {
+            parts.fold(format!("{title}\n{about}\n"), |page, (heading, text)| page + &text_part(heading, text))
+        }
         Form::Html => html(&title, &about, status, parts.map(|(heading, text)| (*heading, text.as_str()))),
     }
 }

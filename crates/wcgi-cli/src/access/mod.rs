@@ -20,7 +20,7 @@ use tower_wcgi::{ConnectionInfo, RequestId, ResponseBody};
 use self::line::Line;
 use crate::log::{Form, Log};
 
-/// What is known of a request that is being answered. Dropped without a response, it logs that the client left.
+/// The state of a request that is being answered. Dropped without a response, it logs that the client left.
 #[derive(Debug)]
 pub(crate) struct Access {
     log: Log,
@@ -28,7 +28,7 @@ pub(crate) struct Access {
     method: Method,
     uri: Uri,
     version: Version,
-    /// Without a port where only a proxy has seen it.
+    /// Port 0 if only a proxy has seen the port.
     client: Option<SocketAddr>,
     said: Said,
     start: Instant,
@@ -138,7 +138,7 @@ impl Drop for Access {
     }
 }
 
-/// How much of a request's body came.
+/// How much of a request's body arrived.
 #[derive(Debug, Default)]
 struct Upload {
     length: Option<u64>,
@@ -149,7 +149,7 @@ struct Upload {
 }
 
 impl Upload {
-    /// Whether it was being read and is not whole.
+    /// Whether somebody read the body and it is not whole.
     fn is_cut(&self) -> bool {
         let whole = self.ended.load(Ordering::Relaxed) || self.length == Some(self.came.load(Ordering::Relaxed));
         self.asked.load(Ordering::Relaxed) && !whole

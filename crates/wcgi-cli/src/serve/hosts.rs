@@ -60,9 +60,10 @@ impl Paths {
 /// Whether a path that is still encoded is `mount`, or below it: as the service that is mounted there decides.
 fn is_below(path: &str, mount: &str) -> bool {
     let mut segments = path.split('/').skip(1);
-    mount.split('/').skip(1).all(|name| {
-        segments.next().is_some_and(|segment| Cow::from(percent_decode_str(segment)) == name.as_bytes())
-    })
+    mount
+        .split('/')
+        .skip(1)
+        .all(|name| segments.next().is_some_and(|segment| Cow::from(percent_decode_str(segment)) == name.as_bytes()))
 }
 
 /// The host that a request names.

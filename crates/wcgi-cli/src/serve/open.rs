@@ -113,7 +113,8 @@ fn open_one(
     requests: Arc<AtomicU64>,
 ) -> anyhow::Result<OpenSite> {
     let begin = SystemTime::now();
-    let service = builder(&site, config, proxies).engine(engine).build().with_context(|| site.package.place.to_string())?;
+    let service =
+        builder(&site, config, proxies).engine(engine).build().with_context(|| site.package.place.to_string())?;
     let stamp = Stamp::since(begin, service.sources().iter().cloned());
     let name = site.name.value.as_str().into();
     Ok(OpenSite { name, service, settings: site, stamp, opened: Instant::now(), requests })

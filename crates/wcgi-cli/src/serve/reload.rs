@@ -70,7 +70,10 @@ impl Reloader {
     pub(crate) fn stamp(&self) -> Stamp {
         let mut paths = vec![self.path.clone()];
         // Also of what could not be opened last time.
-        for config in [Config::read(&self.path, self.started.dev).map(Arc::new).ok().as_ref(), Some(&self.current)].into_iter().flatten() {
+        for config in [Config::read(&self.path, self.started.dev).map(Arc::new).ok().as_ref(), Some(&self.current)]
+            .into_iter()
+            .flatten()
+        {
             paths.extend(config.tls.iter().flat_map(|tls| [tls.cert.value.clone(), tls.key.value.clone()]));
             for site in &config.sites {
                 paths.extend(files_of(&site.package.value));

@@ -6,9 +6,9 @@ mod build;
 mod cache;
 #[cfg(unix)]
 mod compile;
+mod dev;
 #[cfg(unix)]
 mod exhausted;
-mod dev;
 mod failures;
 #[cfg(unix)]
 mod kill;

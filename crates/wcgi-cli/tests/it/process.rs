@@ -151,7 +151,8 @@ impl Drop for Serving {
 /// Where it listens, as one of its first lines says.
 pub(crate) fn address(line: &str) -> SocketAddr {
     let beginnings = ["listening on http://", "listening on https://", "admin on http://"];
-    let addr = beginnings.iter().find_map(|beginning| line.strip_prefix(beginning)).and_then(|rest| rest.strip_suffix('/'));
+    let addr =
+        beginnings.iter().find_map(|beginning| line.strip_prefix(beginning)).and_then(|rest| rest.strip_suffix('/'));
     addr.and_then(|addr| addr.parse().ok()).unwrap_or_else(|| panic!("{line}"))
 }
 

@@ -50,7 +50,9 @@ impl App for Admin {
             // It answers from when all sites are open.
             "/readyz" if self.draining.load(Ordering::Relaxed) => text(StatusCode::SERVICE_UNAVAILABLE, "draining\n"),
             "/readyz" => text(StatusCode::OK, "ready\n"),
-            "/metrics" => response("text/plain; version=0.0.4; charset=utf-8", self.metrics.text(&self.served, &self.engine)),
+            "/metrics" => {
+                response("text/plain; version=0.0.4; charset=utf-8", self.metrics.text(&self.served, &self.engine))
+            }
             "/status" => self.status(&request),
             _ => response("text/html; charset=utf-8", page::links()),
         }

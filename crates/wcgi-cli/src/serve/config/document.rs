@@ -287,7 +287,11 @@ fn duration(text: &str) -> Option<Duration> {
         "h" => 3600.0,
         _ => return None,
     };
-    digits.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.').then(|| digits.parse().ok())?.and_then(|number| seconds_of(number, unit))
+    digits
+        .bytes()
+        .all(|byte| byte.is_ascii_digit() || byte == b'.')
+        .then(|| digits.parse().ok())?
+        .and_then(|number| seconds_of(number, unit))
 }
 
 fn seconds_of(number: f64, unit: f64) -> Option<Duration> {

@@ -14,8 +14,8 @@ use std::time::Duration;
 use anyhow::Context as _;
 use tower_wcgi::TrustedProxies;
 
-use self::document::{Document, Table, Zero};
 pub(crate) use self::document::Said;
+use self::document::{Document, Table, Zero};
 pub(crate) use self::site::{Cron, Site};
 use crate::listen;
 use crate::log::Form;
@@ -95,7 +95,8 @@ impl Config {
         for memory in sites.iter().filter_map(|site| site.max_memory.as_ref()).filter(|memory| memory.value > most) {
             return Err(memory.place.error("is more than the engine's max_memory"));
         }
-        let listen: Vec<_> = server.listen.iter().chain(&server.admin).chain(tls.iter().flat_map(|tls| &tls.listen)).collect();
+        let listen: Vec<_> =
+            server.listen.iter().chain(&server.admin).chain(tls.iter().flat_map(|tls| &tls.listen)).collect();
         for (at, address) in listen.iter().enumerate() {
             let is_taken = |other: &&&Said<String>| other.value == address.value && !address.value.ends_with(":0");
             if listen.iter().take(at).any(|other| is_taken(&other)) {

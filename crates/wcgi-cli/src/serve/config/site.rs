@@ -73,7 +73,12 @@ impl Site {
             path,
             package,
             command: table.text("command")?.map(|command| command.value),
-            mounts: table.texts("mapdir")?.unwrap_or_default().into_iter().map(mapdir).collect::<anyhow::Result<_>>()?,
+            mounts: table
+                .texts("mapdir")?
+                .unwrap_or_default()
+                .into_iter()
+                .map(mapdir)
+                .collect::<anyhow::Result<_>>()?,
             env: table.variables("env")?,
             deadline: table.duration("deadline", Zero::Allowed)?,
             max_body: table.size("max_body")?,

@@ -149,16 +149,25 @@ fn the_status_says_what_runs() {
     let exchanges = status["running"].as_array().unwrap();
     let find = |state: &str| exchanges.iter().find(|exchange| exchange["state"] == state).unwrap();
     let ticker = exchanges.iter().find(|exchange| exchange["id"] == "mine").unwrap();
-    assert_eq!((&ticker["site"], &ticker["method"], &ticker["path"]), (&"ticker".into(), &"GET".into(), &"/a&b".into()));
+    assert_eq!(
+        (&ticker["site"], &ticker["method"], &ticker["path"]),
+        (&"ticker".into(), &"GET".into(), &"/a&b".into())
+    );
     assert!(ticker["age_ms"].is_u64() && ticker["memory_bytes"].as_u64().unwrap() > 0, "{ticker}");
     assert_eq!(find("reading")["site"], "echo");
     assert_eq!(find("permit")["site"], "ticker");
     let sites = status["sites"].as_array().unwrap();
-    assert_eq!((&sites[0]["name"], &sites[0]["running"], &sites[0]["queued"]), (&"ticker".into(), &1.into(), &1.into()));
+    assert_eq!(
+        (&sites[0]["name"], &sites[0]["running"], &sites[0]["queued"]),
+        (&"ticker".into(), &1.into(), &1.into())
+    );
     assert!(sites[0]["requests"].as_u64().unwrap() >= 2, "{status}");
     assert!(sites[0]["package"].as_str().unwrap().contains("ticker"), "{status}");
 
     let page = get(admin, "/status", "text/html,application/xhtml+xml,*/*;q=0.8");
-    assert!(page.contains("content-type: text/html") && page.contains("/a&amp;b") && page.contains("viewport"), "{page}");
+    assert!(
+        page.contains("content-type: text/html") && page.contains("/a&amp;b") && page.contains("viewport"),
+        "{page}"
+    );
     assert!(!page.contains("<script"), "{page}");
 }

@@ -28,9 +28,12 @@ fn file_line_and_key_of_what_is_wrong() {
         (format!("{site}deadlin = 3\n"), "wcgi.toml:3: site.deadlin: unknown key"),
         (format!("[servers]\n{site}"), "wcgi.toml:1: servers: unknown key"),
         (format!("{site}name = 'a'\n{site}name = 'a'\npath = '/b'\n"), "wcgi.toml:6: site.name: "),
-        (format!("{site}hosts = ['a']\n{site}hosts = [\n'b',\n'A.']\n"), "wcgi.toml:8: site.hosts: another site is at a/ "),
+        (
+            format!("{site}hosts = ['a']\n{site}hosts = [\n'b',\n'A.']\n"),
+            "wcgi.toml:8: site.hosts: another site is at a/ ",
+        ),
         (format!("{site}{site}"), "wcgi.toml:3: site."),
-        (format!("{site}path = '/x'\n{site}path = '/x/'\nname = 'n'\n"), "wcgi.toml:5: site.path: another site"),
+        (format!("{site}path = '/x'\n{site}path = '/x/'\nname = 'n'\n"), "wcgi.toml:6: site.path: another site"),
         ("[[site]]\n\npackage = 'nowhere'\n".to_owned(), "wcgi.toml:3: site.package: there is no nowhere"),
         ("[[site]]\npackage = 'empty'\n".to_owned(), "wcgi.toml:2: site.package: "),
         ("[[site]]\nname = 'x'\n".to_owned(), "wcgi.toml:1: site.package: missing"),
@@ -62,7 +65,8 @@ fn a_configuration_that_is_not_there_is_named() {
 fn a_busy_port_is_named_and_check_binds_nothing() {
     let busy = TcpListener::bind("127.0.0.1:0").unwrap();
     let addr = busy.local_addr().unwrap();
-    let dir = configured(&format!("[server]\nlisten = ['{addr}']\n[engine]\nCACHE\n[[site]]\npackage = GUEST(hello)\n"));
+    let dir =
+        configured(&format!("[server]\nlisten = ['{addr}']\n[engine]\nCACHE\n[[site]]\npackage = GUEST(hello)\n"));
     let output = wcgi(&["serve", "wcgi.toml"]).current_dir(dir.path()).output().unwrap();
     let said = text(&output.stderr);
     assert_eq!(output.status.code(), Some(1));

@@ -21,7 +21,9 @@ fn serve_with(dir: &std::path::Path, socket: &TcpListener) -> Command {
 }
 
 fn config(addr: impl std::fmt::Display, which: &str) -> String {
-    format!("[server]\nlisten = ['{addr}']\n[engine]\nCACHE\n[[site]]\npackage = GUEST(env)\nenv = {{ WHICH = '{which}' }}\n")
+    format!(
+        "[server]\nlisten = ['{addr}']\n[engine]\nCACHE\n[[site]]\npackage = GUEST(env)\nenv = {{ WHICH = '{which}' }}\n"
+    )
 }
 
 #[test]

@@ -118,7 +118,9 @@ where
 
 #[test]
 fn plain_requests_are_sent_to_the_first_tls_port() {
-    let config = BOTH.replace("key = ", "redirect = true\nkey = ").replace("listen = ['127.0.0.1:0']\ncert", "listen = ['127.0.0.1:0', '127.0.0.1:0']\ncert");
+    let config = BOTH
+        .replace("key = ", "redirect = true\nkey = ")
+        .replace("listen = ['127.0.0.1:0']\ncert", "listen = ['127.0.0.1:0', '127.0.0.1:0']\ncert");
     let dir = configured(&config);
     let certificate = certify(dir.path());
     let (serving, secure) = start(dir.path());
@@ -129,7 +131,10 @@ fn plain_requests_are_sent_to_the_first_tls_port() {
         let location = format!("\r\nlocation: https://a.example:{}/a%20b?c=d\r\n", secure.port());
         assert!(response.contains(&location), "{response}");
     }
-    assert!(serving.ask("GET / HTTP/1.0\r\n\r\n").starts_with("HTTP/1.1 400") || serving.ask("GET / HTTP/1.0\r\n\r\n").starts_with("HTTP/1.0 400"));
+    assert!(
+        serving.ask("GET / HTTP/1.0\r\n\r\n").starts_with("HTTP/1.1 400")
+            || serving.ask("GET / HTTP/1.0\r\n\r\n").starts_with("HTTP/1.0 400")
+    );
     assert!(get(secure, &client(&certificate, &[]), "/").unwrap().starts_with("HTTP/1.1 200"));
 }
 
