@@ -15,6 +15,7 @@ use crate::escape;
 use crate::gateway;
 use crate::host::{Files, Seen};
 use crate::mount::{self, Access, Mount, TMP};
+use crate::observe::Meters;
 use crate::package::{self, Dependencies, Front, Site};
 use crate::release::Release;
 use crate::renewal::Renewal;
@@ -32,11 +33,14 @@ use crate::warmup;
 /// | setting | default | reason |
 /// |---|---|---|
 /// | [`engine`](Self::engine) | a new one | |
+/// | [`name`](Self::name) | the package's | |
 /// | [`command`](Self::command) | the package's entrypoint, or its only `wcgi` command | |
 /// | [`dependency`](Self::dependency) | none | paths need no more |
 /// | [`foreign`](Self::foreign) | no | |
 /// | [`mount`](Self::mount) | taken from axum's router, else the root | |
 /// | [`site`](Self::site) | the package's, else none | one script answers every URL |
+/// | [`share`](Self::share) | 1 | services are equal |
+/// | [`max_concurrency`](Self::max_concurrency) | the engine's, 128 | |
 /// | [`deadline`](Self::deadline) | 30 s | PHP's own `max_execution_time` |
 /// | [`max_memory`](Self::max_memory) | the engine's, 256 MiB | |
 /// | [`max_body`](Self::max_body) | 64 MiB | above common upload limits (PHP: 8 MiB), far below a disk |
@@ -49,6 +53,7 @@ use crate::warmup;
 /// | [`https`](Self::https) | the package's, else decided for each request | |
 /// | [`pass_authorization`](Self::pass_authorization) | the package's, else no | credentials are for the layer that checks them |
 /// | [`allow_trace`](Self::allow_trace) | no | it shows a page the headers that the browser hides from it |
+/// | [`dev`](Self::dev) | no | clients must not know what a failure shows |
 /// | [`connection_info`](Self::connection_info) | what the server left in the extensions | headers can be forged |
 /// | [`snapshot`](Self::snapshot) | if the module allows it | a request costs only its own work |
 /// | [`snapshot_deadline`](Self::snapshot_deadline) | 60 s | a large application that is warmed up takes some ten |
@@ -70,6 +75,7 @@ use crate::warmup;
 #[must_use]
 pub struct WcgiBuilder {
     package: Option<PathBuf>,
+    name: Option<Arc<str>>,
     command: Option<String>,
     dependencies: Dependencies,
     foreign: bool,
@@ -77,6 +83,8 @@ pub struct WcgiBuilder {
     mounts: Vec<(String, PathBuf, Access)>,
     env: Vec<(String, String)>,
     mount: Option<String>,
+    share: Option<u32>,
+    max_concurrency: Option<usize>,
     deadline: Deadline,
     max_memory: Option<usize>,
     max_body: Option<u64>,
@@ -94,6 +102,7 @@ pub struct WcgiBuilder {
     x_sendfile: bool,
     site: Option<Site>,
     allow_trace: bool,
+    dev: bool,
 }
 
 #[derive(Debug, Default, Clone, Copy)]
@@ -109,6 +118,13 @@ impl WcgiBuilder {
     /// There is no default.
     pub fn package(mut self, path: impl Into<PathBuf>) -> Self {
         self.package = Some(path.into());
+        self
+    }
+
+    /// What logs, metrics and [`Engine::running`] call the service. Default: the package's name in metrics and that list, nothing
+    /// in logs.
+    pub fn name(mut self, name: impl Into<Arc<str>>) -> Self {
+        self.name = Some(name.into());
         self
     }
 
@@ -171,6 +187,22 @@ impl WcgiBuilder {
     /// a site one script answers every URL.
     pub fn site(mut self, site: Site) -> Self {
         self.site = Some(site);
+        self
+    }
+
+    /// The weight of the service among the services of its engine when permits are short. Half of the permits, and of the places
+    /// in the queue, are guaranteed: one to each service and the rest by share. Any service may take the other half. A busy
+    /// service can use all permits except those guaranteed to others. Waiting requests are served by share too. With fewer
+    /// than two permits for each service, nothing is guaranteed. Default: 1.
+    pub fn share(mut self, weight: u32) -> Self {
+        self.share = Some(weight);
+        self
+    }
+
+    /// How many exchanges of this service run at once, within the [engine's](crate::EngineBuilder::max_concurrency); more wait in
+    /// the queue. Default: the engine's.
+    pub fn max_concurrency(mut self, exchanges: usize) -> Self {
+        self.max_concurrency = Some(exchanges);
         self
     }
 
@@ -258,6 +290,14 @@ impl WcgiBuilder {
         self
     }
 
+    /// Whether a failure is answered with a page for the developer in place of the bare status. The page has the reason, the
+    /// request's id, the wasm backtrace, the last of stderr and a hint, as HTML or text by `Accept`. It shows paths of the host
+    /// and output of the script, so never enable it where others can reach the service. Default: no.
+    pub fn dev(mut self, dev: bool) -> Self {
+        self.dev = dev;
+        self
+    }
+
     /// The function that gives the client's address and its use of TLS. See [`TrustedProxies`](crate::TrustedProxies) for a
     /// server behind proxies. Default: the proxies that the package's manifest trusts, else [`ConnectionInfo::of`].
     pub fn connection_info(mut self, hook: impl Fn(&Parts) -> ConnectionInfo + Send + Sync + 'static) -> Self {
@@ -322,14 +362,25 @@ impl WcgiBuilder {
     /// - [`ErrorKind::Module`] for a module that can never run.
     /// - [`ErrorKind::Host`] if there is no room for an engine, or no temporary directory can be made.
     pub fn build(self) -> Result<WcgiService, Error> {
+        self.release().map(WcgiService::new)
+    }
+
+    pub(crate) fn release(self) -> Result<Release, Error> {
+        let path = self.package.clone();
         let opened = self.open()?;
         let (max_memory, arguments) = (opened.surroundings.max_memory, Arc::clone(&opened.surroundings.arguments));
         let start =
             Renewal::new(opened.engine.clone(), &opened.source(), opened.surroundings.clone(), opened.take_snapshot)?;
         let OpenedPackage { package, engine, mount, tree, site, settings, rest, .. } = opened;
+        let sources = path.map_or_else(Vec::new, |path| package.sources(&path));
         let of_proxies =
             package.front.trusted_proxies.map(|proxies| Hook::new(move |parts: &Parts| proxies.connection_info(parts)));
-        Ok(WcgiService::new(Release {
+        let name = rest.name;
+        Ok(Release {
+            tenant: engine.tenant(name.as_ref(), rest.share.unwrap_or(1), rest.max_concurrency),
+            sources,
+            meters: Arc::new(Meters::new(name.as_deref().unwrap_or(&package.name))),
+            name,
             engine,
             start: Arc::new(start),
             send_file: rest.x_sendfile.then(|| Arc::new(SendFile::new(tree))),
@@ -339,6 +390,7 @@ impl WcgiBuilder {
             connection_info: rest.connection_info.or(of_proxies).unwrap_or_default(),
             mount,
             allow_trace: rest.allow_trace,
+            dev: rest.dev,
             deadline: match rest.deadline {
                 Deadline::Default => Some(defaults::DEADLINE),
                 Deadline::None => None,
@@ -351,7 +403,7 @@ impl WcgiBuilder {
             max_tmp: rest.max_tmp.unwrap_or(defaults::MAX_TMP),
             may_ignore_abort: !rest.refuse_ignore_abort,
             unpacked: package.unpacked,
-        }))
+        })
     }
 
     pub(crate) fn open_package(&self) -> Result<package::Package, Error> {

@@ -24,6 +24,7 @@ mod mount;
 mod observe;
 mod package;
 mod release;
+mod reload;
 mod renewal;
 mod request;
 mod runtime;
@@ -47,6 +48,9 @@ pub use export::Exported;
 pub use future::{ResponseFuture, TryResponseFuture};
 pub use inspect::Inspected;
 pub use mount::Access;
+#[cfg(feature = "metrics")]
+pub use observe::describe_metrics;
+pub use observe::{ExchangeInfo, ExchangeState};
 pub use package::Site;
 pub use request::{RemoteUser, RequestEnv, RequestId};
 #[cfg(feature = "compiler")]

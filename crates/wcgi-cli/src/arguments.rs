@@ -47,6 +47,8 @@ pub(crate) enum Verbosity {
 pub(crate) enum Command {
     /// Serve a package over HTTP
     Run(Run),
+    /// Serve the sites of a configuration file over HTTP and HTTPS
+    Serve(Serve),
     /// Run the start-up of a package's program now, and write a package that begins after it
     #[cfg(feature = "compiler")]
     Build(Build),
@@ -251,7 +253,7 @@ pub(crate) struct New {
 }
 
 /// The package to open, and how.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub(crate) struct Package {
     /// A directory with wasmer.toml, a .webc, a .wasm/.wat, or a package of a registry, as localhost:5000/me/blog:1.0
     pub(crate) package: PathBuf,
@@ -318,7 +320,7 @@ pub(crate) struct Check {
     pub(crate) snapshot: bool,
 }
 
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub(crate) struct Run {
     #[command(flatten)]
     pub(crate) package: Package,
@@ -326,6 +328,14 @@ pub(crate) struct Run {
     /// Address to listen on; :8000 is every address, 8000 this machine alone, port 0 any free port
     #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:8000")]
     pub(crate) addr: String,
+
+    /// Show failures to the client: the reason, the backtrace, the last of stderr. On a terminal --watch comes with it
+    #[arg(long)]
+    pub(crate) dev: bool,
+
+    /// Open the package anew when its manifest or module changes, as SIGHUP does
+    #[arg(long)]
+    pub(crate) watch: bool,
 
     /// All clients use TLS, which a proxy ends: the scheme is https, and the port 443 unless the client names another
     #[arg(long)]
@@ -380,6 +390,25 @@ pub(crate) struct Run {
     pub(crate) queue_wait: Duration,
 }
 
+#[derive(Debug, Args)]
+pub(crate) struct Serve {
+    /// The configuration; paths in it are relative to its directory
+    #[arg(default_value = "wcgi.toml")]
+    pub(crate) config: PathBuf,
+
+    /// Show failures to the client: the reason, the backtrace, the last of stderr
+    #[arg(long)]
+    pub(crate) dev: bool,
+
+    /// Reload when the configuration, a manifest, a module or a certificate changes
+    #[arg(long)]
+    pub(crate) watch: bool,
+
+    /// Open everything, serve nothing, and say whether it would work
+    #[arg(long)]
+    pub(crate) check: bool,
+}
+
 /// The value of `--mapdir`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct MapDir {
@@ -389,7 +418,7 @@ pub(crate) struct MapDir {
 }
 
 /// Guest paths have no colon, host paths may (`C:\db`).
-fn mapdir(text: &str) -> Result<MapDir, String> {
+pub(crate) fn mapdir(text: &str) -> Result<MapDir, String> {
     let (guest, host) = text.split_once(':').ok_or("expected GUEST:HOST")?;
     let (host, access) = match host.rsplit_once(':') {
         Some((host, "ro")) => (host, Access::ReadOnly),
@@ -414,7 +443,7 @@ fn seconds(text: &str) -> Result<Duration, String> {
     Duration::try_from_secs_f64(seconds).map_err(|_| "expected a number of seconds, not negative".to_owned())
 }
 
-fn size(text: &str) -> Result<u64, String> {
+pub(crate) fn size(text: &str) -> Result<u64, String> {
     let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
     let unit = match text.strip_prefix(digits).unwrap_or_default().to_ascii_lowercase().as_str() {
         "" | "b" => 1,

@@ -1,7 +1,8 @@
 //! `wcgi`: serves CGI programs compiled to WebAssembly over HTTP.
 //!
 //! - [`arguments`]: the command line.
-//! - [`run`]: opens the package and starts. [`server`] answers connections.
+//! - [`run`]: opens a package and starts. [`serve`]: opens the sites of a configuration and starts.
+//! - [`server`]: answers connections, also by [`tls`].
 //! - [`access`]: logs each request. [`refused`] logs those that are not HTTP.
 //! - [`log`]: writes log lines. [`report`] writes results and failures.
 //! - [`registry`]: packages by name, and the commands that send and fetch them.
@@ -13,14 +14,23 @@ mod arguments;
 mod build;
 #[cfg(feature = "compiler")]
 mod check;
+mod listen;
 mod log;
+mod manager;
 mod new;
+mod process;
+mod progress;
 mod refused;
 mod registry;
 mod report;
 mod run;
+mod serve;
 mod server;
+mod signals;
+mod stamp;
 mod templates;
+mod tls;
+mod watch;
 
 use std::process::ExitCode;
 
@@ -38,6 +48,7 @@ fn main() -> ExitCode {
     let log = log::init(arguments.verbosity());
     let result = match arguments.command {
         Command::Run(run) => run::run(run, &log).map(|()| true),
+        Command::Serve(serve) => serve::run(serve, &log).map(|()| true),
         #[cfg(feature = "compiler")]
         Command::Build(build) => build::run(build, &log).map(|()| true),
         #[cfg(feature = "compiler")]

@@ -54,6 +54,15 @@ pub(crate) fn is_wrong_usage(error: &anyhow::Error) -> bool {
     error.downcast_ref::<wcgi_registry::Error>().is_some_and(is_reference)
 }
 
+/// Logs that a reload has failed.
+pub(crate) fn not_reloaded(why: &anyhow::Error) {
+    let report = error(why);
+    let mut lines = report.lines().map(|line| line.trim_start_matches("error: "));
+    let message = lines.next().unwrap_or_default();
+    let hint = lines.next().map(|line| line.trim_start_matches("hint: "));
+    tracing::error!(hint, "not reloaded, so what was served is served still: {message}");
+}
+
 /// A number of bytes as a person reads it.
 pub(crate) fn size(bytes: usize) -> String {
     match bytes {

@@ -10,6 +10,7 @@ use super::habits::Habits;
 use super::handles::Handles;
 use super::memory_limit::MemoryLimit;
 use crate::environ::Environ;
+use crate::observe::ExchangeInfo;
 use crate::stdio::{Output, Stderr, Stdin, Writer};
 
 /// What the store of an exchange holds.
@@ -54,6 +55,7 @@ pub(crate) struct Given {
     pub(crate) stdout: Writer,
     pub(crate) stderr: Stderr,
     pub(crate) may_ignore_abort: bool,
+    pub(crate) exchange: ExchangeInfo,
     /// Linear memory, in bytes.
     pub(crate) max_memory: usize,
     /// What all files of its `/tmp` may have together, in bytes.
@@ -82,7 +84,7 @@ impl HostState {
             stdout: given.stdout,
             stderr: given.stderr,
             stdio_moved: [false; 3],
-            memory: MemoryLimit::new(given.max_memory),
+            memory: MemoryLimit::new(given.max_memory, Some(given.exchange)),
         }
     }
 

@@ -22,6 +22,6 @@ pub(crate) use command::{Front, set_env};
 pub(crate) use dependencies::Dependencies;
 #[cfg(feature = "compiler")]
 pub(crate) use manifest::Written;
-pub(crate) use open::{MANIFESTS, open};
-pub(crate) use opened::{Module, Package};
+pub(crate) use open::open;
+pub(crate) use opened::{MANIFESTS, Module, Package};
 pub use site::Site;

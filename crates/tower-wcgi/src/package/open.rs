@@ -8,7 +8,7 @@ use std::path::Path;
 use super::command::{Front, Snapshot};
 use super::dependencies::{Asked, Dependencies, Scope};
 use super::manifest;
-use super::opened::{Module, Package, stem};
+use super::opened::{MANIFESTS, Module, Package, stem};
 use super::refuse::refuse;
 #[cfg(feature = "webc")]
 use super::webc::open as open_webc;
@@ -92,9 +92,6 @@ fn begins_as_webc(path: &Path) -> Result<bool, Error> {
         .map_err(|error| refuse(format!("cannot read {}", path.display())).with_source(error))?;
     Ok(start == WEBC_MAGIC)
 }
-
-/// The names of a manifest. The first one found counts.
-pub(crate) const MANIFESTS: [&str; 2] = ["wasmer.toml", "wapm.toml"];
 
 const WEBC_MAGIC: &[u8] = b"\0webc";
 

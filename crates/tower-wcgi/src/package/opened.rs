@@ -46,6 +46,25 @@ pub(crate) struct Package {
     pub(crate) warnings: Vec<String>,
 }
 
+impl Package {
+    /// The files that it was opened from at `path`.
+    pub(crate) fn sources(&self, path: &Path) -> Vec<PathBuf> {
+        let mut sources = Vec::new();
+        if path.is_dir() {
+            // Also one that is not there: it may come, and counts then.
+            sources.extend(MANIFESTS.map(|name| path.join(name)));
+        } else {
+            sources.push(path.to_owned());
+        }
+        if let Module::File(file) = &self.module
+            && file != path
+        {
+            sources.push(file.clone());
+        }
+        sources
+    }
+}
+
 /// Where the module's bytes are.
 #[derive(Debug, Clone)]
 pub(crate) enum Module {
@@ -75,3 +94,6 @@ impl Module {
 pub(super) fn stem(path: &Path) -> String {
     path.file_stem().unwrap_or(path.as_os_str()).to_string_lossy().into_owned()
 }
+
+/// The names of a manifest. The first one found counts.
+pub(crate) const MANIFESTS: [&str; 2] = ["wasmer.toml", "wapm.toml"];

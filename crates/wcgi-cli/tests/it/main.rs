@@ -6,6 +6,7 @@ mod build;
 mod cache;
 #[cfg(unix)]
 mod compile;
+mod dev;
 #[cfg(unix)]
 mod exhausted;
 mod failures;
@@ -16,8 +17,11 @@ mod new;
 mod process;
 #[cfg(unix)]
 mod registry;
-mod run;
 #[cfg(unix)]
 #[path = "../../../wcgi-registry/tests/it/server.rs"]
 mod server;
+mod reload;
+mod run;
+#[cfg(unix)]
+mod serve;
 mod stop;
