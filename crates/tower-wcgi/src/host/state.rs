@@ -188,6 +188,7 @@ mod tests {
 
     use super::*;
     use crate::host::files::{By, Deadlock};
+    use crate::observe::Meters;
     use crate::request::RequestId;
     use crate::stdio::pipe;
 
@@ -217,8 +218,9 @@ mod tests {
             environ: Environ::default(),
             stdin: Stdin::empty(),
             stdout: pipe(1).0,
-            stderr: Stderr::new(RequestId::new("test")),
+            stderr: Stderr::new(RequestId::new("test"), None),
             may_ignore_abort: false,
+            exchange: ExchangeInfo::new(RequestId::new("test"), "GET", "/", Arc::new(Meters::new("test"))),
             max_memory: 0,
             max_tmp: 0,
         });

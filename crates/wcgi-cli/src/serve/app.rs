@@ -112,10 +112,10 @@ enum Target<'a> {
 
 impl Sites {
     fn target(&self, parts: &Parts) -> Target<'_> {
-        self.site(parts).map_or_else(|own| Target::Own(Box::new(own)), Target::Site)
+        self.site(parts).map_or_else(Target::Own, Target::Site)
     }
 
-    fn site(&self, parts: &Parts) -> Result<&OpenSite, Response<ResponseBody>> {
+    fn site(&self, parts: &Parts) -> Result<&OpenSite, Box<Response<ResponseBody>>> {
         // What is for proxies, and what shows a page its own cookies, is not for any site.
         if parts.method == Method::CONNECT || parts.method == Method::TRACE {
             return Err(with_field(status(StatusCode::METHOD_NOT_ALLOWED), ALLOW, METHODS.to_owned()));
@@ -132,7 +132,7 @@ impl Sites {
 }
 
 /// The same place by TLS. A request of another method than GET stays one (RFC 9110 §15.4.9).
-fn to_https(parts: &Parts, host: Option<&Host>, port: u16) -> Response<ResponseBody> {
+fn to_https(parts: &Parts, host: Option<&Host>, port: u16) -> Box<Response<ResponseBody>> {
     // Without a host nobody knows where that is.
     let Some(host) = host else { return status(StatusCode::BAD_REQUEST) };
     let port = if port == 443 { String::new() } else { format!(":{port}") };
@@ -142,14 +142,18 @@ fn to_https(parts: &Parts, host: Option<&Host>, port: u16) -> Response<ResponseB
     with_field(status(StatusCode::PERMANENT_REDIRECT), LOCATION, location)
 }
 
-fn status(status: StatusCode) -> Response<ResponseBody> {
+fn status(status: StatusCode) -> Box<Response<ResponseBody>> {
     let mut response = Response::new(ResponseBody::from(status.canonical_reason().unwrap_or("Error")));
     *response.status_mut() = status;
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
-    response
+    Box::new(response)
 }
 
-fn with_field(mut response: Response<ResponseBody>, name: HeaderName, value: String) -> Response<ResponseBody> {
+fn with_field(
+    mut response: Box<Response<ResponseBody>>,
+    name: HeaderName,
+    value: String,
+) -> Box<Response<ResponseBody>> {
     match HeaderValue::try_from(value) {
         Ok(value) => {
             response.headers_mut().insert(name, value);

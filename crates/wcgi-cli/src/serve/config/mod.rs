@@ -92,7 +92,8 @@ impl Config {
         let sites = tables.iter().map(|table| Site::read(table, base).map(Arc::new)).collect::<Result<Vec<_>, _>>()?;
         site::ensure_distinct(&sites)?;
         let most = engine.max_memory.as_ref().map_or(MEMORY_OF_ENGINE, |said| said.value);
-        for memory in sites.iter().filter_map(|site| site.max_memory.as_ref()).filter(|memory| memory.value > most) {
+        let mut memories = sites.iter().filter_map(|site| site.max_memory.as_ref());
+        if let Some(memory) = memories.find(|memory| memory.value > most) {
             return Err(memory.place.error("is more than the engine's max_memory"));
         }
         let listen: Vec<_> =
