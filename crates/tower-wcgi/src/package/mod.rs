@@ -17,7 +17,9 @@ mod site;
 #[cfg(feature = "webc")]
 mod webc;
 
-pub(crate) use command::{Front, set_env};
+#[cfg(feature = "compiler")]
+pub(crate) use command::Front;
+pub(crate) use command::set_env;
 #[cfg(feature = "compiler")]
 pub(crate) use manifest::Written;
 pub(crate) use open::{MANIFESTS, open};
