@@ -1,13 +1,13 @@
-//! How soon something is tried again that did not go well: after one chance left out, then after two, four and so on.
+//! Back-off: after a failed try, one chance is left out, then two, four and so on.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
-/// Counts the chances to try that are left out. Shared by all who try.
+/// Counts the chances that are left out. All callers share it.
 #[derive(Debug)]
 pub(crate) struct Backoff {
     /// Chances to leave out before the next try.
     left_out: AtomicU32,
-    /// How many that will be the next time.
+    /// The number of chances to leave out the next time.
     penalty: AtomicU32,
     most: u32,
 }
@@ -18,17 +18,17 @@ impl Backoff {
         Self { left_out: AtomicU32::new(0), penalty: AtomicU32::new(1), most }
     }
 
-    /// Whether the chance that there is now is one to try.
+    /// Whether to use the present chance.
     pub(crate) fn is_due(&self) -> bool {
         self.left_out.load(Ordering::Relaxed) == 0
     }
 
-    /// A chance has come. Whether to try; otherwise it counts as left out.
+    /// Takes a chance. True to try; otherwise it counts as left out.
     pub(crate) fn take_chance(&self) -> bool {
         self.left_out.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1)).is_err()
     }
 
-    /// It was tried, and whether that went well.
+    /// Notes a try and whether it succeeded.
     pub(crate) fn tried(&self, well: bool) {
         let penalty = self.penalty.load(Ordering::Relaxed);
         if !well {

@@ -1,8 +1,8 @@
-//! The default of every limit, in one place. What documents and `wcgi` say of them is held against this by a test.
+//! The default of every limit, in one place. A test compares the documents and `wcgi` with it.
 
 use std::time::Duration;
 
-/// What waits on a slow client holds a slot, so far more than there are cores.
+/// An exchange that waits for a slow client holds a slot, so this is far above the number of cores.
 pub(crate) const MAX_CONCURRENCY: usize = 128;
 /// A burst waits instead of failing, and memory stays bounded.
 pub(crate) const QUEUE: usize = 1024;
@@ -28,7 +28,7 @@ pub(crate) const MAX_BODY: u64 = 64 << 20;
 pub(crate) const RESPONSE_BUFFER: usize = 64 << 10;
 /// Four uploads of the largest size.
 pub(crate) const MAX_TMP: u64 = 256 << 20;
-/// A large application that is warmed up takes some ten.
+/// A large application with a warm-up takes some ten seconds.
 pub(crate) const SNAPSHOT_DEADLINE: Duration = Duration::from_secs(60);
 
 #[cfg(test)]

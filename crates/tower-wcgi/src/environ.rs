@@ -1,12 +1,12 @@
-//! The environment block a script reads: what every meta-variable ends up in.
+//! The environment block that a script reads. It has every meta-variable.
 //!
-//! In come names and values, out goes one buffer of `NAME=VALUE\0` with the offset of each variable, which is what WASI
-//! preview 1 copies into the guest in `environ_get`. It must not know which variables CGI has.
+//! In: names and values. Out: one buffer of `NAME=VALUE\0`, with the offset of each variable. WASI preview 1 copies both into
+//! the guest in `environ_get`. It must not know which variables CGI has.
 
 use std::fmt::{self, Display};
 use std::io::Write as _;
 
-/// Environment variables in the order they were pushed, values being any bytes but NUL.
+/// Environment variables in the order they were pushed. Values are any bytes except NUL.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Environ {
     block: Vec<u8>,
@@ -30,7 +30,7 @@ impl Environ {
         Self { block: Vec::with_capacity(bytes), offsets: Vec::with_capacity(variables) }
     }
 
-    /// Adds a variable. It is the caller's duty to set a name only once.
+    /// Adds a variable. The caller must set each name only once.
     pub(crate) fn push(&mut self, name: &str, value: impl AsRef<[u8]>) -> Result<(), InvalidVariable> {
         self.append(|block| block.extend_from_slice(name.as_bytes()), |block| block.extend_from_slice(value.as_ref()))
     }
@@ -51,8 +51,8 @@ impl Environ {
         )
     }
 
-    /// Adds the protocol-specific variable of a header: its name upper-cased, `-` → `_`, with `HTTP_` before it
-    /// (RFC 3875 §4.1.18); its values joined by `separator`.
+    /// Adds the protocol-specific variable of a header. Its name is in upper case, with `_` for `-` and `HTTP_` before it
+    /// (RFC 3875 §4.1.18). Its values are joined by `separator`.
     pub(crate) fn push_header<'v>(
         &mut self,
         header: &str,
@@ -92,12 +92,12 @@ impl Environ {
         self.entries().find_map(|entry| entry.strip_prefix(name.as_bytes())?.strip_prefix(b"="))
     }
 
-    /// The variable `name` is set.
+    /// Whether the variable `name` is set.
     pub(crate) fn contains(&self, name: &str) -> bool {
         self.get(name).is_some()
     }
 
-    /// The variable that [`push_header`](Self::push_header) would make of `header` is set.
+    /// Whether the variable that [`push_header`](Self::push_header) would make of `header` is set.
     pub(crate) fn contains_header(&self, header: &str) -> bool {
         self.entries().filter_map(|entry| entry.strip_prefix(HEADER_PREFIX)).any(|entry| {
             entry.get(header.len()) == Some(&b'=')
@@ -105,7 +105,7 @@ impl Environ {
         })
     }
 
-    /// There is any variable that a header could make.
+    /// Whether there is any variable that a header could make.
     pub(crate) fn contains_any_header(&self) -> bool {
         self.entries().any(|entry| entry.starts_with(HEADER_PREFIX))
     }
@@ -134,7 +134,7 @@ impl Environ {
         &self.offsets
     }
 
-    /// Writes one variable, and takes back what it wrote if a guest would read it as another one.
+    /// Writes one variable. Removes it again if a guest would read it as another one.
     fn append(
         &mut self,
         write_name: impl FnOnce(&mut Vec<u8>),

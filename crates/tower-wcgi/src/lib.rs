@@ -51,7 +51,7 @@ pub use request::{RemoteUser, RequestEnv, RequestId};
 pub use script::{Captured, Cause, SnapshotReport, compile_helper};
 pub use service::WcgiService;
 
-/// What takes more than the crate's front page to say.
+/// Pages on topics that are too long for the crate's front page.
 pub mod _docs {
     #[doc = include_str!("../docs/limits.md")]
     pub mod limits {}
@@ -61,6 +61,9 @@ pub mod _docs {
 
     #[doc = include_str!("../docs/sites.md")]
     pub mod sites {}
+
+    #[doc = include_str!("../docs/layers.md")]
+    pub mod layers {}
 
     #[doc = include_str!("../docs/failures.md")]
     pub mod failures {}

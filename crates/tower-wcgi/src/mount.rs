@@ -1,7 +1,7 @@
-//! Mounts: which directory of the host a script sees under which of its own paths.
+//! Mounts: directories of the host, and the guest paths at which a script sees them.
 //!
 //! In: guest paths and host directories as a manifest, a `.webc` or the command line writes them. Out: [`Mount`]s with
-//! normalised guest paths, in the order the rest of the crate relies on. Knows nothing of WASI handles, wasm or HTTP.
+//! normalised guest paths, in the order on which the rest of the crate relies. It must not know WASI handles, wasm or HTTP.
 
 use std::cmp::Reverse;
 use std::fs;
@@ -22,7 +22,7 @@ pub(crate) struct Mount {
 }
 
 impl Mount {
-    /// The error of a mount that was there when the package was opened, and is not there for a request.
+    /// The error of a mount that existed when the package was opened, and is missing for a request.
     pub(crate) fn cannot_open(&self, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Error {
         let Self { guest, host, .. } = self;
         Error::new(ErrorKind::Host, format!("cannot open {} for the mount {guest}", host.display()))
@@ -41,10 +41,10 @@ pub enum Access {
     ReadWrite,
 }
 
-/// Lays the mounts of `over` upon those of `base`: the same guest path is replaced, whatever its access was.
+/// Adds the mounts of `over` to those of `base`. A mount with the same guest path is replaced, whatever its access was.
 ///
-/// The result is sorted: longest guest path first, then by name. So the first mount a path begins with is the one that
-/// holds it. Within each list the last of two equal guest paths counts.
+/// The result is sorted: longest guest path first, then by name. So the first mount that a path begins with
+/// holds the path. Within each list the last of two equal guest paths counts.
 #[must_use]
 pub(crate) fn overlay(base: Vec<Mount>, over: Vec<Mount>) -> Vec<Mount> {
     let mut mounts: Vec<Mount> = Vec::with_capacity(base.len() + over.len());
@@ -62,7 +62,7 @@ pub(crate) fn overlay(base: Vec<Mount>, over: Vec<Mount>) -> Vec<Mount> {
 ///
 /// # Errors
 ///
-/// [`ErrorKind::Package`] when the path is empty, contains `..` (nothing to climb out of, and never meant) or a NUL.
+/// [`ErrorKind::Package`] if the path is empty, contains `..` (nothing to climb out of, and never meant) or a NUL.
 pub(crate) fn guest_path(raw: &str) -> Result<String, Error> {
     let refuse = |why: &str| Err(Error::new(ErrorKind::Package, format!("guest path {raw:?} {why}")));
     if raw.is_empty() {
@@ -88,11 +88,11 @@ pub(crate) fn guest_path(raw: &str) -> Result<String, Error> {
     Ok(path)
 }
 
-/// Makes sure that every host directory is there. Nothing is created.
+/// Checks that every host directory exists. Nothing is created.
 ///
 /// # Errors
 ///
-/// [`ErrorKind::Package`] for the first mount whose host path is missing, cannot be read or is not a directory; the
+/// [`ErrorKind::Package`] for the first mount whose host path is missing, cannot be read or is not a directory. The
 /// message names the guest path and the host path.
 pub(crate) fn check(mounts: &[Mount]) -> Result<(), Error> {
     for Mount { guest, host, .. } in mounts {

@@ -1,6 +1,6 @@
-//! A release: one opened package, and every setting it is served with.
+//! A release: one opened package, and every setting with which it is served.
 //!
-//! What a service answers with is one of these, made once. It must not know how a request is answered.
+//! A service answers with one release, made once. It must not know how a request is answered.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,19 +13,19 @@ use crate::scratch::Scratch;
 use crate::sendfile::SendFile;
 use crate::site::Routes;
 
-/// What every request needs, prepared once.
+/// All that every request needs, prepared once.
 #[derive(Debug)]
 pub(crate) struct Release {
     pub(crate) engine: Engine,
     pub(crate) start: Arc<Renewal>,
-    /// Which script or file a path names; without it the script answers for all of them.
+    /// The rules by which a path names a script or a file. Without a site the script answers for all paths.
     pub(crate) site: Option<Arc<Routes>>,
-    /// Where scripts that answer with `X-Sendfile` have the file from, if that is allowed.
+    /// The files that scripts may send by `X-Sendfile`, if that is allowed.
     pub(crate) send_file: Option<Arc<SendFile>>,
     pub(crate) arguments: Arc<[String]>,
     pub(crate) settings: gateway::Settings,
     pub(crate) connection_info: Hook,
-    /// Where the service is mounted, if that was said: empty or `/prefix`.
+    /// The path at which the service is mounted, if it was set: empty or `/prefix`.
     pub(crate) mount: Option<String>,
     pub(crate) allow_trace: bool,
     pub(crate) deadline: Option<Duration>,

@@ -10,7 +10,7 @@ use crate::arguments::New;
 use crate::report::{WithHint, data};
 use crate::templates::{TEMPLATES, Template};
 
-/// Lists the templates, or writes the package and says what comes next.
+/// Lists the templates, or writes the package and prints the next commands.
 pub(crate) fn run(arguments: &New) -> anyhow::Result<()> {
     let mut text = String::new();
     match (&arguments.path, arguments.template) {
@@ -39,22 +39,22 @@ fn package_name(path: &Path) -> anyhow::Result<&str> {
     let is_name = name.starts_with(|c: char| c.is_ascii_lowercase())
         && name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-');
     if !is_name {
-        bail!("{} cannot be the name of a package: it takes a-z, 0-9 and -, beginning with a letter", path.display());
+        bail!("{} cannot be a package name: use a-z, 0-9 and -, and begin with a letter", path.display());
     }
     Ok(name)
 }
 
-/// Makes the directory, which must not be there, with everything in it or not at all.
+/// Makes the directory with everything in it, or not at all. Fails if the directory exists.
 fn create(path: &Path, template: &Template, name: &str) -> anyhow::Result<()> {
     fs::create_dir(path).map_err(|source| {
         let hint = match source.kind() {
             io::ErrorKind::AlreadyExists => "nothing was changed; choose another name",
-            _ => "its parent must be a directory you may write to",
+            _ => "its parent must be a directory that you can write to",
         };
         WithHint { message: format!("cannot create {}", path.display()), hint, source }
     })?;
     template.write(path, name).inspect_err(|_| {
-        // It was made a moment ago, by this.
+        // This function has just made it.
         let _ = fs::remove_dir_all(path);
     })
 }

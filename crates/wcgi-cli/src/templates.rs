@@ -8,12 +8,12 @@ use std::path::Path;
 use anyhow::Context as _;
 use include_dir::{Dir, DirEntry, include_dir};
 
-/// A language there is a template for.
+/// A language with a template.
 #[derive(Debug)]
 pub(crate) struct Template {
     pub(crate) name: &'static str,
     pub(crate) description: &'static str,
-    /// What builds the package, as a command line in its directory; empty where nothing has to be built.
+    /// The command that builds the package, in its directory. Empty if nothing has to be built.
     pub(crate) build: &'static str,
 }
 
@@ -45,14 +45,14 @@ static FILES: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/templates");
 pub(crate) fn template(name: &str) -> Result<&'static Template, String> {
     TEMPLATES.iter().find(|template| template.name == name).ok_or_else(|| {
         let names: Vec<_> = TEMPLATES.iter().map(|template| template.name).collect();
-        format!("there are {}", names.join(", "))
+        format!("choose one of {}", names.join(", "))
     })
 }
 
 impl Template {
     /// Writes its files into the directory `path`.
     pub(crate) fn write(&self, path: &Path, name: &str) -> anyhow::Result<()> {
-        let files = FILES.get_dir(self.name).with_context(|| format!("there are no files for {}", self.name))?;
+        let files = FILES.get_dir(self.name).with_context(|| format!("the template {} has no files", self.name))?;
         write(files, files.path(), path, name)
     }
 }
@@ -79,7 +79,7 @@ fn write(files: &Dir<'_>, root: &Path, path: &Path, name: &str) -> anyhow::Resul
     Ok(())
 }
 
-/// Names that Cargo or git would take for their own here.
+/// The real name of a file whose name Cargo or git would act on in this repository.
 fn file_name(file: &Path) -> &str {
     match file.file_name().and_then(|name| name.to_str()).unwrap_or_default() {
         "Cargo.toml.template" => "Cargo.toml",
@@ -88,7 +88,7 @@ fn file_name(file: &Path) -> &str {
     }
 }
 
-/// What stands for the package's name in a template.
+/// The placeholder of the package's name in a template.
 const NAME: &str = "{{name}}";
 
 #[cfg(test)]

@@ -51,7 +51,7 @@ impl Code {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Host`] when there is no memory for its image.
+    /// [`ErrorKind::Host`] if there is no memory for its image.
     pub(crate) fn new(hash: ModuleHash, module: Module, wasm: &[u8]) -> Result<Arc<Self>, Error> {
         let places = Places::of(&module, wasm)?;
         Ok(Arc::new(Self {
@@ -101,7 +101,7 @@ impl Places {
         let Some(data) = prepare::data(wasm) else { return Ok(None) };
         let Some(memory) = module.get_export_index(prepare::MEMORY) else { return Ok(None) };
         let data = Image::new(&data.memory, data.len).map_err(|error| {
-            Error::new(ErrorKind::Host, "there is no room for what the module's memory holds at first")
+            Error::new(ErrorKind::Host, "there is no room for the initial contents of the module's memory")
                 .with_source(error)
         })?;
         let global = |name: &str| {

@@ -1,13 +1,13 @@
 //! Compiled modules and components on disk.
 //!
-//! A file is `<key>/<content>.cwasm`: the key is a hash of what was compiled (the module, or all that a snapshot was made
-//! from, and how it was changed), the engine's settings and wasmtime's version, and the name is a hash of the file's own
-//! bytes. A file that was cut, damaged or put there by something else does not match its name and is never loaded. Files
+//! A file is `<key>/<content>.cwasm`. The key is a hash of the input, the engine's settings and wasmtime's version. The input is
+//! the module, or all that a snapshot was made from, and how it was changed. The name is a hash of the file's own
+//! bytes. A file that was cut, damaged or put there by another program does not match its name and is never loaded. Files
 //! appear by an atomic rename, so any number of processes may write at once.
 //!
 //! The hashes guard against accidents. Whoever can write to the directory can run code in this process, so it is used only
-//! where nobody else can ([`guarded`](super::guarded)). Files that are not whole yet lie in the directory itself, each locked
-//! by its writer. One that nobody has locked was left by a writer that was killed, and is removed.
+//! where nobody else can ([`guarded`](super::guarded)). Unfinished files lie in the directory itself, each locked
+//! by its writer. An unlocked one was left by a writer that was killed, and is removed.
 
 use std::fs::{File, TryLockError};
 use std::hash::{Hash, Hasher};

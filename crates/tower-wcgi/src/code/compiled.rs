@@ -105,7 +105,7 @@ pub(crate) fn file_name(code: &[u8]) -> String {
 ///
 /// # Errors
 ///
-/// When none of them fits: why the last one does not.
+/// Fails if none of them fits: why the last one does not.
 pub(crate) fn of_package<C: Compiled>(
     engine: &wasmtime::Engine,
     directory: &Path,

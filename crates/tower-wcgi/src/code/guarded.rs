@@ -77,7 +77,7 @@ impl GuardedDir {
     ///
     /// # Errors
     ///
-    /// When there is one of that name, or the host refuses.
+    /// Fails if there is one of that name, or the host refuses.
     pub(crate) fn new_file(&self, name: &str) -> io::Result<File> {
         let mut options = cap_std::fs::OpenOptions::new();
         options.write(true).create_new(true);
@@ -90,7 +90,7 @@ impl GuardedDir {
     ///
     /// # Errors
     ///
-    /// When the host refuses.
+    /// Fails if the host refuses.
     pub(crate) fn rename(&self, name: &str, folder: &Self, new_name: &str) -> io::Result<()> {
         self.dir.rename(name, &folder.dir, new_name)
     }
@@ -101,7 +101,7 @@ impl GuardedDir {
 
     /// # Errors
     ///
-    /// When the host refuses.
+    /// Fails if the host refuses.
     pub(crate) fn remove_file(&self, name: &str) -> io::Result<()> {
         self.dir.remove_file(name)
     }
@@ -110,7 +110,7 @@ impl GuardedDir {
     ///
     /// # Errors
     ///
-    /// When it cannot be read.
+    /// Fails if it cannot be read.
     pub(crate) fn names(&self, extension: &str) -> io::Result<Vec<String>> {
         let is_wanted = |name: &String| Path::new(name).extension().is_some_and(|found| found == extension);
         let names = self.dir.entries()?.flatten().filter_map(|entry| entry.file_name().into_string().ok());

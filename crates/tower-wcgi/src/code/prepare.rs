@@ -1,8 +1,8 @@
-//! A module made ready to begin anywhere: without the data in its memory, and with all that a beginning has to set exported.
+//! A prepared module can begin anywhere. It has no data for its memory, and exports everything that a beginning has to set.
 //!
-//! In: a module. Out: what its memory holds at first, and the module without it. The data comes from an image instead, which can be that
-//! of the module or one that a start-up has left; the code is the same for both, and is compiled once. Also without
-//! its start function, which is exported and called only where the module begins at its own beginning.
+//! In: a module. Out: the first content of its memory, and the module without that data. The data comes from an image instead: the
+//! module's own, or one that a start-up has left. The code is the same for both, and is compiled once. The module's start
+//! function is exported, and called only if the module begins at its own beginning.
 //!
 //! The code section stays as it is, so that debug information holds.
 
@@ -71,8 +71,8 @@ pub(crate) fn input(wasm: ModuleHash) -> blake3::Hash {
     blake3::Hasher::new().update(wasm.0.as_bytes()).update(&[PREPARED]).finalize()
 }
 
-/// `wasm` prepared, or nothing where it stays as it is: what has not the usual single 32-bit memory of its own, or data whose place is
-/// only known when it is instantiated. What is damaged too: its compiler will complain.
+/// `wasm` prepared, or none if it stays as it is. That is a module without its own single 32-bit memory, or with data whose place
+/// is only known at instantiation. A damaged module stays as it is too: the compiler will report it.
 #[cfg(feature = "compiler")]
 pub(crate) fn prepare(wasm: &[u8]) -> Option<Vec<u8>> {
     use wasm_encoder::{DataSection, Encode, ExportKind, Module, RawSection};

@@ -64,7 +64,7 @@ impl Snapshots {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Host`] when there is no memory for it.
+    /// [`ErrorKind::Host`] if there is no memory for it.
     pub(crate) fn make(
         &self,
         cache: Option<&Cache>,

@@ -1,6 +1,7 @@
-//! The engine: what scripts compile and run on, shared by any number of services.
+//! The engine, on which scripts compile and run, shared by any number of services.
 //!
-//! One pool of instances, one set of permits, a linker for each kind of script, the threads guests run on. Knows nothing of HTTP.
+//! It has one pool of instances, one set of permits, a linker for each kind of script, and the threads for guests. It must not know
+//! HTTP.
 
 mod admission;
 
@@ -24,9 +25,9 @@ use crate::runtime::{Size, WASM_PAGE, Wasmtime};
 use crate::scratch;
 use crate::stdio::SpoolRoom;
 
-/// What scripts run on: a wasmtime engine with its pool of instances, the permits to use them, and the threads.
+/// The base of scripts: a wasmtime engine with its pool of instances, the permits to use them, and the threads.
 ///
-/// Cheap to clone; clones are the same engine. Give one engine to many services and they share one pool, one queue and one
+/// It is cheap to clone: clones are the same engine. Services with the same engine share one pool, one queue and one
 /// set of permits:
 ///
 /// ```no_run
@@ -99,7 +100,7 @@ impl Engine {
         self.0.max_memory
     }
 
-    /// Where guests run, and whose clock deadlines use.
+    /// The threads on which guests run. Deadlines use their clock.
     pub(crate) fn threads(&self) -> &Handle {
         self.0.threads.handle()
     }
@@ -109,7 +110,7 @@ impl Engine {
         &self.0.spool_room
     }
 
-    /// For scripts that compute for long: one for each thread.
+    /// Stints for scripts that compute for long: one for each thread.
     pub(crate) fn stints(&self) -> &Arc<Semaphore> {
         &self.0.stints
     }
@@ -134,7 +135,7 @@ impl std::fmt::Debug for Engine {
 ///
 /// | setting | default | reason |
 /// |---|---|---|
-/// | [`max_concurrency`](Self::max_concurrency) | 128 | what waits on a slow client holds a slot, so far more than cores |
+/// | [`max_concurrency`](Self::max_concurrency) | 128 | an exchange that waits for a slow client holds a slot, so far more than cores |
 /// | [`queue`](Self::queue) | 1024 | a burst waits instead of failing, and memory stays bounded |
 /// | [`queue_wait`](Self::queue_wait) | 10 s | below the usual patience of a proxy |
 /// | [`max_memory`](Self::max_memory) | 256 MiB | twice PHP's own default limit |
@@ -194,13 +195,13 @@ impl Default for EngineBuilder {
 }
 
 impl EngineBuilder {
-    /// How many exchanges run at once, each in an instance of its own; more wait in the queue. Default: 128.
+    /// How many exchanges run at once, each in its own instance. More requests wait in the queue. Default: 128.
     pub fn max_concurrency(mut self, exchanges: usize) -> Self {
         self.max_concurrency = exchanges;
         self
     }
 
-    /// How many requests may wait for a permit; more are answered 503 at once. Default: 1024.
+    /// How many requests may wait for a permit. Requests beyond that get 503 at once. Default: 1024.
     pub fn queue(mut self, requests: usize) -> Self {
         self.queue = requests;
         self
@@ -218,8 +219,8 @@ impl EngineBuilder {
         self
     }
 
-    /// What the request bodies that are kept on disk may have together, in bytes; a request that finds no room is answered
-    /// 503. Those are bodies without a length that are over 64 KiB, until they are read. Default: 1 GiB.
+    /// The most bytes of all request bodies on disk together. A request that finds no room is answered
+    /// 503. Bodies on disk are those without a length that are over 64 KiB, until they are read. Default: 1 GiB.
     pub fn max_spool(mut self, bytes: u64) -> Self {
         self.max_spool = bytes;
         self
@@ -231,35 +232,35 @@ impl EngineBuilder {
         self
     }
 
-    /// Whether the memory of an instance is reset page by page, as Linux's `PAGEMAP_SCAN` (6.7 and newer) finds them written.
-    /// Without it the kernel takes all pages back and gives new ones. Default: yes, where the kernel has it.
+    /// Whether the memory of an instance is reset page by page, as Linux's `PAGEMAP_SCAN` (6.7 and newer) finds written pages.
+    /// Without it the kernel takes all pages back and gives new ones. Default: yes, if the kernel has it.
     pub fn pagemap_scan(mut self, scan: bool) -> Self {
         self.pagemap_scan = scan;
         self
     }
 
-    /// How many bytes of memory are kept for the next instances when the last ones are over, all together. Each keeps 16 MiB at
-    /// most, and what nobody has used for ten seconds is given back. 0 gives all back at once. Default: 256 MiB.
+    /// How many bytes of memory all slots together keep for the next instances. Each keeps 16 MiB at
+    /// most. Memory that nobody has used for ten seconds is given back. 0 gives all back at once. Default: 256 MiB.
     pub fn keep_resident(mut self, bytes: usize) -> Self {
         self.keep_resident = bytes;
         self
     }
 
-    /// Whether the compiled code that a package may have beside its module is loaded. It is native code: whoever made the package
+    /// Whether the compiled code that a package may have beside its module is loaded. It is native code: the maker of the package
     /// can then do everything that this process can, and no limit or isolation holds. Say yes to your own packages. Files in use
     /// are mapped, so replace a package by renaming another into its place, and never write in it.
     ///
-    /// What was made by another version, or for another processor or [memory limit](Self::max_memory), is never loaded: the
-    /// module is compiled instead, with a warning, or refused where the feature `compiler` is off. See
+    /// Code of another version, or for another processor or [memory limit](Self::max_memory), is never loaded. The
+    /// module is compiled instead, with a warning. If the feature `compiler` is off, it is refused. See
     /// [`WcgiBuilder::export_compiled`](crate::WcgiBuilder::export_compiled). Default: no.
     pub fn trust_precompiled(mut self, trust: bool) -> Self {
         self.trust_precompiled = trust;
         self
     }
 
-    /// How long compiling one module may take; `None` is no limit. What takes longer is refused, or runs without the
+    /// How long compiling one module may take; `None` is no limit. A module that takes longer is refused, or runs without the
     /// [snapshot](crate::_docs::snapshots) of its start-up. In a program that calls [`compile_helper`](crate::compile_helper)
-    /// the compiler is ended then. In others it goes on, on a thread of its own, and functions that are known to take very long
+    /// the compiler is ended then. In others it goes on, on its own thread, and functions that are known to take very long
     /// are [refused](crate::_docs::security#compiling-what-strangers-upload) at once. Default: 5 minutes.
     #[cfg(feature = "compiler")]
     pub fn max_compile_time(mut self, limit: impl Into<Option<Duration>>) -> Self {
@@ -275,8 +276,8 @@ impl EngineBuilder {
         self
     }
 
-    /// Where compiled modules are kept. Whoever can write there can run code in this process, so on Unix a directory that
-    /// [others can change](crate::_docs::security#the-cache-of-compiled-modules) goes unused, with a warning.
+    /// The directory of compiled modules. Whoever can write there can run code in this process. So on Unix a directory that
+    /// [others can change](crate::_docs::security#the-cache-of-compiled-modules) is not used, and a warning says so.
     ///
     /// Default: `wcgi` below the user's cache directory (`$XDG_CACHE_HOME`, `~/.cache`; `%LOCALAPPDATA%` on Windows), or
     /// none where there is no such directory.
@@ -295,7 +296,7 @@ impl EngineBuilder {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Host`] when a limit is zero or absurd, or the operating system refuses memory or threads.
+    /// [`ErrorKind::Host`] if a limit is zero or absurd, or the operating system refuses memory or threads.
     pub fn build(self) -> Result<Engine, Error> {
         self.check()?;
         scratch::sweep();
@@ -355,7 +356,7 @@ impl EngineBuilder {
     }
 }
 
-/// What compiling one module may take.
+/// The limits for compiling one module.
 #[cfg(feature = "compiler")]
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct CompileLimits {
@@ -381,7 +382,7 @@ struct Parts {
     spool_room: Arc<SpoolRoom>,
 }
 
-/// Owns the runtime, which must not be dropped where blocking is not allowed, as in an async function.
+/// Owns the runtime. It must not be dropped where blocking is forbidden, as in an async function.
 struct Threads(Option<Runtime>);
 
 impl Threads {

@@ -1,7 +1,7 @@
-//! An exchange: one run of one script in an instance of its own.
+//! An exchange: one run of one script in its own instance.
 //!
-//! In: a script, its environment, stdin, a permit. Out: stdout and, at its end, how it went. The only place that spawns;
-//! what it spawns ends when its [`Exchange`] is dropped. Knows nothing of HTTP.
+//! In: a script, its environment, stdin, a permit. Out: stdout and, at its end, how it went. This is the only place that spawns,
+//! and a spawned task ends when its [`Exchange`] is dropped. It must not know HTTP.
 
 mod hang;
 mod outcome;
@@ -35,7 +35,7 @@ use outcome::At;
 use relay::{Progress, Relay, Run};
 use slices::{SLICE, Slices};
 
-/// What one run needs.
+/// All that one run needs.
 pub(crate) struct Setup {
     pub(crate) script: Arc<Script>,
     pub(crate) files: Arc<Files>,
@@ -43,17 +43,17 @@ pub(crate) struct Setup {
     pub(crate) environ: Environ,
     pub(crate) stdin: Stdin,
     pub(crate) request_id: RequestId,
-    /// When the request came.
+    /// When the request arrived.
     pub(crate) start: Instant,
-    /// How long after that it must be over, response included.
+    /// The time after that by which it must be over, response included.
     pub(crate) deadline: Option<Duration>,
     /// Linear memory, in bytes.
     pub(crate) max_memory: usize,
     /// Output held for a reader that is slower than the script, in bytes.
     pub(crate) response_buffer: usize,
-    /// What all files of its `/tmp` may have together, in bytes.
+    /// The most bytes of all files in its `/tmp` together.
     pub(crate) max_tmp: u64,
-    /// Whether the script may say that it wants to come to its end though its client leaves.
+    /// Whether the script may ask to finish after its client has left.
     pub(crate) may_ignore_abort: bool,
 }
 
@@ -66,20 +66,20 @@ pub(crate) struct Exchange {
     request_id: RequestId,
     task: Option<AbortHandle>,
     relay: Option<Relay>,
-    /// Where a file call may never return.
+    /// For a script whose file calls may never return.
     watch: Option<Watch>,
 }
 
 impl Exchange {
-    /// Begins the exchange. A script that was quick of late is run here until it waits, or is made to yield at the next epoch
-    /// tick; only then the engine's threads take over, and if it then waits for its reader, that one may carry on with it.
+    /// Begins the exchange. A script that was quick of late runs here until it waits, or yields at the next epoch
+    /// tick. Only then the engine's threads take over. If the script then waits for its reader, the reader may drive it.
     pub(crate) fn start(engine: &Engine, setup: Setup, permit: Permit) -> Self {
         let (writer, stdout) = pipe(setup.response_buffer);
         let (request_id, stdin) = (setup.request_id.clone(), setup.stdin.clone());
         let stderr = Stderr::new(request_id.clone());
         let watch = setup.deadline.filter(|_| setup.script.sees_files && setup.files.may_hang());
         let watch = watch.map(|deadline| Watch::new(setup.start, deadline, engine.threads().clone()));
-        // Made here, as a task may be ended before it has begun.
+        // Made here, because a task may be ended before it has begun.
         let departure = Departure { request_id: Some(request_id.clone()), stdout: writer.clone() };
         let script = Arc::clone(&setup.script);
         let in_place = script.begins_in_place();
@@ -97,14 +97,14 @@ impl Exchange {
         Self { stdout, stdin, stderr, request_id, task, relay, watch }
     }
 
-    /// What the script has written of its head.
+    /// The next part of the script's head.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::MalformedRequest`] when the request's body broke off, and the script has read all that came of it.
+    /// [`ErrorKind::MalformedRequest`] if the request's body broke off, and the script has read all that came of it.
     pub(crate) async fn read(&mut self) -> Option<Result<Bytes, Error>> {
         poll_fn(|cx| {
-            // What it wrote before it read may be the head.
+            // The output before that read may be the head.
             if let Poll::Ready(piece) = self.stdout.poll_read(cx) {
                 return Poll::Ready(piece);
             }
@@ -117,12 +117,12 @@ impl Exchange {
         .await
     }
 
-    /// Says that the script's answer has begun: whatever becomes of the request's body, the script goes on.
+    /// Notes that the script's answer has begun. From here on the script goes on, whatever becomes of the request's body.
     pub(crate) fn answer_begun(&self) {
         self.stdin.answer_begun();
     }
 
-    /// What the script has written, as [`Reader::poll_read`] says. A script that only waited for somebody to read may be run
+    /// The script's output, as from [`Reader::poll_read`]. A script that only waited for its reader may be run
     /// here until it has written more.
     pub(crate) fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Error>>> {
         let Some(relay) = &mut self.relay else {
@@ -134,19 +134,19 @@ impl Exchange {
         relay.poll_piece(cx, &mut self.stdout)
     }
 
-    /// Ready when the deadline has passed and the task is stuck, with what is logged then.
+    /// Ready when the deadline has passed and the task is stuck, with the logged error.
     fn poll_late(&mut self, cx: &mut Context<'_>) -> Poll<Error> {
         let Some(watch) = &mut self.watch else { return Poll::Pending };
         watch.poll_late(cx).map(|late| outcome::logged(late, &self.request_id, &self.stderr))
     }
 
-    /// Logs `error`, which the exchange's output is to blame for, with the last that the script said, unless it is logged.
+    /// Logs `error`, which the script's output has caused, with the end of stderr. Does nothing if it is logged already.
     pub(crate) fn logged(&self, error: Error) -> Error {
         outcome::logged(error, &self.request_id, &self.stderr)
     }
 
-    /// Nobody reads the rest of the output, but the script may come to its end, as it would with a client that has all it
-    /// wanted: what it still does, like saving a session, must not be cut off.
+    /// Lets the script finish although nobody reads the rest of its output: the client has all it wanted. The script's remaining
+    /// work, such as saving a session, must not be cut off.
     pub(crate) fn let_go_on(mut self) {
         self.stdout.discard();
         self.task = None;
@@ -157,11 +157,11 @@ impl Drop for Exchange {
     fn drop(&mut self) {
         let Some(task) = self.task.take() else { return };
         if self.stdout.has_ended_well() {
-            // A script that closed its stdout has said all it will, and may have more to do.
+            // A script that closed its stdout has no more output, but may have more work.
             self.stdout.discard();
         } else if self.stdout.is_outlived() {
             tracing::info!(request_id = %self.request_id, "the client left, the script goes on as it asked to");
-            // Nobody is left to say otherwise.
+            // Nobody is left who could prevent it.
             self.stdin.answer_begun();
             self.stdout.discard();
         } else {
@@ -187,7 +187,7 @@ async fn run(
         let guest = pin!(guest(&engine, setup, &stdout, &stderr, &queues, in_place));
         match deadline {
             Some(deadline) => tokio::time::timeout_at(deadline, guest).await.ok(),
-            // Nobody waits for a script that was let go on, so nobody would end it.
+            // Nobody waits for a script without a reader, so nobody would end it.
             None => tokio::select! {
                 result = guest => Some(result),
                 () = async { stdout.discarding().await; tokio::time::sleep(GRACE).await } => None,
@@ -207,9 +207,9 @@ async fn run(
     if let Some(cut) = stdin.cut() {
         tracing::warn!(%request_id, "{cut}, after the script had begun its answer");
     }
-    // What is left of the request's body is nobody's now.
+    // Nobody needs the rest of the request's body now.
     drop(stdin);
-    // The instance is gone, so whoever sees the response's end finds the permit free.
+    // The instance is gone, so a client that sees the response's end finds the permit free.
     drop(permit);
     stdout.finish(result);
     // A slow reader may still hold the rest of the output, within the deadline.
@@ -221,10 +221,10 @@ async fn run(
     }
 }
 
-/// Polls `run` once, and leaves it to `threads` if it is not over then. A panic is left to them too: whoever asked for the
-/// exchange has done nothing wrong.
+/// Polls `run` once, and leaves it to `threads` if it is not over then. A panic is left to them too, because the caller
+/// has done nothing wrong.
 fn begin_in_place(mut run: Run, threads: &Handle) -> Option<(AbortHandle, Relay)> {
-    // Its timers belong to the engine. Whoever polls it next brings a waker.
+    // Its timers belong to the engine. The next poll brings a waker.
     let _clock = threads.enter();
     let poll = || run.as_mut().poll(&mut Context::from_waker(Waker::noop()));
     match catch_unwind(AssertUnwindSafe(poll)) {
@@ -308,8 +308,8 @@ async fn run_command(command: &CommandPre<HostState>, store: &mut Store<HostStat
     command.wasi_cli_run().call_run(store).await?.map_err(|()| Exit(1).into())
 }
 
-/// What happens if the task ends before it has taken the id: the client has left, or the task has panicked, and then nobody
-/// else would tell whoever still reads.
+/// Runs if the task ends before it has taken the id: the client has left, or the task has panicked. After a panic nothing else
+/// would tell the reader.
 struct Departure {
     request_id: Option<RequestId>,
     stdout: Writer,
@@ -330,7 +330,7 @@ impl Drop for Departure {
 
 /// How many epoch ticks a script that begins on a thread that is not the engine's computes there.
 const IN_PLACE: u64 = 1;
-/// How long a script without a deadline may go on when nobody reads.
+/// How long a script without a deadline may go on without a reader.
 const GRACE: Duration = Duration::from_secs(30);
 
 #[cfg(test)]

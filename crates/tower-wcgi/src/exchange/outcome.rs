@@ -1,4 +1,4 @@
-//! How a run ended: which of wasmtime's errors is whose fault, and the log line it makes.
+//! How a run ended: whose fault each of wasmtime's errors is, and its log line.
 
 use std::time::Duration;
 
@@ -8,8 +8,8 @@ use crate::observe;
 use crate::request::RequestId;
 use crate::stdio::Stderr;
 
-/// What the end of `_start` means. A script that exits, whatever its status, has said what it wanted to say: php-cgi exits
-/// with 255 after a valid error page. Whether that was a response is for the reader of its output to find out.
+/// The meaning of the end of `_start`. A script that exits, whatever its status, has finished its output: php-cgi exits
+/// with 255 after a valid error page. The reader of the output finds out whether it was a response.
 pub(super) fn judge(result: wasmtime::Result<()>, memory_exceeded: bool, request_id: &RequestId) -> Result<(), Error> {
     let Err(error) = result else { return Ok(()) };
     match error.downcast_ref::<Exit>() {
@@ -29,7 +29,7 @@ pub(super) fn judge(result: wasmtime::Result<()>, memory_exceeded: bool, request
     }
 }
 
-/// Whether it came of a call that the operating system refused for want of memory.
+/// Whether the cause is a call that the operating system refused for lack of memory.
 fn is_out_of_memory(error: &wasmtime::Error) -> bool {
     error.chain().any(|cause| {
         #[cfg(unix)]
@@ -40,7 +40,7 @@ fn is_out_of_memory(error: &wasmtime::Error) -> bool {
     })
 }
 
-/// What an exchange was at when its time was over.
+/// What an exchange was doing at its deadline.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum At {
     Running,

@@ -1,8 +1,8 @@
 //! The reader of a script's output may drive the script itself while the script only writes.
 //!
-//! In: the run of a script that has waited once. Out: a task that sees it to its end on the engine's threads, and a way to
-//! poll it elsewhere in between: a script that waits for its reader and then a reader that waits for the script cost two
-//! changes of threads for each piece of a long body.
+//! In: the run of a script that has waited once. Out: a task that runs it to its end on the engine's threads, and a way to
+//! poll it elsewhere in between. Otherwise script and reader would wait for each other, which costs two changes of threads
+//! for each piece of a long body.
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -27,7 +27,7 @@ pub(super) type Run = Pin<Box<dyn Future<Output = ()> + Send>>;
 pub(super) struct Relay {
     shared: Arc<SharedRun>,
     threads: Handle,
-    /// Pieces are left to the task after one that took long here: this thread is another's.
+    /// After a piece that took long here, the next pieces are left to the task: this thread is not the engine's.
     backoff: Backoff,
 }
 
@@ -39,8 +39,8 @@ impl Relay {
         (task, Self { shared, threads: threads.clone(), backoff: Backoff::new(MAX_PENALTY) })
     }
 
-    /// The next piece of `stdout`. A script that waits for its reader is run here until it has written it, or is woken where that
-    /// took long of late.
+    /// The next piece of `stdout`. A script that waits for its reader is run here until it has written the piece. If that took long
+    /// of late, it is woken instead.
     pub(super) fn poll_piece(
         &mut self,
         cx: &mut Context<'_>,
@@ -57,15 +57,15 @@ impl Relay {
         piece
     }
 
-    /// Polls the script here. False if it is not to be had: it is polled elsewhere just now, or over. What it waits for will
-    /// wake its task, which also tells of its end and of a panic.
+    /// Polls the script here. False if that is not possible: another thread is polling it, or it is over. The event that it waits
+    /// for wakes its task, which also reports its end and a panic.
     fn carry_on(&mut self) -> bool {
         let Some(mut state) = self.shared.try_lock() else { return false };
         let Some(task) = state.task.clone() else { return false };
         let Some(mut run) = state.take_run() else { return false };
         let begin = Instant::now();
         let _clock = self.threads.enter();
-        // The reader's own budget is not for the script to use up.
+        // The script must not use up the reader's own budget.
         let poll = || pin!(unconstrained(run.as_mut())).poll(&mut Context::from_waker(&task));
         state.progress = match catch_unwind(AssertUnwindSafe(poll)) {
             Ok(Poll::Pending) => Progress::Running(run),
@@ -80,7 +80,7 @@ impl Relay {
     }
 }
 
-/// Sees the script to its end, or ends it when it is dropped.
+/// Runs the script to its end, or ends it when dropped.
 struct Task(Arc<SharedRun>);
 
 impl Future for Task {
@@ -141,7 +141,7 @@ struct RelayState {
 }
 
 impl RelayState {
-    /// The run, if it runs: then what takes its place is put there by the caller.
+    /// Takes the run, if it runs. The caller then puts the next state in its place.
     fn take_run(&mut self) -> Option<Run> {
         match std::mem::replace(&mut self.progress, Progress::Over) {
             Progress::Running(run) => Some(run),
@@ -153,11 +153,11 @@ impl RelayState {
     }
 }
 
-/// How far a run has come.
+/// The state of a run.
 pub(super) enum Progress {
     Running(Run),
     Over,
-    /// While it was polled by whoever reads; the task will tell.
+    /// It panicked while the reader polled it. The task will report that.
     Panicked(Run, Box<dyn Any + Send>),
 }
 

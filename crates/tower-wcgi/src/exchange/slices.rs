@@ -1,9 +1,10 @@
-//! Time slices: scripts that compute for long work in stints, and others hardly wait for them.
+//! Time slices: scripts that compute for long run in stints, and others hardly wait for them. A stint is the right to a batch of
+//! slices.
 //!
-//! A script has a slice of some epoch ticks, then whoever else is ready gets the thread. To go on after its first slice it needs a
-//! stint, of which the engine has one for each of its threads. With it, it goes on for many slices, yielding after each, until it waits for something. So a
-//! request that is soon over waits for a slice of those that have a stint, however many compute for long; and what these have
-//! in the processor's caches is not swept out by each other every few milliseconds.
+//! A script has a slice of some epoch ticks. Then another task that is ready gets the thread. To go on after its first slice it
+//! needs a stint, of which the engine has one for each of its threads. With a stint it goes on for many slices, yielding after
+//! each, until it waits for something. So a short request waits only for slices of scripts that have a stint, however many
+//! compute for long. Nor do these scripts replace each other's data in the processor's caches every few milliseconds.
 
 use std::future::poll_fn;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -12,10 +13,10 @@ use std::task::Poll;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use wasmtime::UpdateDeadline;
 
-/// How many epoch ticks a script computes before it lets others have the thread: as a rule, enough for a whole request to an
+/// How many epoch ticks a script computes before it yields the thread. That is mostly enough for a whole request to an
 /// interpreter that has started before.
 pub(super) const SLICE: u64 = 5;
-/// How many slices a stint is.
+/// The number of slices in a stint.
 const STINT: u32 = 10;
 
 /// The slices of one exchange.
@@ -31,13 +32,13 @@ struct SharedSlices {
 #[derive(Debug)]
 struct SliceState {
     turn: Turn,
-    /// Whether a slice has ended in the poll that goes on.
+    /// Whether a slice has ended in the current poll.
     has_yielded: bool,
 }
 
 #[derive(Debug)]
 enum Turn {
-    /// It has so many slices, the one it is in among them, before it needs a stint.
+    /// It has so many slices before it needs a stint, the current one included.
     Fresh { slices: u32 },
     /// It has a stint, of which so many slices are left.
     Stint { slices: u32, _permit: OwnedSemaphorePermit },
@@ -46,14 +47,14 @@ enum Turn {
 }
 
 impl Slices {
-    /// `stints` are those of all exchanges of an engine. What begins in place is stopped before it has had a slice.
+    /// `stints` are those of all exchanges of an engine. A script that begins in place is stopped before it has had a slice.
     pub(super) fn new(stints: Arc<Semaphore>, in_place: bool) -> Self {
         let turn = Turn::Fresh { slices: if in_place { 2 } else { 1 } };
         Self(Arc::new(SharedSlices { stints, state: Mutex::new(SliceState { turn, has_yielded: false }) }))
     }
 
-    /// Polls the script. If it waits for something, it does not keep its stint, and begins with a slice afterwards: the one it was
-    /// in is over by then.
+    /// Polls the script. If it waits for something, it gives its stint back, and begins with a new slice afterwards: the old slice
+    /// is over by then.
     pub(super) fn poll<T>(&self, script: impl FnOnce() -> Poll<T>) -> Poll<T> {
         self.0.lock().has_yielded = false;
         let progress = script();
@@ -64,7 +65,7 @@ impl Slices {
         progress
     }
 
-    /// What the script does when a slice is over.
+    /// The script's next step at the end of a slice.
     pub(super) fn next(&self) -> UpdateDeadline {
         let mut state = self.0.lock();
         state.has_yielded = true;
@@ -79,7 +80,7 @@ impl Slices {
         UpdateDeadline::YieldCustom(
             SLICE,
             Box::pin(async move {
-                // Those that have begun meanwhile come first, even if a stint is free, and before whoever gets this one.
+                // Scripts that have begun meanwhile come first, even if a stint is free, and before the one that gets this stint.
                 yield_now().await;
                 drop(over);
                 let permit = Arc::clone(&shared.stints).acquire_owned().await;
@@ -96,7 +97,7 @@ impl SharedSlices {
     }
 }
 
-/// Goes to the end of the queue that any of the threads takes from. tokio's own waits for one thread to have nothing else to do.
+/// Yields to the end of the queue that all threads share. tokio's own yield waits until one thread has nothing else to do.
 async fn yield_now() {
     let mut yielded = false;
     poll_fn(|cx| {

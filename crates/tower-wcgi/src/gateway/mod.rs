@@ -1,7 +1,7 @@
 //! The gateway: a request's head becomes meta-variables, a script's first bytes become a response's head (RFC 3875).
 //!
-//! Everything here is a pure function of its arguments. In come parts of HTTP messages and the settings of a service;
-//! out go environment blocks and response heads. It must not know wasm, tokio, the file system or the clock.
+//! Everything here is a pure function of its arguments. In: parts of HTTP messages and the settings of a service.
+//! Out: environment blocks and response heads. It must not know wasm, tokio, the file system or the clock.
 
 mod authority;
 mod head;

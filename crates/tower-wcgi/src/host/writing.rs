@@ -1,9 +1,8 @@
 //! Whose turn it is to write a file, and SQLite's ways to lock one: the same for modules and for components.
 //!
-//! A directory `X.lock` beside a file `X` is how SQLite locks `X` where it has no other means (its VFS "unix-dotfile"), and how
-//! some programs do. Here it is no directory but the right to `X`: a script waits for it instead of failing, and it ends with
-//! the exchange. SQLite does not find it, so what a transaction that was cut off left behind is rolled back, which it would not
-//! do beside a lock.
+//! SQLite without other means locks a file `X` by a directory `X.lock` beside it (its VFS "unix-dotfile"). Some programs do
+//! the same. Here that is no directory but the right to `X`. A script waits for it instead of failing, and the right ends with
+//! the exchange. SQLite finds no lock, so it rolls back a transaction that was cut off. Beside a lock it would not.
 
 use super::files::{By, Deadlock, FileId, MAX_OPEN_FILES};
 use super::state::HostState;
@@ -83,8 +82,8 @@ impl HostState {
         if self.is_private(dir) { None } else { path.strip_suffix(LOCK) }
     }
 
-    /// Whether `path` below `dir` leads to what is neither a file nor a directory: a pipe or a device may make whoever opens or
-    /// reads it wait, and with it the thread; nothing could end that. Nothing where it takes more than a look to tell.
+    /// Whether `path` below `dir` leads to something else than a file or a directory. Opening or reading a pipe or a device may
+    /// block the thread, and nothing could end that. None if a look does not tell.
     pub(super) fn is_special(&self, dir: u32, path: &[u8]) -> Option<bool> {
         if self.is_private(dir) {
             return Some(false);

@@ -1,4 +1,4 @@
-//! What is told of exchanges: so far the log.
+//! Reports about exchanges: so far the log.
 
 mod log;
 

@@ -1,8 +1,8 @@
-//! Packages: what a directory with a manifest, a `.webc` file or a single module says is to be run, and with what.
+//! Packages: directories with a manifest, `.webc` files and single modules.
 //!
-//! In: a path and, if somebody chose one, the name of a command. Out: a [`Package`], plain data: which module answers,
-//! its arguments, environment and mounts. Nothing is compiled here and no module is looked into; whether the bytes are
-//! WebAssembly is the script's business. Knows nothing of HTTP or wasm.
+//! In: a path, and the name of a command if the operator chose one. Out: a [`Package`], plain data: the module that answers,
+//! its arguments, environment and mounts. Nothing is compiled here and no module is parsed. `script` finds out whether the bytes
+//! are WebAssembly. This must not know HTTP or wasm.
 //!
 //! The mounts' host directories are not checked on opening, because the operator's own mounts may replace them: first
 //! [`overlay`](crate::mount::overlay), then [`check`](crate::mount::check).

@@ -15,12 +15,12 @@ use crate::error::Error;
 
 /// Opens the package at `path` and picks the command to run: `command`, else what the package itself says.
 ///
-/// A directory is opened by its `wasmer.toml`, else its `wapm.toml`; a `.toml` file is a manifest itself; a `.webc` is
-/// known by its first bytes or its name; every other file is taken for a module, whatever it is called.
+/// A directory is opened by its `wasmer.toml`, else its `wapm.toml`. A `.toml` file is a manifest itself. A `.webc` is
+/// recognised by its first bytes or its name. Every other file counts as a module, whatever its name.
 ///
 /// # Errors
 ///
-/// [`ErrorKind::Package`] when there is no package, its manifest cannot be used, or no single command can be picked.
+/// [`ErrorKind::Package`] if there is no package, its manifest cannot be used, or no single command can be picked.
 pub(crate) fn open(path: &Path, command: Option<&str>) -> Result<Package, Error> {
     let shown = path.display();
     let metadata = fs::metadata(path).map_err(|error| {
@@ -83,7 +83,7 @@ fn begins_as_webc(path: &Path) -> Result<bool, Error> {
     Ok(start == WEBC_MAGIC)
 }
 
-/// What a directory's manifest may be called, the first one found counts.
+/// The names of a manifest. The first one found counts.
 pub(crate) const MANIFESTS: [&str; 2] = ["wasmer.toml", "wapm.toml"];
 
 const WEBC_MAGIC: &[u8] = b"\0webc";

@@ -14,21 +14,21 @@ use crate::scratch::Scratch;
 /// A package that has been opened: which module answers, with which environment, arguments and mounts.
 #[derive(Debug)]
 pub(crate) struct Package {
-    /// For logs: the package's name, else the stem of the file or the name of the directory.
+    /// For logs: the package's name, else the stem of the file's name or the name of the directory.
     pub(crate) name: String,
-    /// What the package says of itself, as `license = "MIT"`.
+    /// The package's own description, as `license = "MIT"`.
     #[cfg_attr(not(feature = "compiler"), expect(dead_code, reason = "nothing is exported"))]
     pub(crate) about: Vec<(String, String)>,
-    /// Where its manifest is, of which files that it names are seen from; nothing for one that is a single file.
+    /// The directory of its manifest, to which paths in the manifest are relative. None for a single file.
     #[cfg_attr(not(feature = "compiler"), expect(dead_code, reason = "nothing is exported"))]
     pub(crate) directory: Option<PathBuf>,
     /// The command that was picked.
     #[cfg_attr(not(feature = "compiler"), expect(dead_code, reason = "nothing is exported"))]
     pub(crate) command: String,
     pub(crate) module: Module,
-    /// Where the module may be found compiled.
+    /// The directory that may have the module compiled.
     pub(crate) compiled: Option<PathBuf>,
-    /// How errors call the module: the file as the user would name it, or `atom "php" of x.webc`.
+    /// The module's name in errors: the file as the user would name it, or `atom "php" of x.webc`.
     pub(crate) module_label: String,
     /// The program's name first, then the command's main arguments. Never empty.
     pub(crate) arguments: Vec<String>,
@@ -39,12 +39,12 @@ pub(crate) struct Package {
     pub(crate) cwd: Option<String>,
     /// In the order of [`overlay`](crate::mount::overlay); the host directories are unchecked.
     pub(crate) mounts: Vec<Mount>,
-    /// How URL paths name files; without it the module answers for all of them.
+    /// How URL paths name files. Without a site the module answers for all paths.
     pub(crate) site: Option<Site>,
     pub(crate) front: Front,
-    /// Where the files of a `.webc` were unpacked; the mounts point into it, so it must outlive them.
+    /// The directory into which a `.webc` was unpacked. The mounts point into it, so it must outlive them.
     pub(crate) unpacked: Option<Arc<Scratch>>,
-    /// One line each, naming file and line, for whoever opens the package to log.
+    /// One line each, with file and line. The caller that opens the package logs them.
     pub(crate) warnings: Vec<String>,
 }
 
@@ -59,7 +59,7 @@ pub(crate) enum Module {
 }
 
 impl Module {
-    /// What of `texts` is anywhere in the module. A module that cannot be read has nothing: opening it will say why.
+    /// Which of `texts` the module contains. A module that cannot be read contains none: opening it reports the reason.
     pub(crate) fn contains<const N: usize>(&self, texts: [&str; N]) -> [bool; N] {
         let read;
         let bytes: &[u8] = match self {
@@ -73,7 +73,7 @@ impl Module {
     }
 }
 
-/// The name of what is at `path`, without the extension of a file.
+/// The name of the file or directory at `path`, without the extension of a file.
 pub(super) fn stem(path: &Path) -> String {
     path.file_stem().unwrap_or(path.as_os_str()).to_string_lossy().into_owned()
 }

@@ -2,7 +2,7 @@
 
 use crate::error::{Error, ErrorKind};
 
-/// The error of this whole layer: it is the package that is to blame.
+/// The error of this whole layer: the package is to blame.
 pub(super) fn refuse(message: String) -> Error {
     Error::new(ErrorKind::Package, message)
 }

@@ -1,4 +1,4 @@
-//! What a module or a component has to be so that it can run here: refused at the start is what could never be instantiated.
+//! Checks of modules and components: those that could never be instantiated are refused at the start.
 
 use wasmparser::{Parser, Payload};
 use wasmtime::{ExternType, Module, ModuleExport, ResourcesRequired};
@@ -16,7 +16,7 @@ pub(super) fn entry_point(module: &Module, label: &str, name: &str) -> Result<Mo
         Some(ExternType::Func(ty)) if ty.params().len() == 0 && ty.results().len() == 0 => {
             Ok(module.get_export_index(name).expect("the export was just found"))
         }
-        Some(_) => Err(no_start(&format!("has a `{name}` that is no function without parameters and results"))),
+        Some(_) => Err(no_start(&format!("has a `{name}`, but not as a function without parameters and results"))),
         None => Err(no_start(&format!("exports no `{name}`"))),
     }
 }
@@ -36,7 +36,7 @@ pub(super) fn check_functions(wasm: &[u8], label: &str) -> Result<(), Error> {
     }
 }
 
-/// Refuses at the start what could never be instantiated.
+/// Refuses at the start a module or component that could never be instantiated.
 pub(super) fn check_size(needs: &ResourcesRequired, label: &str, max_memory: usize) -> Result<(), Error> {
     let memory = needs.max_initial_memory_size.unwrap_or(0).saturating_mul(WASM_PAGE);
     if memory > max_memory as u64 {

@@ -12,12 +12,12 @@ use crate::engine::Engine;
 use crate::error::{Error, ErrorKind};
 use crate::host::HostState;
 
-/// Compiles the component `wasm`, or takes it from the cache, and links it. Also says whether it imports anything by which
-/// it could tell that there are files.
+/// Compiles the component `wasm`, or takes it from the cache, and links it. Also tells whether its imports let it see
+/// files.
 ///
 /// # Errors
 ///
-/// [`ErrorKind::Module`] when it is not valid or can never run here: no `wasi:cli/run`, an import nobody provides, more
+/// [`ErrorKind::Module`] if it is not valid or can never run here: no `wasi:cli/run`, an import nobody provides, more
 /// memory than `max_memory`.
 pub(super) fn load(
     engine: &Engine,
@@ -47,7 +47,7 @@ pub(super) fn load(
 #[cfg(feature = "compiler")]
 fn new_component(engine: &Engine, wasm: &[u8], label: &str) -> Result<Component, Error> {
     compile::compile(engine, engine.wasmtime(), wasm, label, |source| {
-        let why = format!("{label} is no valid component, or one of more parts than can run here");
+        let why = format!("{label} is not a valid component, or has more parts than can run here");
         Error::new(ErrorKind::Module, why).with_source(source)
     })
 }
@@ -67,5 +67,5 @@ fn no_run(label: &str, is_http_server: bool) -> Error {
 
 const RUN: &str = "wasi:cli/run@0.2.";
 const HTTP_SERVER: &str = "wasi:http/incoming-handler@";
-/// Without it there is no directory, and without that no file.
+/// Without this import a component has no directory, and so no file.
 const PREOPENS: &str = "wasi:filesystem/preopens@";

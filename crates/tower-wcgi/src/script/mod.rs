@@ -1,6 +1,6 @@
-//! Scripts: a module or a component becomes something that can be instantiated for every exchange.
+//! Scripts: modules and components, ready to be instantiated for every exchange.
 //!
-//! Must not know exchanges or HTTP.
+//! This must not know exchanges or HTTP.
 
 mod checks;
 mod compile;

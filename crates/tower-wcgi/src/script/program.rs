@@ -1,6 +1,6 @@
 //! A script: a module or a component compiled, linked and checked once, ready to be instantiated for every exchange.
 //!
-//! In: where it comes from. Out: an `InstancePre`, and how to begin. Knows nothing of HTTP.
+//! In: the source of the script. Out: an `InstancePre`, and how to begin. It must not know HTTP.
 
 #[cfg(feature = "compiler")]
 use std::path::Path;
@@ -28,19 +28,19 @@ use crate::host::{Habits, HostState};
 /// A script that can run: every import is provided and its entry point is there.
 pub(crate) struct Script {
     pub(crate) program: Program,
-    /// Whether it imports anything by which it could tell that there are files. One that does not needs neither mounts nor
+    /// Whether its imports let it see files. A script that sees none needs neither mounts nor
     /// `/tmp`.
     pub(crate) sees_files: bool,
     pub(crate) habits: Arc<Habits>,
-    /// Whether none of its calls could hold the thread it is made on.
+    /// Whether none of its calls could hold their thread.
     never_waits: bool,
-    /// Exchanges begin on the engine's threads after one that was not over in place.
+    /// After an exchange that was not over in place, the next ones begin on the engine's threads.
     in_place: Backoff,
 }
 
 /// What is instantiated for every exchange.
 pub(crate) enum Program {
-    /// A core module for WASI preview 1: where it begins, and what it does then.
+    /// A core module for WASI preview 1, its beginning, and its entry point.
     Module { instance_pre: InstancePre<HostState>, beginning: Beginning, start: ModuleExport },
     /// A component for WASI 0.2 that exports `wasi:cli/run`.
     Component(CommandPre<HostState>),
@@ -49,12 +49,12 @@ pub(crate) enum Program {
 impl Script {
     /// Compiles `source`, or takes it from the cache, and links it.
     ///
-    /// With `surroundings`, a module that can be initialised ahead of its requests is; where that fails, the log says why
-    /// and the module is taken as it is.
+    /// With `surroundings`, a module that has a start-up runs it ahead of its requests. If that fails, the log says why
+    /// and the module runs as it is.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Package`] when the file cannot be read; [`ErrorKind::Module`] when it is not WebAssembly or can never
+    /// [`ErrorKind::Package`] if the file cannot be read. [`ErrorKind::Module`] if it is not WebAssembly or can never
     /// run here: no entry point, an import nobody provides, more memory than `max_memory`.
     pub(crate) fn load(
         engine: &Engine,
@@ -87,11 +87,11 @@ impl Script {
         Ok(Self::new(Program::Module { instance_pre, beginning, start }, habits, sees_files, never_waits))
     }
 
-    /// Writes what was compiled of `wasm` into the directory of a package. Says how many bytes that is.
+    /// Writes the compiled code of `wasm` into the directory of a package. Gives the number of bytes.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Host`] when it cannot be written.
+    /// [`ErrorKind::Host`] if it cannot be written.
     #[cfg(feature = "compiler")]
     pub(crate) fn export(&self, wasm: &[u8], directory: &Path) -> Result<usize, Error> {
         let (code, input) = match &self.program {
@@ -116,17 +116,17 @@ impl Script {
         matches!(&self.program, Program::Module { beginning, .. } if beginning.is_after_start_up())
     }
 
-    /// Whether none of its calls could hold the thread it is made on.
+    /// Whether none of its calls could hold their thread.
     pub(crate) fn never_waits(&self) -> bool {
         self.never_waits
     }
 
-    /// Whether an exchange may begin on the thread of whoever asks for it.
+    /// Whether an exchange may begin on the caller's thread.
     pub(crate) fn begins_in_place(&self) -> bool {
         self.never_waits && self.in_place.take_chance()
     }
 
-    /// An exchange that began in place was over there, or was not.
+    /// Notes whether an exchange that began in place was over there.
     pub(crate) fn began_in_place(&self, is_over: bool) {
         self.in_place.tried(is_over);
     }
@@ -138,7 +138,7 @@ impl std::fmt::Debug for Script {
     }
 }
 
-/// Where instances of `code` begin, and what they do then.
+/// The beginning of instances of `code`, and their entry point.
 fn begin(
     engine: &Engine,
     code: Arc<Code>,
@@ -164,8 +164,8 @@ fn begin(
     Ok((Beginning::of(code), start))
 }
 
-/// A script that is never over at its first stop is tried again after this many exchanges: it may take a thread that is not
-/// its own for two milliseconds each time. One that a busy machine stopped once is tried again soon.
+/// A script that is never over at its first stop is tried again after this many exchanges: each try may take the caller's thread
+/// for two milliseconds. A script that a busy machine stopped once is tried again soon.
 const MAX_PENALTY: u32 = 32;
 /// Version 0x0d of layer 1, where a core module has version 1 of layer 0.
 const COMPONENT_PREAMBLE: &[u8] = b"\0asm\x0d\0\x01\0";

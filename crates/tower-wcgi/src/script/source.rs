@@ -1,4 +1,4 @@
-//! Where a script comes from: a file or bytes, in the binary form or as text.
+//! The source of a script: a file or bytes, in the binary form or as text.
 
 use std::borrow::Cow;
 use std::path::Path;
@@ -6,13 +6,13 @@ use std::path::Path;
 use crate::error::{Error, ErrorKind};
 use crate::package;
 
-/// Where a script comes from.
+/// The source of a script.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Source<'a> {
     pub(crate) module: &'a package::Module,
     /// Names it in errors.
     pub(crate) label: &'a str,
-    /// Where its package has it compiled.
+    /// The directory where its package has it compiled.
     pub(crate) compiled: Option<&'a Path>,
 }
 

@@ -1,4 +1,4 @@
-//! What a start-up can see: all that requests get, but for the requests themselves.
+//! The surroundings of a start-up: all that requests get, except the requests themselves.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -6,14 +6,14 @@ use std::time::Duration;
 use crate::host::Seen;
 use crate::mount::Mount;
 
-/// All that an initialisation can see besides the module itself.
+/// All that a start-up can see besides the module itself.
 #[derive(Debug, Clone)]
 #[cfg_attr(not(feature = "compiler"), expect(dead_code, reason = "nothing is initialised without a compiler"))]
 pub(crate) struct Surroundings {
     /// Each name once.
     pub(crate) env: Vec<(String, String)>,
     pub(crate) arguments: Arc<[String]>,
-    /// Those of the requests. Writable ones are there, empty and read-only, so that descriptors have the same numbers.
+    /// The mounts of the requests. Writable ones are empty and read-only, so that descriptors have the same numbers.
     pub(crate) mounts: Vec<Mount>,
     /// Linear memory, in bytes.
     pub(crate) max_memory: usize,
@@ -21,11 +21,11 @@ pub(crate) struct Surroundings {
     pub(crate) deadline: Duration,
     /// Whether the module seeds its random numbers anew in every request, whatever its memory keeps.
     pub(crate) reseeds: bool,
-    /// What the file [`WARMUP`] has in it; empty where there is none.
+    /// The content of the file [`WARMUP`]. Empty if there is none.
     pub(crate) warmup: Vec<u8>,
-    /// What is in the mounts.
+    /// The files in the mounts.
     pub(crate) seen: Arc<Seen>,
 }
 
-/// Where the warm-up requests are.
+/// The path of the warm-up requests.
 pub(crate) const WARMUP: &str = "/tmp/wcgi-warmup";

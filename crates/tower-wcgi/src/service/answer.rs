@@ -1,4 +1,4 @@
-//! Responses: what a script has written, a file, a redirect, or a status.
+//! Responses: a script's output, a file, a redirect, or a status.
 
 use std::fs::File;
 use std::sync::Arc;
@@ -20,7 +20,7 @@ use crate::site::StaticFile;
 use crate::stdio::FileReader;
 use crate::tree::Facts;
 
-/// What the script has answered: `head`, and the `rest` that came with it and goes on; or the file that it sends.
+/// The script's answer: `head`, and the `rest` that came with it and goes on. Or the file that the script sends.
 pub(super) async fn script(
     asked: &Asked<'_>,
     mut head: ResponseHead,
@@ -51,9 +51,9 @@ pub(super) fn file(asked: &Asked<'_>, file: StaticFile) -> Result<Response<Respo
     Ok(opened_file(asked, StatusCode::OK, headers, (file, facts)))
 }
 
-/// The name of a directory ends in a slash, or the links of its index lead elsewhere.
+/// Redirects to the directory's path with a slash. Without the slash the links of its index would lead elsewhere.
 ///
-/// The way there is spelled anew from what was looked up, so it names no other host, whatever the request's path began with.
+/// The path is spelled anew from the routed path, so it names no other host, whatever the request's path began with.
 pub(super) fn directory(asked: &Asked<'_>) -> Response<ResponseBody> {
     let (target, method) = (&asked.target, asked.method());
     let name = percent_encode(&target.script_name, IN_PATH);
@@ -73,7 +73,7 @@ pub(super) fn directory(asked: &Asked<'_>) -> Response<ResponseBody> {
     response
 }
 
-/// The status of `error`, and nothing else of it; the log has the rest.
+/// The status of `error`, and nothing else of it. The log has the rest.
 pub(super) fn error(request_id: &RequestId, error: &Error) -> Response<ResponseBody> {
     if !error.is_logged() {
         observe::log(error, request_id, "");
@@ -139,5 +139,5 @@ fn opened_file(
     response
 }
 
-/// What a path is written with as it is, and need not be escaped.
+/// Characters of a path that need no escape.
 const IN_PATH: &AsciiSet = &NON_ALPHANUMERIC.remove(b'/').remove(b'-').remove(b'.').remove(b'_').remove(b'~');

@@ -12,7 +12,7 @@ use tokio::runtime::Handle;
 
 use crate::stdio::{BoxBody, BoxError, Lingering};
 
-/// `request` with its body boxed. What is left of the body when it is dropped is read by a task of `threads`.
+/// `request` with its body boxed. If the body is dropped early, a task of `threads` reads its rest.
 pub(super) fn boxed<B>(request: Request<B>, threads: &Handle) -> Request<BoxBody>
 where
     B: Body + Send + 'static,

@@ -1,6 +1,6 @@
-//! What is asked: by the client, and after a local redirect by the script.
+//! The current request: of the client, or of the script after a local redirect.
 //!
-//! In: a request. Out: what of the site it names, its body as the script reads it, its variables, and all that one run needs.
+//! In: a request. Out: its route in the site, its body as the script reads it, its variables, and all that one run needs.
 
 use std::borrow::Cow;
 use std::net::SocketAddr;
@@ -26,7 +26,7 @@ use crate::stdio::{BoxBody, BoxError, Stdin, spool};
 pub(super) struct Asked<'r> {
     pub(super) release: &'r Release,
     pub(super) id: RequestId,
-    /// When it came.
+    /// When it arrived.
     start: Instant,
     parts: Parts,
     pub(super) uri: Uri,
@@ -64,7 +64,7 @@ impl<'r> Asked<'r> {
         &self.parts.headers
     }
 
-    /// What of the site the target names, or nothing where there is no site: the script answers for every path.
+    /// The route of the target. None without a site: the script answers for every path.
     pub(super) async fn route(&self) -> Result<Option<Route>, Error> {
         match &self.release.site {
             Some(site) => self.within(self.route_in(site)).await.map(Some),
@@ -72,7 +72,7 @@ impl<'r> Asked<'r> {
         }
     }
 
-    /// Looked up where waiting for a disk holds up nobody.
+    /// Looks up the route on a thread that may wait for a disk.
     async fn route_in(&self, site: &Arc<Routes>) -> Result<Route, Error> {
         let (uri, target) = (&self.uri, &self.target);
         // RFC 9110 §4.2.3, §9.3.7: no path is the root's. Below a mount it is the mount without its slash.
@@ -121,7 +121,7 @@ impl<'r> Asked<'r> {
         }
     }
 
-    /// The environment of the run that answers: of `script`, where the site has found one.
+    /// The environment of the run that answers: of `script`, if the site has found one.
     pub(super) fn environ(&self, script: Option<ScriptPath>, content_length: Option<u64>) -> Result<Environ, Error> {
         let mut target = Cow::Borrowed(&self.target);
         let mut script_filename = None;
@@ -147,7 +147,7 @@ impl<'r> Asked<'r> {
         )
     }
 
-    /// What the run needs that begins with `ready`.
+    /// All that the run needs that begins with `ready`.
     pub(super) fn setup(&self, ready: &Ready, environ: Environ, stdin: Stdin) -> Setup {
         let release = self.release;
         Setup {
@@ -166,11 +166,11 @@ impl<'r> Asked<'r> {
         }
     }
 
-    /// Asks for `location` instead, as if the client had (RFC 3875 §6.2.2).
+    /// Changes the request to `location`, as if the client had asked for it (RFC 3875 §6.2.2).
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::MalformedResponse`] when that is not below the mount.
+    /// [`ErrorKind::MalformedResponse`] if that is not below the mount.
     pub(super) fn redirect(&mut self, location: &str) -> Result<(), Error> {
         (self.uri, self.target) = redirected(location, self.uri.clone(), self.target.clone())?;
         if self.parts.method != Method::HEAD {
@@ -185,7 +185,7 @@ impl<'r> Asked<'r> {
         let (start, release) = (self.start, self.release);
         let Some(deadline) = release.deadline else { return future.await };
         let timeout = {
-            // On the engine's clock, as the caller may run without one.
+            // On the engine's clock, because the caller may run without one.
             let _clock = release.engine.threads().enter();
             tokio::time::timeout_at((start + deadline).into(), future)
         };
@@ -197,7 +197,7 @@ impl<'r> Asked<'r> {
     }
 }
 
-/// `CONNECT` asks a proxy for a connection, and this is none. `TRACE` gives a page what the browser hides from it.
+/// `CONNECT` asks a proxy for a connection, and this is no proxy. `TRACE` shows a page the headers that the browser hides from it.
 fn check_method(release: &Release, method: &Method) -> Result<(), Error> {
     let methods = if release.allow_trace { METHODS_WITH_TRACE } else { METHODS };
     if *method == Method::CONNECT {
@@ -219,16 +219,18 @@ fn settings_for<'r>(release: &'r Release, env: Option<&RequestEnv>) -> Result<Co
         merged = merged.and_then(|()| constants.push(name, value));
     }
     merged.map_err(|error| {
-        Error::new(ErrorKind::Host, "the request's extensions have what cannot be a variable").with_source(error)
+        Error::new(ErrorKind::Host, "the request's extensions have a value that cannot be a variable")
+            .with_source(error)
     })?;
     let settings = gateway::Settings { constants, ..release.settings.clone() };
     Ok(Cow::Owned(settings))
 }
 
-/// Where a local redirect leads: a path below the mount, or it is the script's fault.
+/// The target of a local redirect. A path that is not below the mount is the script's fault.
 fn redirected(location: &str, from: Uri, target: Target) -> Result<(Uri, Target), Error> {
     let outside = |source: BoxError| {
-        Error::new(ErrorKind::MalformedResponse, "the script redirected to what it cannot answer").with_source(source)
+        Error::new(ErrorKind::MalformedResponse, "the script redirected to a path that cannot be requested")
+            .with_source(source)
     };
     let mount = String::from_utf8(target.script_name).map_err(|error| outside(error.into()))?;
     let mut parts = from.into_parts();
@@ -239,6 +241,6 @@ fn redirected(location: &str, from: Uri, target: Target) -> Result<(Uri, Target)
     Ok((uri, target))
 }
 
-/// The registered methods that scripts get; they get others too.
+/// The registered methods that scripts get. They get others too.
 const METHODS: &str = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS";
 const METHODS_WITH_TRACE: &str = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS, TRACE";

@@ -24,20 +24,20 @@ use respond::respond;
 
 /// Answers HTTP requests with a CGI program compiled to WebAssembly, one fresh isolated instance per request.
 ///
-/// A leaf [`Service`] for any request body, cheap to clone; clones are the same service. Mount it in an axum router with
-/// `nest_service` or `route_service`, or give it to hyper directly; any tower layer goes around it.
+/// It is a leaf [`Service`] for any request body, and cheap to clone: clones are the same service. Mount it in an axum router with
+/// `nest_service` or `route_service`, or give it to hyper directly. Any tower layer can go around it.
 ///
-/// Unlike most services it never fails: what goes wrong becomes a response with the status of the error's
-/// [kind](crate::ErrorKind::status), its reason goes to the log. [`try_call`](Self::try_call) gives the error instead.
+/// Unlike most services it never fails. A failure becomes a response with the status of the error's
+/// [kind](crate::ErrorKind::status), and the reason goes to the log. [`try_call`](Self::try_call) gives the error instead.
 ///
-/// What goes wrong after the response's head is an error of the [`ResponseBody`]: the connection is aborted, so that a cut
+/// A failure after the response's head is an error of the [`ResponseBody`]. The server then aborts the connection, so that a cut
 /// response never looks like a whole one.
 ///
 /// # Backpressure
 ///
-/// The service is always ready. A request takes a permit of the [`Engine`] inside its future, where it waits in a bounded
-/// queue; above the bound, and after too long a wait, it is answered 503. (A permit taken in `poll_ready` would make axum,
-/// which polls readiness inside its own response future, queue without bound.)
+/// The service is always ready. A request takes a permit of the [`Engine`] inside its future, and waits for it in a bounded
+/// queue. If the queue is full, or after too long a wait, the request is answered 503. A permit in `poll_ready` would not
+/// work with axum: it polls readiness inside its own response future, and would queue without bound.
 #[derive(Clone, Debug)]
 pub struct WcgiService(Arc<Release>);
 
@@ -48,15 +48,15 @@ impl WcgiService {
         &self.0.engine
     }
 
-    /// What the service takes for a request's connection, for a log of the same clients as the scripts see.
+    /// The connection of a request as the service sees it, so that a log can show the same clients as the scripts see.
     #[must_use]
     pub fn connection_info(&self, parts: &http::request::Parts) -> ConnectionInfo {
         self.0.connection_info.of(parts)
     }
 
-    /// Answers `request`, or says why that was not possible.
+    /// Answers `request`, or gives the error.
     ///
-    /// The future resolves as soon as the response's head is complete; the body streams what the script goes on to write.
+    /// The future resolves as soon as the response's head is complete. The body streams the rest of the script's output.
     ///
     /// # Errors
     ///

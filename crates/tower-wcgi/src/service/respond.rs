@@ -16,7 +16,7 @@ use crate::request::RequestId;
 use crate::site::Route;
 use crate::stdio::BoxBody;
 
-/// Answers `request`, or says why that was not possible.
+/// Answers `request`, or gives the error.
 pub(super) async fn respond(
     release: Arc<Release>,
     id: RequestId,

@@ -1,7 +1,7 @@
 //! What becomes of a request's body that nobody read to its end.
 //!
-//! A server that closes a connection on which the client still sends makes the client's kernel drop the response it has
-//! not read yet (RFC 9112 §9.6). So the rest is read and thrown away for a while, within bounds, while the response goes out.
+//! A server may close a connection on which the client still sends. The client's kernel then drops the unread response
+//! (RFC 9112 §9.6). So the rest is read and thrown away for a while, within bounds, while the response goes out.
 
 use std::future::poll_fn;
 use std::pin::Pin;

@@ -1,8 +1,8 @@
-//! Which file systems may not answer: those that another program or another machine serves.
+//! File systems that may not answer, because another program or another machine serves them.
 
 use std::path::Path;
 
-/// Whether a call on what is below `path` may wait for as long as somebody else likes. What cannot be told may.
+/// Whether a call on files below `path` may wait for ever. If the type is unknown, it may.
 #[cfg(target_os = "linux")]
 pub(crate) fn may_hang(path: &Path) -> bool {
     rustix::fs::statfs(path).map_or(true, |stat| REMOTE.contains(&(stat.f_type & 0xffff_ffff)))

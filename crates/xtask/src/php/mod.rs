@@ -1,6 +1,6 @@
-//! The PHP interpreters. Our own build of php-cgi (`cargo xtask php`), or a ready one that set-up is given, has its start-up in
-//! a snapshot; a stock one is fetched for the examples where neither is there. What our own is made of and how lies in
-//! `guests/php`; this fetches the sources, unpacks them and calls `guests/php/build.sh`.
+//! The PHP interpreters. Our own build of php-cgi (`cargo xtask php`), or a ready one given to set-up, has its start-up in
+//! a snapshot. Without either, the examples get a stock one. `guests/php` has the recipe of our own. This file fetches the
+//! sources, unpacks them and calls `guests/php/build.sh`.
 
 mod install;
 mod source;

@@ -1,8 +1,8 @@
-//! The file calls of WASI 0.2 that are more here than in wasmtime-wasi, which still does the work: what `module::file_calls`
-//! is for modules.
+//! The file calls of WASI 0.2 that do more here than in wasmtime-wasi, which still does the work. `module::file_calls` has
+//! those of modules.
 //!
-//! A file opened for writing is one exchange's at a time; SQLite's lock directories are kept by the host; what could hold
-//! the thread for long lets other scripts have it. A descriptor's number is that of its handle on our side.
+//! A file opened for writing belongs to one exchange at a time. The host keeps SQLite's lock directories. Calls that could hold
+//! the thread for long let other scripts have it. A descriptor's number is that of its handle on our side.
 
 use std::sync::Arc;
 
@@ -64,9 +64,9 @@ fn get_directories(state: &mut HostState) -> wasmtime::Result<(Directories,)> {
 /// `open-at`'s arguments: the directory, how links are followed, the path, what to do with the file, what it is opened for.
 type Open = (Resource<Descriptor>, PathFlags, String, OpenFlags, DescriptorFlags);
 
-/// Opens a file when it is this exchange's turn to write it, if writing is what it is opened for. WASI 0.2 says only by the
-/// writing that it is appending, which is everybody's. So a file that is opened to be written and not to be read waits for
-/// its turn when it is first written otherwise; one that is read too, or emptied, waits here.
+/// Opens a file. To write it, it waits for this exchange's turn. WASI 0.2 reveals an append only at the write, and appends need
+/// no turn. So a file that is opened for writing alone waits at its first write that is no append. A file that is read too, or
+/// emptied, waits here.
 async fn open_at(state: &mut HostState, arguments: Open) -> FsResult<Resource<Descriptor>> {
     let (dir, follow, path, how, wanted) = arguments;
     if is_special(state, dir.rep(), follow, &path).await {
@@ -129,9 +129,10 @@ async fn own(state: &mut HostState, fd: u32, empty: bool) -> FsResult<()> {
     Ok(())
 }
 
-/// How `fd` begins, if it is an SQLite database.
+/// The header of `fd`, if it is an SQLite database. The rest of a shorter file counts as zeros, as for modules.
 async fn database(state: &mut HostState, fd: u32) -> Option<Header> {
-    let (header, _) = state.filesystem().read(borrow(fd), HEADER_LEN as u64, 0).await.ok()?;
+    let (mut header, _) = state.filesystem().read(borrow(fd), HEADER_LEN as u64, 0).await.ok()?;
+    header.resize(HEADER_LEN, 0);
     database_header(&header)
 }
 

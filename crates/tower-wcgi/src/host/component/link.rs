@@ -21,7 +21,7 @@ use crate::host::state::HostState;
 ///
 /// # Errors
 ///
-/// [`ErrorKind::Host`] when wasmtime-wasi has none of what is replaced here, which would be a fault of this crate.
+/// [`ErrorKind::Host`] if wasmtime-wasi has none of what is replaced here, which would be a fault of this crate.
 pub(crate) fn link(engine: &wasmtime::Engine) -> Result<Linker<HostState>, Error> {
     let mut linker = Linker::new(engine);
     define(&mut linker)
@@ -91,8 +91,8 @@ async fn wait(
     Ok((store.data_mut().ctx().table.poll(pollables).await?,))
 }
 
-/// Writes before it returns. wasmtime-wasi would have another thread write a file, also when the exchange is over and the
-/// file somebody else's; what are no files have said how much they take at once.
+/// Writes before it returns. wasmtime-wasi would let another thread write a file, even after the exchange is over and the
+/// file belongs to another. Streams that are no files have said how much they take at once.
 async fn write(
     mut store: StoreContextMut<'_, HostState>,
     stream: Resource<DynOutputStream>,

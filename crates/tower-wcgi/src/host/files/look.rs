@@ -1,5 +1,5 @@
-//! One look at what a path below a directory leads to: all that a stat needs, in three calls to the kernel where
-//! wasmtime-wasi makes six. Programs that look for hundreds of files in each request, as PHP does, feel that.
+//! One look at the file that a path below a directory leads to. It finds all that a stat needs in three calls to the kernel;
+//! wasmtime-wasi makes six. That matters to programs that look for hundreds of files in each request, as PHP does.
 
 use std::fs::File;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};

@@ -58,8 +58,8 @@ impl Seen {
     /// What scripts are told as the time at which a file was changed in any way. Nothing for a file that was not there: they are
     /// told when it was made. Times are nanoseconds since 1970, and `changed` is nothing where that is not known.
     ///
-    /// For a file that is as it was, the time is made of what a copy of the package has as well, its path and its time of
-    /// modification. So a copy finds its snapshot right, and a file that has since come to be at that path has another one.
+    /// The time of an unchanged file is made of its path and its time of modification. A copy of the package has both as well. So
+    /// a copy finds its snapshot right, and a new file at that path has another time.
     pub(crate) fn change_time(&self, file: FileId, modified: u64, changed: Option<u64>) -> Option<u64> {
         let seen = self.files.get(&file.0)?;
         let edited = changed.filter(|changed| *changed != seen.changed);

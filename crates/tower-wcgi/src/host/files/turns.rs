@@ -1,9 +1,8 @@
 //! Turns: while one exchange writes a file, no other writes it.
 //!
 //! WASI preview 1 has no locks, so scripts that would take one cannot. The host gives every file opened for writing to one
-//! exchange at a time, or to some that have locks to keep apart by, until they close it or end. The table is one for the
-//! process, as a file is one whichever service has it mounted. Knows nothing of paths or of WASI: what a file is, is said by
-//! an identity.
+//! exchange at a time, until the exchange closes it or ends. Exchanges that have locks share a file. There is one table for the
+//! process, because several services may mount a file. It must not know paths or WASI: an identity names a file.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};

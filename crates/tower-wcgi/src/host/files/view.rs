@@ -1,7 +1,7 @@
 //! The file system a script sees: the package's mounts and a private `/tmp`.
 //!
-//! Directories are opened once and used by one exchange after the other: a view is checked out, and handed back when the
-//! exchange is over and its `/tmp` is empty again.
+//! Directories are opened once and used by one exchange after the other. An exchange takes a view, and gives it back when it
+//! is over and its `/tmp` is empty again.
 
 use std::fs::{self, File};
 use std::path::Path;
@@ -53,7 +53,7 @@ impl Files {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Host`] when no temporary directory can be made.
+    /// [`ErrorKind::Host`] if no temporary directory can be made.
     pub(crate) fn check_tmp() -> Result<(), Error> {
         Tmp::create().map(drop)
     }
@@ -62,7 +62,7 @@ impl Files {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Host`] when a mount's directory cannot be opened, or no temporary directory can be made.
+    /// [`ErrorKind::Host`] if a mount's directory cannot be opened, or no temporary directory can be made.
     pub(crate) async fn check_out(self: &Arc<Self>, threads: &Handle) -> Result<CheckedOut, Error> {
         let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
         let view = match idle.filter(View::is_current) {
@@ -298,9 +298,9 @@ impl Tmp {
         })
     }
 
-    /// Whether the next exchange could not tell that there was one before: nothing is in it, and its times are those it was
-    /// made with. Times alone would not do, as two changes within one clock tick of the kernel look like one; nor would
-    /// emptiness, as a script can leave a message in the times.
+    /// Whether the next exchange cannot tell that there was one before: the directory is empty, and its times are those it was
+    /// made with. Times alone do not suffice, because two changes within one clock tick of the kernel look like one. Nor does
+    /// emptiness, because a script can leave a message in the times.
     fn is_untouched(&self) -> bool {
         self.handle.metadata().is_ok_and(|now| stamp(&now) == self.created)
             && fs::read_dir(self.dir.path()).is_ok_and(|mut entries| entries.next().is_none())

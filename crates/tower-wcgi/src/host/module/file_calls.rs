@@ -1,7 +1,7 @@
-//! The file calls of WASI preview 1 that are more here than in wasmtime-wasi, which still does the work.
+//! The file calls of WASI preview 1 that do more here than in wasmtime-wasi, which still does the work.
 //!
-//! A file opened for writing is one exchange's at a time; SQLite's lock directories are kept by the host; what could hold
-//! the thread for long lets other scripts have it.
+//! A file opened for writing belongs to one exchange at a time. The host keeps SQLite's lock directories. Calls that could hold
+//! the thread for long let other scripts have it.
 
 use std::fs::File;
 use std::sync::Arc;
@@ -128,8 +128,8 @@ fn filestat(found: &Found) -> [u8; FILESTAT] {
     bytes
 }
 
-/// `path_open`'s arguments: the directory, how links are followed, the path and its length, what to do with the file, the
-/// rights, those for what is opened below, the descriptor's flags, where its number goes.
+/// `path_open`'s arguments: directory, following of links, path and its length, open flags, rights, inherited rights, the
+/// descriptor's flags, the place for its number.
 type Open = (u32, u32, u32, u32, u32, u64, u64, u32, u32);
 
 /// Opens a file when it is this exchange's turn to write it, if writing is what it is opened for. One opened to be appended

@@ -14,7 +14,7 @@ use crate::host::state::HostState;
 ///
 /// # Errors
 ///
-/// [`ErrorKind::Host`] when a function is defined twice, which would be a fault of this crate.
+/// [`ErrorKind::Host`] if a function is defined twice, which would be a fault of this crate.
 pub(crate) fn link(engine: &wasmtime::Engine) -> Result<Linker<HostState>, Error> {
     let mut linker = Linker::new(engine);
     define(&mut linker).map_err(|source| Error::new(ErrorKind::Host, "cannot link WASI").with_source(source))?;

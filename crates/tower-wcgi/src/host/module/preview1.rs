@@ -1,7 +1,7 @@
 //! Every call of WASI preview 1 as wasmtime-wasi does it, except that no number a script gives can end the script.
 //!
-//! wasmtime-wasi traps at a number that is no value of its type, as a whence of 712, and at a pointer that leads out of the
-//! memory. Other systems answer such calls with an error, and programs rely on that. Here they are `EINVAL` and `EFAULT`.
+//! wasmtime-wasi traps at a number that is not a value of its type, as a whence of 712. It also traps at a pointer that leads out
+//! of the memory. Other systems answer such calls with an error, and programs rely on that. Here they are `EINVAL` and `EFAULT`.
 
 use wasmtime::{AsContextMut, Caller, Linker};
 use wasmtime_wasi::p1::WasiP1Ctx;

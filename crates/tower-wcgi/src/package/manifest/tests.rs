@@ -262,7 +262,10 @@ fn what_is_in_front_of_the_package() {
     assert_eq!(front.trusted_proxies, TrustedProxies::new(["10.0.0.0/8", "::1"]).ok());
     assert_eq!(scene.open(BASE).front, Front::default());
     let error = scene.error(&format!("{BASE}[command.annotations.wcgi]\ntrusted_proxies = ['localhost']\n"));
-    assert!(error.contains(":8: command.annotations.wcgi.trusted_proxies: `localhost` is no address"), "{error}");
+    assert!(
+        error.contains(":8: command.annotations.wcgi.trusted_proxies: `localhost` is neither an address"),
+        "{error}"
+    );
 }
 
 #[test]
@@ -326,7 +329,7 @@ fn the_command_is_picked_by_what_is_said_and_else_by_its_runner() {
 
     let both = [module, &web("a"), &web("b")].concat();
     let (message, error) = scene.error_as(&both, None);
-    assert_eq!(message, r#"wasmer.toml: which command? there are "a", "b""#);
+    assert_eq!(message, r#"wasmer.toml: which command? choose one of "a", "b""#);
     assert!(error.hint().unwrap().contains("--command NAME"));
     assert_eq!(scene.error_as(&both, Some("x")).0, r#"wasmer.toml: no command "x" among "a", "b""#);
     let entrypoint = format!("[package]\nentrypoint = 'x'\n{both}");

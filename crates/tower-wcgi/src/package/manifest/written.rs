@@ -1,4 +1,4 @@
-//! A manifest that is written: one command and its module, with all that a package says of them.
+//! Writes a manifest: one command and its module, with all settings of a package.
 //!
 //! In: plain values. Out: the text of a `wasmer.toml` that opens as the same.
 
@@ -7,7 +7,7 @@ use toml::{Table, Value};
 use crate::mount::Access;
 use crate::package::{Front, Site};
 
-/// What a manifest is to say.
+/// The contents of a new manifest.
 #[derive(Debug)]
 pub(crate) struct Written<'a> {
     pub(crate) about: &'a [(String, String)],
@@ -22,7 +22,7 @@ pub(crate) struct Written<'a> {
     pub(crate) front: &'a Front,
     /// The mounts that the module's start-up has seen, if it is a snapshot.
     pub(crate) seen: Option<Vec<String>>,
-    /// Guest path, directory and access of the package's own.
+    /// Guest path, directory and access of the package's own mounts.
     pub(crate) mounts: &'a [(String, String, Access)],
 }
 
@@ -58,7 +58,7 @@ impl Written<'_> {
         if let Some(proxies) = trusted_proxies {
             wcgi.insert("trusted_proxies".to_owned(), list(proxies.networks()));
         }
-        // What is a snapshot already has nothing to be initialised.
+        // The module is a snapshot already, so no start-up is left.
         let mut snapshot = table([("enabled", Value::Boolean(false))]);
         if let Some(seen) = &self.seen {
             snapshot.insert("mounts".to_owned(), list(seen));

@@ -1,8 +1,8 @@
 //! Compiling within bounds of time and memory: a module may be made to take hours or all memory of the host.
 //!
 //! In: a module or a component, and the limits. Out: its code. Where the program offers a [`helper`](super::helper), a process
-//! of its own compiles and both limits hold. Elsewhere a thread does, after a look at what makes compilers slow: time is
-//! bounded for who waits, but the thread goes on to its end.
+//! of its own compiles and both limits hold. Elsewhere a thread compiles, after a check for functions that make compilers slow. The
+//! time of the caller is bounded, but the thread goes on to its end.
 
 use std::sync::mpsc::channel;
 use std::time::Duration;
@@ -73,7 +73,10 @@ pub(in crate::script) fn compile<C: Compile>(
             Ok(Ended::Compiled(code)) => match C::deserialize(wasmtime, &code) {
                 Ok(compiled) => return Ok(compiled),
                 Err(error) => {
-                    tracing::warn!(error = format!("{error:#}"), "what the helper compiled does not fit here")
+                    tracing::warn!(
+                        error = format!("{error:#}"),
+                        "the code that the helper compiled cannot be loaded here"
+                    )
                 }
             },
             Ok(Ended::Refused(reason)) => return Err(invalid(wasmtime::Error::msg(reason))),
@@ -111,8 +114,8 @@ fn in_process<C: Compile>(
 }
 
 fn late(label: &str, limit: Duration) -> Error {
-    Error::new(ErrorKind::Module, format!("{label} was not compiled after {limit:?}"))
-        .with_hint("raise the limit of time to compile if the module can be trusted")
+    Error::new(ErrorKind::Module, format!("{label} was not compiled within {limit:?}"))
+        .with_hint("raise the time limit for compiling if you trust the module")
 }
 
 fn died(label: &str, limits: CompileLimits, status: &str) -> Error {
@@ -121,7 +124,7 @@ fn died(label: &str, limits: CompileLimits, status: &str) -> Error {
         .with_source(std::io::Error::other(format!(
             "its compiler ended early, mostly for want of memory{limit}: {status}"
         )))
-        .with_hint("raise the limit of memory to compile if the module can be trusted")
+        .with_hint("raise the memory limit for compiling if you trust the module")
 }
 
 /// Why compiling `wasm` could take very long, if something in it could. The size of functions and the number of values that
@@ -221,7 +224,7 @@ mod tests {
     #[test]
     fn who_waits_for_a_thread_that_compiles_waits_no_longer_than_the_limit() {
         let error = compile_here(&merging(1_000, 2_000), Duration::from_millis(1)).unwrap_err();
-        assert_eq!(error.to_string(), "it was not compiled after 1ms");
+        assert_eq!(error.to_string(), "it was not compiled within 1ms");
         assert_eq!(compile_here(b"no module", Duration::from_secs(60)).unwrap_err().to_string(), "bad");
     }
 }

@@ -14,7 +14,7 @@ use crate::code::settings_hash;
 use crate::engine::CompileLimits;
 use crate::runtime;
 
-/// Lets modules be compiled in a process of its own, which is this program started again. Call it first in `main`:
+/// Lets modules be compiled in a separate process, which is this program started again. Call it first in `main`:
 ///
 /// ```no_run
 /// use std::process::ExitCode;
@@ -28,9 +28,9 @@ use crate::runtime;
 /// }
 /// ```
 ///
-/// In a process that was started to compile, it does that and gives the exit code to return. Otherwise it gives nothing,
+/// In a process that was started to compile, it compiles and gives the exit code to return. Otherwise it gives `None`,
 /// and from then on [`WcgiBuilder::build`](crate::WcgiBuilder::build) compiles in such processes. Then the
-/// [limits](crate::EngineBuilder::max_compile_time) of time and memory hold whatever the module is. Without this call they
+/// [limits](crate::EngineBuilder::max_compile_time) of time and memory hold for every module. Without this call they
 /// hold in [part](crate::_docs::security#compiling-what-strangers-upload).
 #[must_use]
 pub fn compile_helper() -> Option<ExitCode> {
@@ -42,7 +42,7 @@ pub fn compile_helper() -> Option<ExitCode> {
     Some(match run(&job) {
         Ok(()) => ExitCode::SUCCESS,
         Err(reason) => {
-            // The parent reads it, or is gone.
+            // The parent reads this, or is gone.
             let _ = io::stderr().write_all(reason.as_bytes());
             ExitCode::from(REFUSED)
         }
@@ -51,7 +51,7 @@ pub fn compile_helper() -> Option<ExitCode> {
 
 static OFFERED: AtomicBool = AtomicBool::new(false);
 
-/// Whether this program starts as a helper when it is asked to.
+/// Whether this program can start as a helper.
 pub(super) fn is_offered() -> bool {
     OFFERED.load(Ordering::Relaxed)
 }
@@ -59,19 +59,19 @@ pub(super) fn is_offered() -> bool {
 /// How a helper ended.
 pub(super) enum Ended {
     Compiled(Vec<u8>),
-    /// The compiler said why not.
+    /// The compiler failed, with a reason.
     Refused(String),
-    /// It had so much time.
+    /// It exceeded this time.
     Late(Duration),
     /// By a signal, or a panic.
     Died(String),
 }
 
-/// Compiles `wasm`, of that kind, in a helper.
+/// Compiles `wasm`, which is of that kind, in a helper.
 ///
 /// # Errors
 ///
-/// When there can be no helper.
+/// Fails if there can be no helper.
 pub(super) fn compile(
     kind: &str,
     wasmtime: &wasmtime::Engine,
@@ -87,7 +87,7 @@ pub(super) fn compile(
         .stderr(Stdio::piped())
         .spawn()?;
     let ended = talk(&mut child, wasm, limits);
-    // Whatever came of it, it is over.
+    // The helper is over, whatever the result.
     let _ = child.kill();
     let status = child.wait()?;
     let Talk { code, said, late } = ended?;
@@ -111,7 +111,7 @@ fn talk(child: &mut Child, wasm: &[u8], limits: CompileLimits) -> io::Result<Tal
     std::thread::scope(|scope| {
         let (over, is_over) = channel();
         let thread = || std::thread::Builder::new().name("wcgi-compile".into());
-        // A helper that is ended does not read to the end.
+        // A helper that was ended does not read to the end.
         let begun = thread().spawn_scoped(scope, move || stdin.write_all(wasm)).and_then(|_| {
             let code = thread().spawn_scoped(scope, move || {
                 let mut code = Vec::new();
@@ -141,7 +141,7 @@ fn talk(child: &mut Child, wasm: &[u8], limits: CompileLimits) -> io::Result<Tal
     })
 }
 
-/// This program, whatever has its path by now.
+/// This program, even if another file has its path by now.
 fn program() -> io::Result<std::path::PathBuf> {
     if cfg!(target_os = "linux") { Ok("/proc/self/exe".into()) } else { std::env::current_exe() }
 }
@@ -171,7 +171,7 @@ fn run(job: &str) -> Result<(), String> {
 #[cfg(unix)]
 fn limit(seconds: u64, memory: u64) -> io::Result<()> {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-    // Only ever less than what it has.
+    // Never more than the present limit.
     let lower = |resource, to: u64| {
         let to = getrlimit(resource).maximum.map_or(to, |has| has.min(to));
         setrlimit(resource, Rlimit { current: Some(to), maximum: Some(to) })
@@ -184,7 +184,7 @@ fn limit(seconds: u64, memory: u64) -> io::Result<()> {
         lower(Resource::Cpu, seconds.saturating_mul(threads))?;
     }
     if memory > 0 {
-        // On Linux what is private and can be written: what is merely reserved, as arenas of glibc are, does not count.
+        // On Linux private writable memory counts. Memory that is only reserved, as arenas of glibc are, does not.
         lower(if cfg!(target_os = "linux") { Resource::Data } else { Resource::As }, memory)?;
     }
     Ok(())
@@ -199,6 +199,6 @@ fn limit(_seconds: u64, _memory: u64) -> io::Result<()> {
 const JOB: &str = "TOWER_WCGI_COMPILE";
 pub(super) const MODULE: &str = "module";
 pub(super) const COMPONENT: &str = "component";
-/// The exit code when the compiler has said no.
+/// The exit code for a failure of the compiler.
 const REFUSED: u8 = 3;
 const MOST_SAID: u64 = 16 << 10;

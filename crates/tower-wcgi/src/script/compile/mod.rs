@@ -1,4 +1,4 @@
-//! Compiling: what makes code of a module or a component, where it is not ready.
+//! Compiling: makes code of a module or a component, if it is not ready.
 //!
 //! In: a [`Source`]. Out: its code: in use by another service, from its package, from the cache, or from the compiler.
 
@@ -29,11 +29,11 @@ use crate::error::ErrorKind;
 #[cfg(feature = "compiler")]
 use crate::sys;
 
-/// The code of `wasm`: in use, or from where it is ready, or compiled.
+/// The code of `wasm`: in use, or ready, or compiled now.
 ///
 /// # Errors
 ///
-/// [`ErrorKind::Module`] when it is not WebAssembly, [`ErrorKind::Host`] when there is no memory for its image.
+/// [`ErrorKind::Module`] if it is not WebAssembly. [`ErrorKind::Host`] if there is no memory for its image.
 pub(super) fn code_of(engine: &Engine, wasm: &[u8], source: &Source<'_>) -> Result<Arc<Code>, Error> {
     let hash = ModuleHash::of(wasm);
     if let Some(code) = engine.shelf().find(hash) {
@@ -45,7 +45,7 @@ pub(super) fn code_of(engine: &Engine, wasm: &[u8], source: &Source<'_>) -> Resu
     Ok(code)
 }
 
-/// What `compile` makes of what has the hash `input`, or what the package or the cache of `engine` has of it.
+/// The code of the input with the hash `input`: from the package or the cache of `engine`, else from `compile`.
 pub(super) fn ready<C: Compiled>(
     source: &Source<'_>,
     engine: &Engine,
@@ -56,10 +56,10 @@ pub(super) fn ready<C: Compiled>(
     match source.compiled {
         Some(directory) if engine.trusts_precompiled() => match code::of_package(engine.wasmtime(), directory, input) {
             Ok(compiled) => return Ok(compiled),
-            Err(error) => tracing::warn!("the compiled code of {label} does not fit here: {error:#}"),
+            Err(error) => tracing::warn!("the compiled code of {label} cannot be used here: {error:#}"),
         },
         Some(_) => {
-            tracing::info!("the compiled code of {label} is not used, as nobody has said that it is trusted")
+            tracing::info!("the compiled code of {label} is not used, because it was not declared trusted")
         }
         None => {}
     }
@@ -88,7 +88,7 @@ pub(super) fn no_compiler(label: &str) -> Error {
     )
 }
 
-/// What `compile` makes for `wasmtime` of what has the hash `input`, or what `cache` has of it.
+/// The code for `wasmtime` of the input with the hash `input`: from `cache`, else from `compile`.
 #[cfg(feature = "compiler")]
 fn cached<C: Compiled>(
     cache: Option<&Cache>,

@@ -1,6 +1,6 @@
-//! What a start-up keeps of the outside: snapshots made with one thing changed at a time, and compared.
+//! Finds what a start-up keeps of its inputs: makes snapshots with one change each, and compares them.
 //!
-//! In: a module, and what its start-up may see. Out: where its memory comes out differently, and why.
+//! In: a module, and what its start-up may see. Out: the places where its memory differs, with the causes.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -21,10 +21,11 @@ use crate::script::compile::code_of;
 use crate::script::source::Source;
 use crate::script::surroundings::Surroundings;
 
-/// What of the outside a [snapshot](crate::_docs::snapshots) keeps, so that it is the same in every request.
+/// The parts of a [snapshot](crate::_docs::snapshots) that depend on random numbers, the time or the environment. They are the
+/// same in every request.
 ///
-/// From [`WcgiBuilder::check_snapshot`](crate::WcgiBuilder::check_snapshot). Nothing in it is no proof that there is nothing:
-/// a start-up can do another thing at another time of the day.
+/// From [`WcgiBuilder::check_snapshot`](crate::WcgiBuilder::check_snapshot). An empty report proves nothing:
+/// a start-up can behave differently at another time of the day.
 #[derive(Debug, Clone)]
 pub struct SnapshotReport {
     contents: Contents,
@@ -38,14 +39,14 @@ impl SnapshotReport {
         (self.contents.bytes, self.contents.spans)
     }
 
-    /// What came out differently, by cause and address.
+    /// The differences, by cause and address.
     #[must_use]
     pub fn captured(&self) -> &[Captured] {
         &self.captured
     }
 }
 
-/// A part of a snapshot that depends on the outside.
+/// A part of a snapshot that depends on an input.
 #[derive(Debug, Clone)]
 pub struct Captured {
     cause: Cause,
@@ -53,13 +54,13 @@ pub struct Captured {
 }
 
 impl Captured {
-    /// What it depends on.
+    /// The input on which it depends.
     #[must_use]
     pub fn cause(&self) -> Cause {
         self.cause
     }
 
-    /// Where in the module's memory it is; nothing for a global.
+    /// Its addresses in the module's memory. None for a global.
     #[must_use]
     pub fn addresses(&self) -> Option<Range<usize>> {
         match &self.place {
@@ -69,7 +70,7 @@ impl Captured {
     }
 }
 
-/// What was changed between two snapshots.
+/// The input that was changed between two snapshots.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Cause {
@@ -82,7 +83,7 @@ pub enum Cause {
 }
 
 impl Cause {
-    /// It in one word.
+    /// The cause as one word.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -93,11 +94,11 @@ impl Cause {
     }
 }
 
-/// What of the outside the snapshot of `wasm` depends on, if it has a start-up.
+/// The inputs on which the snapshot of `wasm` depends, if it has a start-up.
 ///
 /// # Errors
 ///
-/// Why there can be no snapshot of it.
+/// The reason why there can be no snapshot of it.
 pub(crate) fn compare(
     engine: &Engine,
     wasm: &[u8],
@@ -114,7 +115,7 @@ pub(crate) fn compare(
 ///
 /// # Errors
 ///
-/// As [`ready`](super::take::ready), but for what it is about to find out.
+/// As [`ready`](super::take::ready), except for dependencies that it is about to find.
 fn report(
     engine: &Engine,
     code: &Arc<Code>,

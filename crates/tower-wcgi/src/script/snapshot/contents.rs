@@ -1,17 +1,17 @@
-//! How much a module holds in its memory before it runs.
+//! The size of a module's initial data.
 
 use wasmparser::{Parser, Payload};
 
-/// What is in the memory of a module before it runs.
+/// The data in the memory of a module before it runs.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Contents {
     pub(crate) bytes: usize,
-    /// In how many places of the memory they are.
+    /// The number of places in memory.
     pub(crate) spans: usize,
 }
 
 impl Contents {
-    /// How much of `wasm` is there to begin with.
+    /// The initial data of `wasm`.
     pub(crate) fn of(wasm: &[u8]) -> Self {
         let data = Parser::new(0).parse_all(wasm).find_map(|payload| match payload {
             Ok(Payload::DataSection(data)) => Some(data),

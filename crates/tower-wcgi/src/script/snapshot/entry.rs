@@ -1,4 +1,4 @@
-//! How a module says that it can be initialised ahead of its requests, and whether it can.
+//! The exports by which a module declares its start-up, and whether it can have a snapshot.
 
 use std::sync::Arc;
 
@@ -9,17 +9,17 @@ use crate::code::Code;
 use crate::error::{Error, ErrorKind};
 use crate::script::checks::{START, entry_point};
 
-/// How a module says that it can be initialised ahead of its requests.
+/// The exports by which a module declares its start-up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::script) struct Entry {
     /// The export that is the start-up, in the spelling found.
     pub(super) initialize: &'static str,
-    /// What takes the place of `_start` afterwards.
+    /// The export that takes the place of `_start` afterwards.
     pub(in crate::script) start: &'static str,
 }
 
 impl Entry {
-    /// What `wasm` exports, nothing when it cannot be initialised. Of a module that is damaged its compiler will complain.
+    /// The exports of `wasm`. None if it has no start-up. The compiler will report a damaged module.
     pub(in crate::script) fn of(wasm: &[u8]) -> Option<Self> {
         let exports = Parser::new(0).parse_all(wasm).find_map(|payload| match payload {
             Ok(Payload::ExportSection(exports)) => Some(exports),
@@ -36,7 +36,7 @@ impl Entry {
     }
 }
 
-/// Refuses a module whose state is more than its memory and numbers.
+/// Refuses a module with other state than its memory and numbers.
 pub(super) fn check(code: &Arc<Code>, wasm: &[u8], entry: Entry) -> Result<(), Error> {
     let checked = code.snapshots.possible.get_or_init(|| {
         if !code.is_prepared() {
@@ -50,7 +50,7 @@ pub(super) fn check(code: &Arc<Code>, wasm: &[u8], entry: Entry) -> Result<(), E
     entry_point(&code.module, "the module", entry.start).map(drop)
 }
 
-/// What wizer needs to write a module that begins elsewhere.
+/// wizer's settings for a module that begins elsewhere.
 pub(super) fn instrument(wasm: &[u8], entry: Entry) -> Result<(Wizer, ModuleContext<'_>), Error> {
     let mut wizer = Wizer::new();
     wizer.init_func(entry.initialize);
@@ -63,7 +63,7 @@ pub(super) fn instrument(wasm: &[u8], entry: Entry) -> Result<(Wizer, ModuleCont
     Ok((wizer, context))
 }
 
-/// Both spellings in use; the first one counts where a module has both.
+/// Both spellings in use. The first one counts if a module has both.
 const INITIALIZE: [&str; 2] = ["wizer-initialize", "wizer.initialize"];
-/// What C programs made with `wizer.h` export to go on.
+/// The export by which C programs made with `wizer.h` go on.
 const RESUME: &str = "wizer.resume";

@@ -1,9 +1,8 @@
 //! An initialisation: a script's start-up, run once and before there is any request, for a snapshot of its memory.
 //!
-//! In: a module and what it may see. Out: its instance as the start-up has left it. Sees the package's constant environment,
-//! its read-only mounts and a private `/tmp` with the warm-up requests, and nothing of the host that would be another thing
-//! in a request: its random numbers and clocks are made up here, so that whoever calls it twice can find out what was kept
-//! of them.
+//! In: a module and what it may see. Out: its instance as the start-up has left it. The start-up sees the package's constant
+//! environment, its read-only mounts and a private `/tmp` with the warm-up requests. It sees nothing of the host that would differ
+//! in a request. Its random numbers and clocks are made up here. So a caller that runs it twice can find out what was kept of them.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -28,12 +27,12 @@ use crate::scratch::Scratch;
 use crate::script::surroundings::{Surroundings, WARMUP};
 use crate::stdio::Stderr;
 
-/// What is made up.
+/// The made-up inputs.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Inputs {
-    /// Where the random numbers come from.
+    /// The seed of the random numbers.
     pub(crate) seed: [u8; 32],
-    /// The time since 1970, which stands still but for a nanosecond at every look.
+    /// The time since 1970, which advances by a nanosecond at every look.
     pub(crate) time: Duration,
 }
 
@@ -45,7 +44,7 @@ pub(crate) struct Initialised {
     pub(crate) time_was_read: bool,
 }
 
-/// What the store of an initialisation holds.
+/// The content of an initialisation's store.
 pub(crate) struct StartUpState {
     wasi: WasiP1Ctx,
     memory: MemoryLimit,
@@ -55,9 +54,10 @@ pub(crate) struct StartUpState {
 ///
 /// # Errors
 ///
-/// [`ErrorKind::Trap`], [`ErrorKind::MemoryLimit`], [`ErrorKind::DeadlineExceeded`] as for an exchange; also a trap is an
-/// initialisation that exits, or leaves a file open: a request would find another one under its number, or none.
-/// [`ErrorKind::Module`] when an import is missing or `function` takes arguments, [`ErrorKind::Host`] when a directory cannot be opened.
+/// - [`ErrorKind::Trap`], [`ErrorKind::MemoryLimit`], [`ErrorKind::DeadlineExceeded`] as for an exchange. An initialisation that
+///   exits or leaves a file open counts as a trap: a request would find another file under its number, or none.
+/// - [`ErrorKind::Module`] if an import is missing or `function` takes arguments.
+/// - [`ErrorKind::Host`] if a directory cannot be opened.
 pub(crate) async fn initialise(
     code: &Arc<Code>,
     function: &str,
@@ -77,7 +77,7 @@ pub(crate) async fn initialise(
     let mut wasi = WasiCtxBuilder::new()
         .args(&surroundings.arguments)
         .envs(&surroundings.env)
-        // It answers nobody: what it says is for the log.
+        // It has no client: its output is for the log.
         .stdout(stderr.clone())
         .stderr(stderr.clone())
         .wall_clock(time.clone())
@@ -103,19 +103,19 @@ pub(crate) async fn initialise(
         Ok(Ok(instance)) => instance,
         Ok(Err(source)) => return Err(failure(source, store.data().memory.is_exceeded())),
         Err(_) => {
-            let message = format!("it was not over after {:?}", surroundings.deadline);
+            let message = format!("it had not ended after {:?}", surroundings.deadline);
             return Err(Error::new(ErrorKind::DeadlineExceeded, message));
         }
     };
     if has_open_files(store.data_mut(), view.preopens().count()) {
-        return Err(Error::new(ErrorKind::Trap, "it left a file open, which no request would have"));
+        return Err(Error::new(ErrorKind::Trap, "it left a file open, which requests could not use"));
     }
     let random_was_read = random.was_read.load(Ordering::Relaxed);
     let time_was_read = time.was_read.load(Ordering::Relaxed);
     Ok(Initialised { store, instance, random_was_read, time_was_read })
 }
 
-/// WASI as wasmtime-wasi has it. What scripts get instead of it makes requests faster and keeps concurrent writers apart.
+/// WASI as in wasmtime-wasi. Scripts get other functions in requests, which are faster and keep concurrent writers apart.
 fn define(linker: &mut Linker<StartUpState>, random: &Random, seen: &Arc<Seen>) -> wasmtime::Result<()> {
     define_preview1(linker, |state| &mut state.wasi)?;
     linker.allow_shadowing(true);
@@ -176,7 +176,7 @@ fn has_open_files(state: &mut StartUpState, preopens: usize) -> bool {
     })
 }
 
-/// Random numbers that the same seed gives again.
+/// Random numbers that depend on the seed alone.
 struct Random {
     stream: Arc<Mutex<blake3::OutputReader>>,
     was_read: Arc<AtomicBool>,
@@ -203,8 +203,9 @@ impl Random {
     }
 }
 
-/// A clock that says the same in every initialisation. It moves a little at each look, or who waits for it to move would
-/// wait for ever; and no further, as a request's monotonic clock begins at zero and must not be behind what was kept.
+/// A clock that shows the same times in every initialisation. It moves a little at each look, or a program that waits for it to
+/// move would wait for ever. It moves no further, because a request's monotonic clock begins at zero and must not be behind a
+/// kept time.
 #[derive(Clone)]
 struct Clock {
     now: Arc<Mutex<Duration>>,

@@ -1,4 +1,4 @@
-//! What a start-up has left, and where it comes out differently with other inputs.
+//! The state that a start-up has left, and the places where it differs with other inputs.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use crate::code::{Code, Globals};
 use crate::error::{Error, ErrorKind};
 use crate::script::surroundings::Surroundings;
 
-/// What a start-up has left.
+/// The state that a start-up has left.
 pub(super) struct Left {
     pub(super) memory: Vec<u8>,
     /// By their index.
@@ -33,7 +33,7 @@ impl Left {
         Ok(Self { memory, globals, random_was_read, time_was_read })
     }
 
-    /// Where `other` is not the same, in words, if it is not.
+    /// The first difference from `other` in words, if there is one.
     pub(super) fn difference(&self, other: &Self) -> Option<String> {
         let places = self.differences(other);
         Some(match places.first()? {
@@ -44,8 +44,8 @@ impl Left {
         })
     }
 
-    /// Where `other` is not the same, in the order of addresses. Bytes that are the same between two that are not count with
-    /// them: some bytes of two numbers are always the same.
+    /// The differences from `other`, in the order of addresses. Equal bytes between two differences count with
+    /// them: two numbers always share some bytes.
     pub(super) fn differences(&self, other: &Self) -> Vec<Place> {
         let mut ranges: Vec<Range<usize>> = Vec::new();
         let len = self.memory.len().max(other.memory.len());
@@ -70,11 +70,11 @@ impl Left {
     }
 }
 
-/// Where two images differ.
+/// The places where two images differ.
 #[derive(Debug, Clone)]
 pub(super) enum Place {
     Memory(Range<usize>),
-    /// One global at least, where the memory is the same.
+    /// At least one global, while the memory is the same.
     Global,
 }
 
@@ -99,7 +99,7 @@ pub(super) fn seed() -> Result<[u8; 32], Error> {
 
 /// Another year, month, weekday, hour, minute and second.
 pub(super) const LATER: Duration = Duration::from_secs(400 * 24 * 60 * 60 + 3661);
-/// Up to this many bytes that are the same belong to what is around them.
+/// Up to this many equal bytes belong to the differences around them.
 const NEAR: usize = 16;
-/// What is compared at once.
+/// The number of bytes that are compared at once.
 const PIECE: usize = 4096;

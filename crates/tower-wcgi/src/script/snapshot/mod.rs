@@ -1,6 +1,6 @@
-//! Snapshots: what a module's start-up has left in its memory and its globals, for instances that begin there.
+//! Snapshots: the state that a module's start-up has left in its memory and its globals, for instances that begin there.
 //!
-//! Finds out whether the start-up kept what must not be the same in every request. Knows nothing of HTTP.
+//! It finds out whether the start-up kept data that must differ between requests. It must not know HTTP.
 
 mod compare;
 mod contents;

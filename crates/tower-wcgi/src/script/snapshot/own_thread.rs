@@ -4,12 +4,12 @@ use tokio::runtime::Handle;
 
 use crate::error::{Error, ErrorKind};
 
-/// Runs `work` on a thread of its own, with the clock of the runtime `threads`, and waits for it: a package is opened from
-/// inside a runtime or without one, and neither may matter.
+/// Runs `work` on its own thread, with the clock of the runtime `threads`, and waits for it. So a package can be opened inside
+/// a runtime and without one.
 ///
 /// # Errors
 ///
-/// Its own, and [`ErrorKind::Host`] when there is no thread to be had, or it panicked.
+/// The errors of `work`. [`ErrorKind::Host`] if no thread can be started, or it panicked.
 pub(crate) fn on_own_thread<T: Send>(
     threads: &Handle,
     work: impl AsyncFnOnce() -> Result<T, Error> + Send,

@@ -1,7 +1,7 @@
 //! Taking a snapshot: from the cache, or by running the start-up.
 //!
 //! In: a module that exports `wizer-initialize`, and what its start-up may see. Out: an image and the values of globals beside
-//! the module's code, which stays as it is; or another module that begins there by itself, for a package that is written.
+//! the module's unchanged code. For a package that is written: another module that begins there by itself.
 
 use std::sync::Arc;
 
@@ -24,7 +24,7 @@ use crate::script::surroundings::Surroundings;
 ///
 /// # Errors
 ///
-/// Why there can be no snapshot of it.
+/// The reason why there can be no snapshot of it.
 pub(crate) fn module_after_start_up(
     engine: &Engine,
     wasm: &[u8],
@@ -41,8 +41,8 @@ pub(crate) fn module_after_start_up(
 ///
 /// # Errors
 ///
-/// Why there can be no snapshot; the module itself may run all the same. Besides those of
-/// [`initialise`](super::initialise::initialise): [`ErrorKind::Module`] when its state cannot be taken, or depends on random numbers.
+/// The reason why there can be no snapshot. The module itself may still run. The errors are those of
+/// [`initialise`](super::initialise::initialise), and [`ErrorKind::Module`] if its state cannot be taken or depends on random numbers.
 pub(in crate::script) fn ready(
     engine: &Engine,
     code: &Arc<Code>,
@@ -88,7 +88,7 @@ fn module(
     })
 }
 
-/// Logs that there is no snapshot of the module `label`, and why; it runs without.
+/// Logs why there is no snapshot of the module `label`, which runs without one.
 pub(in crate::script) fn warn(label: &str, error: &Error) {
     let detail = error.causes().map(ToString::to_string).collect::<Vec<_>>().join("\n");
     tracing::warn!(reason = error.kind().as_str(), detail, "{label} runs without a snapshot of its start-up: {error}");
@@ -124,7 +124,7 @@ fn take(
     })
 }
 
-/// What a start-up has left, as wizer asks for it.
+/// The state that a start-up has left, as wizer asks for it.
 struct Instrumented(Left);
 
 impl InstanceState for Instrumented {
