@@ -40,7 +40,7 @@ type Opener = fn(&Path, Asked<'_>, &Scope<'_>) -> Result<Package, Error>;
 pub(super) struct Scope<'a> {
     opener: Opener,
     known: &'a Dependencies,
-    above: Option<&'a Scope<'a>>,
+    above: Option<&'a Self>,
     path: PathBuf,
     depth: usize,
 }

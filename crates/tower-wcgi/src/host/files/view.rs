@@ -4,11 +4,10 @@
 //! is over and its `/tmp` is empty again.
 
 use std::fs::{self, File};
-use std::io::{self, Write};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime};
 
 use tokio::runtime::Handle;
 use wasmtime_wasi::filesystem::WasiFilesystemCtx;
@@ -208,7 +207,11 @@ impl View {
     }
 
     /// Puts a file at `path` into the private `/tmp`, changed last at `time` since 1970, if there is a private one.
-    pub(crate) fn put_in_tmp(&self, path: &str, content: &[u8], time: Duration) -> io::Result<()> {
+    #[cfg(feature = "compiler")]
+    pub(crate) fn put_in_tmp(&self, path: &str, content: &[u8], time: Duration) -> std::io::Result<()> {
+        use std::io::Write as _;
+        use std::time::UNIX_EPOCH;
+
         let (Some(tmp), Ok(name)) = (&self.tmp, Path::new(path).strip_prefix(TMP)) else { return Ok(()) };
         let mut file = File::create_new(tmp.dir.path().join(name))?;
         file.write_all(content)?;

@@ -18,7 +18,7 @@ use super::errno::{
     ERRNO_NOSPC, ERRNO_NOTSUP, ERRNO_ROFS, ERRNO_SUCCESS, Errno, IntoErrno,
 };
 use super::guest_memory::{WASI, memory, slice, write};
-use super::preview1::{call, forward, told};
+use super::preview1::{call, told};
 use crate::host::blocking::block_in_place_async;
 use crate::host::files::{
     By, Deadlock, FileId, FileKind, Found, Listing, Listings, Look, MAX_OPEN_FILES, Seen, file_id,
@@ -99,42 +99,9 @@ fn told_of_files(caller: &mut Call<'_>, errno: Errno, result: u32) -> wasmtime::
     Ok(errno)
 }
 
-/// Defines the stats for a start-up, which is told the same of the files it sees as requests are.
-pub(crate) fn define_seen<T: Send + 'static>(
-    linker: &mut Linker<T>,
-    wasi: impl Fn(&mut T) -> &mut WasiP1Ctx + Copy + Send + Sync + 'static,
-    seen: &Arc<Seen>,
-) -> wasmtime::Result<()> {
-    type ByPath = (i32, i32, i32, i32, i32);
-    let by_path = Arc::clone(seen);
-    linker.func_wrap_async(WASI, "path_filestat_get", move |mut caller: Caller<'_, T>, arguments: ByPath| {
-        let seen = Arc::clone(&by_path);
-        let (dir, follow, path, len, result) = arguments;
-        Box::new(async move {
-            let errno = forward!(caller, wasi, path_filestat_get(dir, follow, path, len, result).await)?;
-            if errno == ERRNO_SUCCESS {
-                tell(memory(&mut caller)?.data_mut(&mut caller), result.cast_unsigned(), &seen);
-            }
-            Ok(errno)
-        })
-    })?;
-    let open = Arc::clone(seen);
-    linker.func_wrap_async(WASI, "fd_filestat_get", move |mut caller: Caller<'_, T>, (fd, result): (i32, i32)| {
-        let seen = Arc::clone(&open);
-        Box::new(async move {
-            let errno = forward!(caller, wasi, fd_filestat_get(fd, result).await)?;
-            if errno == ERRNO_SUCCESS {
-                tell(memory(&mut caller)?.data_mut(&mut caller), result.cast_unsigned(), &seen);
-            }
-            Ok(errno)
-        })
-    })?;
-    Ok(())
-}
-
 /// Puts into WASI's structure at `place`, which wasmtime-wasi has just written, when the file was changed. That has the time at
 /// which it was made there.
-fn tell(bytes: &mut [u8], place: u32, seen: &Seen) {
+pub(super) fn tell(bytes: &mut [u8], place: u32, seen: &Seen) {
     let place = place as usize;
     let Some(stat) = place.checked_add(FILESTAT).and_then(|end| bytes.get_mut(place..end)) else { return };
     let field =
