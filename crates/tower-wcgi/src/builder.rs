@@ -14,6 +14,7 @@ use crate::exchange::Files;
 use crate::exchange::Seen;
 use crate::exchange::initialisation::{Surroundings, WARMUP};
 use crate::gateway::{self, Environ};
+use crate::outbound::{self, NetRule, Outbound};
 use crate::package::{self, Access, Mount, Site};
 use crate::renewal::Renewal;
 use crate::script::Source;
@@ -39,6 +40,9 @@ use crate::warmup;
 /// | [`response_buffer`](Self::response_buffer) | 64 KiB | most pages at once; a slow client holds no more |
 /// | [`max_tmp`](Self::max_tmp) | 256 MiB | four uploads of the largest size |
 /// | [`ignore_abort`](Self::ignore_abort) | allowed | a client could as well stay until the deadline |
+/// | [`net`](Self::net) | what the package's directory grants | a script reaches nothing that nobody named |
+/// | [`net_as_asked`](Self::net_as_asked) | no | whoever serves a package says what it may reach |
+/// | [`net_connections`](Self::net_connections) | 16 | more than a page needs, far below what a database takes |
 /// | [`server_name`](Self::server_name) | `localhost` | only for requests without a host |
 /// | [`server_port`](Self::server_port) | the scheme's | only for requests without a host |
 /// | [`server_software`](Self::server_software) | `tower-wcgi/` and the version | |
@@ -77,6 +81,9 @@ pub struct WcgiBuilder {
     response_buffer: Option<usize>,
     max_tmp: Option<u64>,
     refuse_ignore_abort: bool,
+    net: Vec<NetRule>,
+    net_as_asked: bool,
+    net_connections: Option<usize>,
     server_name: Option<String>,
     server_port: Option<u16>,
     server_software: Option<String>,
@@ -189,6 +196,38 @@ impl WcgiBuilder {
         self
     }
 
+    /// Lets the script connect to what `rule` says: see [the network](crate::_docs::network). Repeatable; the last of two targets
+    /// for one name counts, and a target wins over what the package says. Default: what the manifest of a package's directory
+    /// grants, else nothing.
+    ///
+    /// ```no_run
+    /// # use tower_wcgi::WcgiService;
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let blog = WcgiService::builder()
+    ///     .package("blog/")
+    ///     .net("db:3306=127.0.0.1:3306".parse()?)
+    ///     .net("api.example.com:443".parse()?)
+    ///     .build()?;
+    /// # Ok(()) }
+    /// ```
+    pub fn net(mut self, rule: NetRule) -> Self {
+        self.net.push(rule);
+        self
+    }
+
+    /// Whether a `.webc` or a pulled package may connect to what it asks for. No name that it asks for leads to an address
+    /// inside. Default: no; what it asks for and no [rule](Self::net) grants is an error.
+    pub fn net_as_asked(mut self, grant: bool) -> Self {
+        self.net_as_asked = grant;
+        self
+    }
+
+    /// How many connections one exchange may have at once. A service has 256 together. Default: 16.
+    pub fn net_connections(mut self, most: usize) -> Self {
+        self.net_connections = Some(most);
+        self
+    }
+
     /// `SERVER_NAME` for requests that do not name a host. Default: `localhost`.
     pub fn server_name(mut self, name: impl Into<String>) -> Self {
         self.server_name = Some(name.into());
@@ -295,6 +334,7 @@ impl WcgiBuilder {
     /// that can never run, [`ErrorKind::Host`] when there is no room for an engine, or no temporary directory can be made.
     pub fn build(self) -> Result<WcgiService, Error> {
         let opened = self.open()?;
+        let outbound = opened.outbound()?;
         let (max_memory, arguments) = (opened.surroundings.max_memory, Arc::clone(&opened.surroundings.arguments));
         let start =
             Renewal::new(opened.engine.clone(), &opened.source(), opened.surroundings.clone(), opened.take_snapshot)?;
@@ -322,6 +362,7 @@ impl WcgiBuilder {
             response_buffer: rest.response_buffer.unwrap_or(64 << 10).max(1),
             max_tmp: rest.max_tmp.unwrap_or(256 << 20),
             may_ignore_abort: !rest.refuse_ignore_abort,
+            outbound: Arc::new(outbound),
             _unpacked: package.unpacked,
         }))
     }
@@ -430,6 +471,26 @@ impl Opened {
     pub(crate) fn source(&self) -> Source<'_> {
         let package = &self.package;
         Source { module: &package.module, label: &package.module_label, compiled: package.compiled.as_deref() }
+    }
+
+    /// What the script may connect to.
+    fn outbound(&self) -> Result<Outbound, Error> {
+        let Self { package, rest, .. } = self;
+        let missing = outbound::not_granted(&package.asks, &rest.net);
+        if !missing.is_empty() && !rest.net_as_asked {
+            let list = missing.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+            let options = missing.iter().map(|rule| format!("--net {}", rule.with_open_target()));
+            let hint = format!("{}, or --net-as-asked", options.collect::<Vec<_>>().join(" "));
+            return Err(
+                setting(format!("nobody has granted what the package asks to connect to: {list}")).with_hint(hint)
+            );
+        }
+        let as_asked = if rest.net_as_asked { package.asks.clone() } else { Vec::new() };
+        // The operator's come last, as those count.
+        let granted = package.connect.iter().chain(&rest.net).cloned().collect();
+        let mut limits = outbound::Limits::default();
+        limits.connections = rest.net_connections.unwrap_or(limits.connections);
+        Ok(Outbound::new(granted, as_asked, limits))
     }
 }
 

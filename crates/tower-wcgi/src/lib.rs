@@ -11,6 +11,7 @@ mod exchange;
 mod export;
 mod future;
 mod gateway;
+mod outbound;
 mod package;
 mod renewal;
 mod request;
@@ -32,6 +33,7 @@ pub use error::{Error, ErrorKind};
 #[cfg(feature = "compiler")]
 pub use export::Exported;
 pub use future::{ResponseFuture, TryResponseFuture};
+pub use outbound::{InvalidNetRule, NetRule};
 pub use package::{Access, Site};
 pub use request::{RemoteUser, RequestEnv, RequestId};
 #[cfg(feature = "compiler")]
@@ -63,6 +65,9 @@ pub mod _docs {
 
     #[doc = include_str!("../docs/locks.md")]
     pub mod locks {}
+
+    #[doc = include_str!("../docs/network.md")]
+    pub mod network {}
 
     #[doc = include_str!("../docs/snapshots.md")]
     pub mod snapshots {}

@@ -25,6 +25,7 @@ use crate::error::{Error, ErrorKind};
 use crate::exchange::{self, Exchange, Lingering, Setup};
 use crate::future::{ResponseFuture, TryResponseFuture};
 use crate::gateway::{self, Environ, Head, HeadParser, Progress, ResponseHead, Target};
+use crate::outbound::Outbound;
 use crate::renewal::Renewal;
 use crate::request::{self, RemoteUser, RequestEnv, RequestId};
 use crate::sendfile::{self, SendFile};
@@ -150,6 +151,7 @@ pub(crate) struct Inner {
     pub(crate) response_buffer: usize,
     pub(crate) max_tmp: u64,
     pub(crate) may_ignore_abort: bool,
+    pub(crate) outbound: Arc<Outbound>,
     /// Holds the files of a `.webc` while anything uses them.
     pub(crate) _unpacked: Option<Arc<crate::scratch::Scratch>>,
 }
@@ -234,6 +236,7 @@ impl Inner {
                 response_buffer: self.response_buffer,
                 max_tmp: self.max_tmp,
                 may_ignore_abort: self.may_ignore_abort,
+                outbound: Arc::clone(&self.outbound),
             };
             let mut exchange = Exchange::start(&self.engine, setup, permit);
             match read_head(&mut exchange).await.map_err(|error| exchange.logged(error))? {

@@ -32,6 +32,7 @@ const LAYERS: &[Layer] = &[
             "exchange",
             "future",
             "gateway",
+            "outbound::Outbound",
             "renewal::Renewal",
             "request",
             "scratch::Scratch",
@@ -53,6 +54,7 @@ const LAYERS: &[Layer] = &[
             "exchange::Seen",
             "exchange::initialisation",
             "gateway",
+            "outbound",
             "package",
             "renewal::Renewal",
             "script::Source",
@@ -88,7 +90,7 @@ const LAYERS: &[Layer] = &[
         never: &[HTTP],
     },
     // Its host calls work on what the store of an exchange holds.
-    Layer { name: "script", uses: &["engine", "error", "exchange", "package", "runtime"], never: &[HTTP] },
+    Layer { name: "script", uses: &["engine", "error", "exchange", "outbound", "package", "runtime"], never: &[HTTP] },
     Layer { name: "runtime", uses: &["error"], never: &[HTTP, RUNTIME, &["wasmtime_wasi"]] },
     // The environment is a block of bytes by then, and the id is for the log. What is left of a body is a `Body`.
     Layer {
@@ -98,6 +100,7 @@ const LAYERS: &[Layer] = &[
             "error",
             "escape",
             "gateway::Environ",
+            "outbound",
             "package",
             "request::RequestId",
             "runtime",
@@ -136,7 +139,13 @@ const LAYERS: &[Layer] = &[
         never: &[WASM, RUNTIME],
     },
     Layer { name: "future", uses: &["body", "error"], never: &[WASM, RUNTIME] },
-    Layer { name: "package", uses: &["connection::TrustedProxies", "error", "scratch"], never: &[HTTP, WASM, RUNTIME] },
+    Layer {
+        name: "package",
+        uses: &["connection::TrustedProxies", "error", "outbound::InvalidNetRule", "outbound::NetRule", "scratch"],
+        never: &[HTTP, WASM, RUNTIME],
+    },
+    // The id is for the log.
+    Layer { name: "outbound", uses: &["request::RequestId"], never: &[HTTP, WASM] },
     Layer { name: "scratch", uses: &[], never: &[HTTP, WASM, RUNTIME] },
     Layer { name: "error", uses: &["escape"], never: &[WASM, RUNTIME] },
     Layer { name: "escape", uses: &[], never: &[HTTP, WASM, RUNTIME, WORLD] },

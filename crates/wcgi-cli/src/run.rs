@@ -136,6 +136,10 @@ fn open(arguments: Run, address: SocketAddr) -> anyhow::Result<WcgiService> {
     } else if !env_says_https {
         service = service.server_port(address.port());
     }
+    for rule in arguments.net {
+        service = service.net(rule);
+    }
+    service = service.net_as_asked(arguments.net_as_asked);
     if arguments.pass_authorization {
         service = service.pass_authorization(true);
     }

@@ -20,6 +20,7 @@ use super::seen::Seen;
 use crate::error::{Error, ErrorKind};
 use crate::package::{Access, Mount, may_hang};
 use crate::scratch::Scratch;
+use crate::script::MAX_OPEN_FILES;
 
 /// The mounts of a service.
 #[derive(Debug)]
@@ -46,6 +47,12 @@ impl Files {
     /// Whether a file call may wait for as long as another program or machine likes.
     pub(crate) fn may_hang(&self) -> bool {
         self.may_hang
+    }
+
+    /// One more than the highest descriptor that a file or a directory can have.
+    pub(crate) fn descriptors(&self) -> u32 {
+        // stdin, stdout, stderr and `/tmp`.
+        u32::try_from(self.mounts.len()).unwrap_or(u32::MAX).saturating_add(4 + MAX_OPEN_FILES)
     }
 
     /// Makes sure that exchanges can have a `/tmp`.

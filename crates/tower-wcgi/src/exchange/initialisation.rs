@@ -23,7 +23,9 @@ use crate::package::{Access, Mount};
 use crate::request::RequestId;
 use crate::runtime::Ticking;
 use crate::scratch::Scratch;
-use crate::script::{Beginning, Code, Exit, define_client_alone, define_granted_locks, define_preview1, define_seen};
+use crate::script::{
+    Beginning, Code, Exit, define_client_alone, define_granted_locks, define_preview1, define_seen, define_unreachable,
+};
 use crate::stdio::Stderr;
 
 /// All that an initialisation can see besides the module itself.
@@ -111,6 +113,7 @@ pub(crate) async fn initialise(
     let mut linker = Linker::new(module.engine());
     let random = Random::new(inputs.seed);
     define(&mut linker, &random, &surroundings.seen)
+        .and_then(|()| define_unreachable(&mut linker, module))
         .map_err(|source| Error::new(ErrorKind::Host, "cannot link WASI").with_source(source))?;
 
     let ticking = Ticking::start();

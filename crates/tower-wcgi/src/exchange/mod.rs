@@ -47,6 +47,7 @@ pub(crate) use turns::{By, Deadlock, FileId, Turns};
 use crate::engine::{Engine, Permit};
 use crate::error::{Error, ErrorKind};
 use crate::gateway::Environ;
+use crate::outbound::{MAX_SOCKETS, Outbound, Sockets};
 use crate::request::RequestId;
 use crate::runtime::{MAX_INSTANCES, MAX_MEMORIES, MAX_TABLE_ELEMENTS, MAX_TABLES, Ticking};
 use crate::script::{Exit, Handles, Program, Script};
@@ -76,6 +77,8 @@ pub(crate) struct Setup {
     pub(crate) max_tmp: u64,
     /// Whether the script may say that it wants to come to its end though its client leaves.
     pub(crate) may_ignore_abort: bool,
+    /// What the script may connect to.
+    pub(crate) outbound: Arc<Outbound>,
 }
 
 /// A running exchange. Dropping it ends the script at once, unless it was [let go on](Self::let_go_on).
@@ -201,6 +204,9 @@ impl Drop for Exchange {
 /// What the store holds. Dropped in this order: files are closed before another may write them.
 pub(crate) struct State {
     wasi: Option<WasiP1Ctx>,
+    pub(crate) sockets: Sockets,
+    /// The descriptor of the first socket.
+    first_socket: u32,
     pub(crate) locks: Locks,
     pub(crate) turns: Turns,
     pub(crate) listings: Listings,
@@ -253,6 +259,21 @@ impl State {
     /// Whether the descriptor `fd` is stdin, stdout or stderr, as it was at the start.
     pub(crate) fn has_stdio(&self, fd: u32) -> bool {
         self.stdio_moved.get(fd as usize).is_some_and(|moved| !moved)
+    }
+
+    /// Which socket has the descriptor `fd`, if that is the number of one.
+    pub(crate) fn socket(&self, fd: u32) -> Option<usize> {
+        fd.checked_sub(self.first_socket).map(|socket| socket as usize).filter(|socket| *socket < MAX_SOCKETS)
+    }
+
+    /// Whether the descriptor `fd` is an open socket.
+    pub(crate) fn has_socket(&self, fd: u32) -> bool {
+        self.socket(fd).is_some_and(|socket| self.sockets.has(socket))
+    }
+
+    /// The descriptor of a socket.
+    pub(crate) fn descriptor(&self, socket: usize) -> u32 {
+        u32::try_from(socket).unwrap_or(u32::MAX).saturating_add(self.first_socket)
     }
 
     /// Says that the descriptor `fd` is no longer what it was at the start.
@@ -385,6 +406,8 @@ async fn guest(
 ) -> Result<(), Error> {
     let Setup { script, files, arguments, environ, stdin, request_id, max_memory, max_tmp, may_ignore_abort, .. } =
         setup;
+    let sockets = Sockets::new(setup.outbound, request_id.clone());
+    let first_socket = files.descriptors().max(FIRST_SOCKET);
     let may_hang = script.sees_files && files.may_hang();
     let view = match script.sees_files {
         true if may_hang => Some(aside(files.check_out(engine.threads())).await?),
@@ -394,6 +417,8 @@ async fn guest(
     let slices = Slices::new(Arc::clone(engine.stints()), in_place);
     let state = State {
         wasi: None,
+        sockets,
+        first_socket,
         locks: Locks::default(),
         turns: Turns::new(request_id.clone(), Arc::clone(queues)),
         listings: Listings::default(),
@@ -437,7 +462,11 @@ async fn guest(
         })
         .await
     };
-    outcome::judge(result, store.data().memory.exceeded, &request_id)
+    let exceeded = store.data().memory.exceeded;
+    if result.as_ref().map_or_else(|error| error.is::<Exit>(), |()| true) {
+        store.data_mut().sockets.end_well();
+    }
+    outcome::judge(result, exceeded, &request_id)
 }
 
 async fn call(program: &Program, store: &mut Store<State>) -> wasmtime::Result<()> {
@@ -525,6 +554,8 @@ impl ResourceLimiter for MemoryLimit {
     }
 }
 
+/// Above the descriptors of files, as a rule, and below 1024, as `select` has it.
+const FIRST_SOCKET: u32 = 512;
 /// How many epoch ticks a script that begins on a thread that is not the engine's computes there.
 const IN_PLACE: u64 = 1;
 /// How long a script without a deadline may go on when nobody reads.

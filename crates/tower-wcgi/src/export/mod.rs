@@ -171,6 +171,12 @@ fn export(opened: &Opened, directory: &Path, with_code: bool) -> Result<Exported
     let script = Script::load(&opened.engine, &Source { module: &module, label, compiled: None }, max_memory, None)?;
     let code = with_code.then(|| script.export(&wasm, &staging.path().join(COMPILED))).transpose()?;
 
+    if !package.asks.is_empty() {
+        // In a directory's manifest it would be granted.
+        tracing::warn!(
+            "what the package asks of the network is not in the new one: give it with --net when you serve it"
+        );
+    }
     let written = Written {
         about: &package.about,
         command: &package.command,
@@ -180,6 +186,7 @@ fn export(opened: &Opened, directory: &Path, with_code: bool) -> Result<Exported
         env: &package.env,
         site: package.site.as_ref(),
         front: &package.front,
+        connect: &package.connect,
         seen: is_snapshot.then(|| surroundings.mounts.iter().map(|mount| mount.guest.clone()).collect()),
         mounts: &copies.into_iter().map(|(mount, copy)| (mount.guest.clone(), copy, mount.access)).collect::<Vec<_>>(),
     };

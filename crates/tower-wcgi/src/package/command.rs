@@ -9,6 +9,8 @@ use super::refuse;
 use super::site::Site;
 use crate::connection::TrustedProxies;
 use crate::error::Error;
+use crate::outbound::InvalidNetRule;
+use crate::outbound::NetRule;
 
 /// How a command wants to be run. Both run the same way here; `wcgi` makes a command the one to pick.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,6 +38,8 @@ pub(super) struct Settings<'d> {
     pub(super) site: Option<Site>,
     pub(super) snapshot: Snapshot,
     pub(super) front: Front,
+    /// What the script wants to connect to.
+    pub(super) connect: Vec<NetRule>,
 }
 
 /// What a command says of the server in front of it.
@@ -167,6 +171,12 @@ impl<'d> Settings<'d> {
             if let Some(snapshot) = wcgi.table("snapshot")? {
                 settings.snapshot = Snapshot::read(&snapshot)?;
             }
+            if let Some(network) = wcgi.table("network")? {
+                network.warn_unknown(&["connect"]);
+                let rule =
+                    |text: &Text<'_>| text.value.parse().map_err(|why: InvalidNetRule| text.error(&why.to_string()));
+                settings.connect = network.texts(&["connect"])?.iter().map(rule).collect::<Result<_, _>>()?;
+            }
         }
         settings.add(annotations)?;
         Ok(settings)
@@ -292,7 +302,7 @@ const SETTINGS: &[&str] = &[
 ];
 
 /// What the `wcgi` table may set besides.
-const WCGI_SETTINGS: &[&str] = &["https", "pass_authorization", "site", "snapshot", "trusted_proxies"];
+const WCGI_SETTINGS: &[&str] = &["https", "network", "pass_authorization", "site", "snapshot", "trusted_proxies"];
 
 /// Whose annotations may be there: ours, and those of runners and registries that are nothing to us.
 const RUNNERS: &[&str] = &["wasi", "wcgi", "emscripten", "wasm4", "wapm", "wasmer"];

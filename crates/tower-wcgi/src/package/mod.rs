@@ -34,6 +34,7 @@ pub use self::site::Site;
 #[cfg(feature = "webc")]
 use self::webc::open as open_webc;
 use crate::error::{Error, ErrorKind};
+use crate::outbound::NetRule;
 
 /// A package that has been opened: which module answers, with which environment, arguments and mounts.
 #[derive(Debug)]
@@ -66,6 +67,10 @@ pub(crate) struct Package {
     /// How URL paths name files; without it the module answers for all of them.
     pub(crate) site: Option<Site>,
     pub(crate) front: Front,
+    /// What its manifest grants its script to connect to.
+    pub(crate) connect: Vec<NetRule>,
+    /// What it wants to connect to, and somebody else has to grant.
+    pub(crate) asks: Vec<NetRule>,
     /// Where the files of a `.webc` were unpacked; the mounts point into it, so it must outlive them.
     pub(crate) unpacked: Option<Arc<crate::scratch::Scratch>>,
     /// One line each, naming file and line, for whoever opens the package to log.
@@ -148,6 +153,8 @@ pub(crate) fn open(path: &Path, command: Option<&str>) -> Result<Package, Error>
         mounts: Vec::new(),
         site: None,
         front: Front::default(),
+        connect: Vec::new(),
+        asks: Vec::new(),
         unpacked: None,
         warnings: Vec::new(),
     })

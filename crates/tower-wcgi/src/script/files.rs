@@ -18,6 +18,7 @@ use wiggle::{GuestMemory, GuestPtr};
 use super::link::{ERRNO_FAULT, ERRNO_INVAL, ERRNO_SUCCESS, Errno, IntoErrno, WASI, memory, slice, write};
 use super::preview1::{ERRNO_ILSEQ, call, forward, told};
 use super::tmp::{ERRNO_NOSPC, has_room_for_a_name, is_below};
+use super::{poll, sockets};
 use crate::exchange::{By, Deadlock, FileId, FileKind, Found, Listing, Listings, Look, Seen, State, file_id};
 
 type Call<'a> = Caller<'a, State>;
@@ -77,6 +78,9 @@ async fn path_filestat_get(mut caller: Call<'_>, at: At, follow: u32, result: u3
 }
 
 async fn fd_filestat_get(mut caller: Call<'_>, fd: u32, result: u32) -> wasmtime::Result<Errno> {
+    if let Some(socket) = caller.data().socket(fd) {
+        return sockets::filestat(&mut caller, socket, result);
+    }
     let errno = call!(caller, fd_filestat_get(fd.cast_signed(), result.cast_signed()));
     told_of_files(&mut caller, errno, result)
 }
@@ -260,6 +264,9 @@ async fn database(wasi: &mut WasiP1Ctx, fd: u32) -> Option<[u8; 20]> {
 }
 
 async fn fd_close(mut caller: Call<'_>, fd: u32) -> wasmtime::Result<Errno> {
+    if let Some(socket) = caller.data().socket(fd) {
+        return Ok(sockets::close(caller.data_mut(), socket));
+    }
     let errno = call!(caller, fd_close(fd.cast_signed()));
     if errno == ERRNO_SUCCESS {
         closed(caller.data_mut(), fd);
@@ -268,6 +275,10 @@ async fn fd_close(mut caller: Call<'_>, fd: u32) -> wasmtime::Result<Errno> {
 }
 
 async fn fd_renumber(mut caller: Call<'_>, from: u32, to: u32) -> wasmtime::Result<Errno> {
+    // The numbers of sockets are for sockets alone.
+    if caller.data().has_socket(from) || caller.data().has_socket(to) {
+        return Ok(if from == to { ERRNO_SUCCESS } else { ERRNO_NOTSUP });
+    }
     let errno = call!(caller, fd_renumber(from.cast_signed(), to.cast_signed()));
     if errno == ERRNO_SUCCESS && from != to {
         let state = caller.data_mut();
@@ -493,7 +504,7 @@ async fn fd_datasync(mut caller: Call<'_>, fd: u32) -> wasmtime::Result<Errno> {
 
 /// Waits, without the thread: wasmtime-wasi would put that to sleep where file calls may hold it, which the setting says that
 /// is taken away meanwhile.
-async fn poll_oneoff(
+pub(super) async fn poll_oneoff(
     mut caller: Call<'_>,
     subscriptions: u32,
     events: u32,
@@ -502,6 +513,9 @@ async fn poll_oneoff(
 ) -> wasmtime::Result<Errno> {
     if count > MAX_SUBSCRIPTIONS {
         return Ok(ERRNO_INVAL);
+    }
+    if caller.data().sockets.were_used() {
+        return poll::poll_oneoff(caller, subscriptions, events, count, happened).await;
     }
     let mut files = WasiFilesystemCtx::default();
     std::mem::swap(caller.data_mut().wasi().ctx().ctx.filesystem(), &mut files);
@@ -518,7 +532,7 @@ pub(super) async fn aside<F: Future>(call: F) -> F::Output {
 }
 
 /// Descriptors that an exchange may have open at once, so that none can take all those of the process.
-pub(super) const MAX_OPEN_FILES: u32 = 256;
+pub(crate) const MAX_OPEN_FILES: u32 = 256;
 /// What most directories fit in, in bytes.
 const LISTING: u32 = 64 << 10;
 /// How often a directory that changes is read again. Where something comes and goes all the time, every second reading fails.

@@ -4,7 +4,7 @@ use std::fmt;
 
 use wasmtime::{Caller, Extern, Linker, Memory};
 
-use super::{client, files, locks, preview1, stdio, tmp};
+use super::{client, files, locks, preview1, sockets, stdio, tmp, wasmedge};
 use crate::error::{Error, ErrorKind};
 use crate::exchange::State;
 
@@ -48,8 +48,11 @@ fn define(linker: &mut Linker<State>) -> wasmtime::Result<()> {
     stdio::define(linker)?;
     files::define(linker)?;
     tmp::define(linker)?;
+    sockets::define(linker)?;
     linker.allow_shadowing(false);
     locks::define(linker)?;
+    sockets::define_own(linker)?;
+    wasmedge::define(linker)?;
     client::define(linker)
 }
 

@@ -17,12 +17,15 @@ mod guarded;
 mod helper;
 mod link;
 mod locks;
+mod poll;
 mod prepare;
 mod preview1;
 #[cfg(feature = "compiler")]
 mod snapshot;
+mod sockets;
 mod stdio;
 mod tmp;
+mod wasmedge;
 
 use std::borrow::Cow;
 use std::path::Path;
@@ -40,7 +43,7 @@ pub(crate) use cache::Cache;
 pub(crate) use client::define_alone as define_client_alone;
 pub(crate) use code::{Beginning, Code, Shelf};
 pub(crate) use component::{Handles, link as link_components};
-pub(crate) use files::define_seen;
+pub(crate) use files::{MAX_OPEN_FILES, define_seen};
 #[cfg(feature = "compiler")]
 pub use helper::compile_helper;
 pub(crate) use link::{Exit, link};
@@ -50,6 +53,7 @@ pub(crate) use preview1::define as define_preview1;
 pub(crate) use snapshot::Contents;
 #[cfg(feature = "compiler")]
 pub use snapshot::{Captured, Cause, SnapshotReport};
+pub(crate) use sockets::define_unreachable;
 
 use crate::engine::Engine;
 use crate::error::{Error, ErrorKind};
@@ -167,7 +171,9 @@ impl Script {
         check_size(&module.resources_required(), label, max_memory)?;
         check_functions(&wasm, label)?;
         let (beginning, start) = begin(engine, code, &wasm, label, surroundings)?;
-        let instance_pre = engine.linker().instantiate_pre(&module).map_err(|source| {
+        let linker = wasmedge::with_versions(engine.linker(), &module)
+            .map_err(|source| Error::new(ErrorKind::Host, "cannot link WASI").with_source(source))?;
+        let instance_pre = linker.instantiate_pre(&module).map_err(|source| {
             Error::new(ErrorKind::Module, format!("{label} can never run here"))
                 .with_source(source)
                 .with_hint("modules may import WASI preview 1, the functions of `wcgi`, and nothing else")

@@ -13,6 +13,7 @@ use super::link::{
     ERRNO_FAULT, ERRNO_INVAL, ERRNO_SUCCESS, Errno, Fault, IntoErrno, WASI, memory, slice, slice_mut, write,
 };
 use super::preview1::{call, told};
+use super::sockets;
 use super::tmp::{ERRNO_NOSPC, has_room};
 use crate::exchange::State;
 
@@ -39,10 +40,15 @@ pub(super) struct Buffers {
 
 impl Buffers {
     /// Where the buffer `index` begins, and its length. Nothing where the vector leads out of the memory.
-    fn get(self, memory: &[u8], index: u32) -> Option<(u32, u32)> {
+    pub(super) fn get(self, memory: &[u8], index: u32) -> Option<(u32, u32)> {
         let at = index.checked_mul(BUFFER)?.checked_add(self.at)?;
         let (start, len) = slice(memory, at, BUFFER)?.split_first_chunk::<4>()?;
         Some((u32::from_le_bytes(*start), u32::from_le_bytes(*len.first_chunk()?)))
+    }
+
+    /// How many of them are read or written at once.
+    pub(super) fn at_once(self) -> u32 {
+        self.count.min(IOV_MAX)
     }
 
     /// The first that is not empty, which is all that wasmtime-wasi reads or writes at once.
@@ -68,6 +74,9 @@ impl Buffers {
 }
 
 async fn fd_write(mut caller: Caller<'_, State>, fd: u32, buffers: Buffers, written: u32) -> wasmtime::Result<Errno> {
+    if let Some(socket) = caller.data().socket(fd) {
+        return sockets::write(caller, socket, buffers, written).await;
+    }
     if !caller.data().has_stdio(fd) {
         if !has_room(&mut caller, fd, buffers, None).await? {
             return Ok(ERRNO_NOSPC);
@@ -98,6 +107,9 @@ async fn fd_write(mut caller: Caller<'_, State>, fd: u32, buffers: Buffers, writ
 }
 
 async fn fd_read(mut caller: Caller<'_, State>, fd: u32, buffers: Buffers, read: u32) -> wasmtime::Result<Errno> {
+    if let Some(socket) = caller.data().socket(fd) {
+        return sockets::read(caller, socket, buffers, 0, read).await;
+    }
     if !caller.data().has_stdio(fd) {
         let (at, count) = (buffers.at.cast_signed(), buffers.count.cast_signed());
         let is_large = buffers.is_large(&mut caller)?;
@@ -125,6 +137,9 @@ async fn fd_read(mut caller: Caller<'_, State>, fd: u32, buffers: Buffers, read:
 
 /// What scripts look at to see whether stdout is a terminal, and whether files of a mount can be written: C's `access` does.
 async fn fd_fdstat_get(mut caller: Caller<'_, State>, fd: u32, stat: u32) -> wasmtime::Result<Errno> {
+    if let Some(socket) = caller.data().socket(fd) {
+        return sockets::fdstat(&mut caller, socket, stat);
+    }
     if !caller.data().has_stdio(fd) {
         let errno = call!(caller, fd_fdstat_get(fd.cast_signed(), stat.cast_signed()));
         if errno == ERRNO_SUCCESS && caller.data().is_read_only(fd) {
@@ -153,7 +168,7 @@ async fn fd_seek(
     if whence > WHENCE_END {
         return Ok(ERRNO_INVAL);
     }
-    if caller.data().has_stdio(fd) {
+    if caller.data().has_stdio(fd) || caller.data().has_socket(fd) {
         return Ok(ERRNO_SPIPE);
     }
     Ok(call!(caller, fd_seek(fd.cast_signed(), offset, whence.cast_signed(), position.cast_signed())))

@@ -12,6 +12,14 @@ pub(crate) enum Output {
 }
 
 impl Output {
+    /// Waits until there is room for some bytes.
+    pub(crate) async fn writable(&self) {
+        match self {
+            Self::Stdout(writer) => writer.writable().await,
+            Self::Stderr(_) => {}
+        }
+    }
+
     /// Writes all of `bytes`, when there is room for them. Other tasks get the thread now and then, as no epoch tick comes
     /// between the parts of a large write.
     ///

@@ -100,6 +100,8 @@ fn read(document: &Document, directory: &Path, asked: Option<&str>) -> Result<Pa
         mounts,
         site: settings.site,
         front: settings.front,
+        connect: settings.connect,
+        asks: Vec::new(),
         unpacked: None,
         warnings: document.take_warnings(),
     })

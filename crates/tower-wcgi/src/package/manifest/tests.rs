@@ -265,6 +265,29 @@ fn what_is_in_front_of_the_package() {
 }
 
 #[test]
+fn what_the_script_may_connect_to() {
+    let scene = Scene::new();
+    let network = |connect: &str| format!("{BASE}[command.annotations.wcgi.network]\nconnect = {connect}\n");
+    let package = scene.open(&network("['db:3306', '*.Example.com:443', 'x:1=unix:/run/x.sock']"));
+    assert!(package.warnings.is_empty(), "{:?}", package.warnings);
+    let rules: Vec<_> = package.connect.iter().map(ToString::to_string).collect();
+    assert_eq!(rules, ["db:3306", "*.example.com:443", "x:1=unix:/run/x.sock"]);
+    assert!(package.asks.is_empty(), "a directory grants what it lists");
+    for (connect, why) in [
+        ("['db']", "\"db\" has no port"),
+        ("['db:0']", "\"0\" is no port"),
+        ("'db:1'", "expected an array of strings"),
+        ("[1]", "expected a string"),
+    ] {
+        let error = scene.error(&network(connect));
+        assert!(error.contains(":8: command.annotations.wcgi.network.connect: "), "{error}");
+        assert!(error.contains(why), "{error}");
+    }
+    let package = scene.open(&format!("{BASE}[command.annotations.wcgi.network]\nlisten = ['x:1']\n"));
+    assert!(matches!(package.warnings.as_slice(), [only] if only.contains("network.listen")), "{:?}", package.warnings);
+}
+
+#[test]
 fn environments_are_merged_and_the_last_value_counts() {
     let package = Scene::new().open(&format!(
         "{BASE}[command.annotations.wcgi]\nenv = ['B=wcgi', 'C=', 'D=a=b']\n\

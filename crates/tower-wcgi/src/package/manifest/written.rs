@@ -4,6 +4,7 @@
 
 use toml::{Table, Value};
 
+use crate::outbound::NetRule;
 use crate::package::{Access, Front, Site};
 
 /// What a manifest is to say.
@@ -19,6 +20,8 @@ pub(crate) struct Written<'a> {
     pub(crate) env: &'a [(String, String)],
     pub(crate) site: Option<&'a Site>,
     pub(crate) front: &'a Front,
+    /// What its script may connect to.
+    pub(crate) connect: &'a [NetRule],
     /// The mounts that the module's start-up has seen, if it is a snapshot.
     pub(crate) seen: Option<Vec<String>>,
     /// Guest path, directory and access of the package's own.
@@ -56,6 +59,10 @@ impl Written<'_> {
         }
         if let Some(proxies) = trusted_proxies {
             wcgi.insert("trusted_proxies".to_owned(), list(proxies.networks()));
+        }
+        if !self.connect.is_empty() {
+            let rules = list(self.connect.iter().map(ToString::to_string));
+            wcgi.insert("network".to_owned(), Value::Table(table([("connect", rules)])));
         }
         // What is a snapshot already has nothing to be initialised.
         let mut snapshot = table([("enabled", Value::Boolean(false))]);

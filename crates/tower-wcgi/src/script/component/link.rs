@@ -1,6 +1,6 @@
 //! What components can import: WASI 0.2 from wasmtime-wasi, with functions of our own in place of some of theirs.
 //!
-//! Sockets can be imported, as the standard libraries of languages do, and every use of them is refused.
+//! Sockets can be imported, as the standard libraries of languages do. What they reach is what is granted.
 
 use wasmtime::StoreContextMut;
 use wasmtime::component::{Linker, LinkerInstance, Resource};
@@ -9,7 +9,7 @@ use wasmtime_wasi::p2::bindings::io::poll::Host as _;
 use wasmtime_wasi::p2::bindings::io::streams::{Host as _, StreamError};
 use wasmtime_wasi::p2::{DynOutputStream, DynPollable};
 
-use super::files;
+use super::{files, sockets};
 use crate::error::{Error, ErrorKind};
 use crate::exchange::State;
 use crate::script::Exit;
@@ -58,7 +58,8 @@ fn define(linker: &mut Linker<State>) -> wasmtime::Result<()> {
         Box::new(write(store, stream, bytes))
     })?;
 
-    files::define(linker)
+    files::define(linker)?;
+    sockets::define(linker)
 }
 
 /// The interface `name` of wasmtime-wasi, for replacing what it has. Under another version's name, what is defined would be

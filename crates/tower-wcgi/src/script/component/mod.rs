@@ -5,6 +5,7 @@
 
 mod files;
 mod link;
+mod sockets;
 mod tmp;
 
 use wasmtime::component::Component;
