@@ -1,5 +1,5 @@
-//! Programs the tests run beside scripts: a browser, which looks at pages as people do, and lighttpd, which runs the same
-//! program as native CGI. Debian's packages where they can be installed, else whatever is on the PATH.
+//! Programs the tests run beside scripts: a browser, which looks at pages as people do, lighttpd, which runs the same program as
+//! native CGI, and Redis, which scripts connect to. Debian's packages where they can be installed, else whatever is on the PATH.
 
 use std::env;
 use std::path::Path;
@@ -32,5 +32,8 @@ fn is_there(program: &str) -> bool {
     env::split_paths(&path).chain(["/usr/sbin".into()]).any(|directory| directory.join(program).is_file())
 }
 
-const PROGRAMS: [(&str, &[&str]); 2] =
-    [("chromedriver", &["chromium", "chromium-driver"]), ("lighttpd", &["lighttpd"])];
+const PROGRAMS: [(&str, &[&str]); 3] = [
+    ("chromedriver", &["chromium", "chromium-driver"]),
+    ("lighttpd", &["lighttpd"]),
+    ("redis-server", &["redis-server"]),
+];

@@ -6,6 +6,7 @@
 mod c;
 mod component;
 mod languages;
+mod library;
 mod rust;
 
 use std::collections::BTreeMap;
