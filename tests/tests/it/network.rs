@@ -9,6 +9,9 @@ use tokio::net::{TcpListener, TcpStream};
 use tower::ServiceExt;
 use tower_wcgi::{NetRule, RequestId, WcgiBuilder, WcgiService};
 use wcgi_tests::{Reply, Server, ask, builder, engine, get, guest, post, read_until, request, wait_for_permits};
+use webc::metadata::annotations::{Atom, WCGI_RUNNER_URI};
+use webc::metadata::{Annotation, Command, Manifest};
+use webc::v3;
 
 use crate::log;
 
@@ -322,6 +325,56 @@ async fn a_program_for_wasmedge_runs_as_it_is() {
     assert!(says(&none, "echo&say=x").await.ends_with("Some(84)\n"));
     let other = wasmedge(&["db:1=127.0.0.1:1"]);
     assert_eq!(says(&other, "echo&say=x").await, "PermissionDenied Some(2)\n");
+}
+
+/// A `.webc` of the guest that asks for `rules`.
+fn asking(dir: &std::path::Path, rules: &[&str]) -> std::path::PathBuf {
+    let text = |text: &str| Annotation::Text(text.to_owned());
+    let rules = Annotation::Array(rules.iter().map(|rule| text(rule)).collect());
+    let network = Annotation::Map(vec![(text("connect"), rules)]);
+    let annotations = [
+        ("atom", Annotation::serialized(&Atom::new("net", None)).unwrap()),
+        ("wcgi", Annotation::Map(vec![(text("network"), network)])),
+    ];
+    let annotations = annotations.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+    let mut manifest = Manifest::default();
+    manifest.commands.insert("net".to_owned(), Command { runner: WCGI_RUNNER_URI.to_owned(), annotations });
+    let module = std::fs::read(guest("net")).unwrap();
+    let writer = v3::write::Writer::new(v3::ChecksumAlgorithm::Sha256).write_manifest(&manifest).unwrap();
+    let atoms = [("net".parse().unwrap(), v3::write::FileEntry::borrowed(&module, v3::Timestamps::default()))];
+    let writer = writer.write_atoms(atoms.into_iter().collect()).unwrap();
+    let path = dir.join("net.webc");
+    std::fs::write(&path, writer.finish(v3::SignatureAlgorithm::None).unwrap()).unwrap();
+    path
+}
+
+#[tokio::test]
+async fn a_webc_asks_and_whoever_serves_it_grants() {
+    let dir = tempfile::tempdir().unwrap();
+    let (listener, address) = listen().await;
+    let literal = address.to_string();
+    let package = asking(dir.path(), &["db:3306", "*.example.com:443", "localhost:1-65535", &literal]);
+    let open = |rules: &[&str], as_asked| {
+        let builder = WcgiService::builder().package(&package).engine(engine().build().unwrap());
+        let builder = rules.iter().fold(builder, |builder, rule| builder.net(rule.parse::<NetRule>().unwrap()));
+        builder.net_as_asked(as_asked).build()
+    };
+    let error = open(&["*:443"], false).unwrap_err();
+    assert_eq!(error.kind(), tower_wcgi::ErrorKind::Package);
+    assert!(error.to_string().ends_with(&format!(": db:3306, localhost:*, {literal}")), "{error}");
+    let hint = format!("--net db:3306=HOST:PORT --net localhost:* --net {literal}, or --net-as-asked");
+    assert_eq!(error.hint(), Some(hint.as_str()));
+
+    let granted = open(&["*:443", "localhost:*", &format!("db:3306={address}")], false).unwrap();
+    let (said, _open) = tokio::join!(says(&granted, "deaf"), listener.accept());
+    assert_eq!(said, "closed ok\n");
+    // It has asked for an address itself, but no name of it leads inside.
+    let as_asked = open(&[], true).unwrap();
+    let target = |host| format!("/?do=deaf&host={host}&port={}", address.port());
+    let by_address = target("127.0.0.1");
+    let (reply, _open) = tokio::join!(get(&as_asked, &by_address), listener.accept());
+    assert_eq!(reply.text(), "closed ok\n");
+    assert_eq!(get(&as_asked, &target("localhost")).await.text(), "getaddrinfo: EACCES\n");
 }
 
 #[tokio::test]

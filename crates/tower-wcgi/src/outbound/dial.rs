@@ -12,6 +12,7 @@ use std::sync::Arc;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, timeout_at};
 
+use super::resolve::Places;
 use super::rule::{Name, Target};
 use super::stream::{Direction, Stream};
 use super::{Failure, Outbound};
@@ -62,7 +63,7 @@ impl Connection {
 ///
 /// [`Failure::Inside`] when a name leads to addresses that only the rules keep it from, else as the host sees it. A connection that
 /// does not come to be in time has timed out.
-pub(super) async fn dial(outbound: Arc<Outbound>, way: Way) -> Result<Connection, Failure> {
+pub(super) async fn dial(outbound: Arc<Outbound>, places: Places, way: Way) -> Result<Connection, Failure> {
     let until = Instant::now() + outbound.limits.connect;
     let late = Failure::Io(ErrorKind::TimedOut);
     let work = async {
@@ -72,9 +73,11 @@ pub(super) async fn dial(outbound: Arc<Outbound>, way: Way) -> Result<Connection
             Way::Target(Target::Address(address, port)) | Way::Address(address, port) => {
                 first(&[address], port, until).await?
             }
-            Way::Target(Target::Name(name, port)) => first(&outbound.addresses(&name).await?, port, until).await?,
+            Way::Target(Target::Name(name, port)) => {
+                first(&outbound.addresses(&name, &places).await?, port, until).await?
+            }
             Way::Checked(name, port) => {
-                let addresses = outbound.addresses(&name).await?;
+                let addresses = outbound.addresses(&name, &places).await?;
                 let allowed = |address: &IpAddr| outbound.rules.allow(Some(&name), *address, Some(port));
                 let checked: Vec<_> = addresses.into_iter().filter(allowed).collect();
                 if checked.is_empty() {
@@ -89,9 +92,9 @@ pub(super) async fn dial(outbound: Arc<Outbound>, way: Way) -> Result<Connection
 }
 
 impl Outbound {
-    async fn addresses(&self, name: &Name) -> Result<Vec<IpAddr>, Failure> {
+    async fn addresses(&self, name: &Name, places: &Places) -> Result<Vec<IpAddr>, Failure> {
         // A connect has no word for a name that does not resolve.
-        self.resolver.look_up(name).await.map_err(|_| Failure::Io(ErrorKind::HostUnreachable))
+        self.resolver.look_up(name, places).await.map_err(|_| Failure::Io(ErrorKind::HostUnreachable))
     }
 }
 

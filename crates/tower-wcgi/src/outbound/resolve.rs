@@ -16,16 +16,31 @@ use super::rule::Name;
 /// The look-ups of a service.
 #[derive(Debug)]
 pub(super) struct Resolver {
-    places: Arc<Semaphore>,
+    places: Places,
     /// What a test says that names lead to.
     #[cfg(test)]
     pub(super) zone: std::collections::HashMap<&'static str, Vec<IpAddr>>,
 }
 
+/// How many look-ups there may be at once.
+#[derive(Debug, Clone)]
+pub(super) struct Places(Arc<Semaphore>);
+
+impl Places {
+    fn new(count: usize) -> Self {
+        Self(Arc::new(Semaphore::new(count)))
+    }
+
+    /// Those of one exchange.
+    pub(super) fn of_exchange() -> Self {
+        Self::new(MAX_OF_EXCHANGE)
+    }
+}
+
 impl Default for Resolver {
     fn default() -> Self {
         Self {
-            places: Arc::new(Semaphore::new(MAX_AT_ONCE)),
+            places: Places::new(MAX_AT_ONCE),
             #[cfg(test)]
             zone: std::collections::HashMap::default(),
         }
@@ -38,7 +53,7 @@ impl Resolver {
     /// # Errors
     ///
     /// [`Failure::NoSuchHost`] when it has none, or the resolver cannot say.
-    pub(super) async fn look_up(&self, name: &Name) -> Result<Vec<IpAddr>, Failure> {
+    pub(super) async fn look_up(&self, name: &Name, own: &Places) -> Result<Vec<IpAddr>, Failure> {
         if name.is_localhost() {
             return Ok(LOOPBACK.to_vec());
         }
@@ -46,10 +61,12 @@ impl Resolver {
         if let Some(addresses) = self.zone.get(name.as_str()) {
             return Ok(addresses.clone());
         }
-        let Ok(place) = Arc::clone(&self.places).acquire_owned().await else { return Err(Failure::NoSuchHost) };
+        // The exchange's own first: those that wait for one take nothing from others.
+        let Ok(own) = Arc::clone(&own.0).acquire_owned().await else { return Err(Failure::NoSuchHost) };
+        let Ok(place) = Arc::clone(&self.places.0).acquire_owned().await else { return Err(Failure::NoSuchHost) };
         let asked = name.as_str().to_owned();
         let look_up = move || -> io::Result<Vec<IpAddr>> {
-            let _place = place;
+            let _places = (own, place);
             let mut addresses = Vec::new();
             for address in (asked.as_str(), 0).to_socket_addrs()?.map(|address| address.ip().to_canonical()) {
                 if addresses.len() < MAX_ADDRESSES && !addresses.contains(&address) {
@@ -67,5 +84,7 @@ impl Resolver {
 
 /// So that a resolver that does not answer leaves threads for files.
 const MAX_AT_ONCE: usize = 32;
+/// So that one exchange cannot have all of them.
+const MAX_OF_EXCHANGE: usize = 4;
 /// Of one name.
 const MAX_ADDRESSES: usize = 16;

@@ -15,6 +15,7 @@ use std::time::Duration;
 use super::allow::Peer;
 use super::dial::{Connection, Way, dial};
 use super::refused::Refused;
+use super::resolve::Places;
 use super::rule::Name;
 use super::stream::Direction;
 use super::{Failure, MAX_SOCKETS, Outbound};
@@ -27,6 +28,8 @@ pub(crate) struct Sockets {
     /// Addresses that were given for names, stand-ins among them.
     known: Vec<(IpAddr, Name)>,
     look_ups: usize,
+    /// Made when something is first connected or looked up.
+    places: Option<Places>,
     refused: Refused,
     ended_well: bool,
 }
@@ -54,7 +57,7 @@ type Timeout = Option<Duration>;
 impl Sockets {
     pub(crate) fn new(outbound: Arc<Outbound>, request_id: RequestId) -> Self {
         let (sockets, known, refused) = (Vec::new(), Vec::new(), Refused::default());
-        Self { outbound, request_id, sockets, known, look_ups: 0, refused, ended_well: false }
+        Self { outbound, request_id, sockets, known, look_ups: 0, places: None, refused, ended_well: false }
     }
 
     /// Whether the script has had any.
@@ -113,11 +116,11 @@ impl Sockets {
         if self.sockets.iter().filter(connected).count() >= self.outbound.limits.connections {
             return Err(Failure::TooMany);
         }
-        let outbound = Arc::clone(&self.outbound);
+        let (outbound, places) = (Arc::clone(&self.outbound), self.places());
         let socket = self.socket(number)?;
         socket.peer = Some((peer, port));
         socket.error = None;
-        socket.state = State::Connecting(Box::pin(dial(outbound, way)));
+        socket.state = State::Connecting(Box::pin(dial(outbound, places, way)));
         // Begins, whether anybody waits for it or not.
         let is_non_blocking = socket.is_non_blocking;
         let settled = poll_fn(|cx| match self.poll_settled(cx, number) {
@@ -154,8 +157,8 @@ impl Sockets {
             return Err(Failure::TooMany);
         }
         self.look_ups += 1;
-        let outbound = Arc::clone(&self.outbound);
-        let look_up = tokio::time::timeout(outbound.limits.connect, outbound.resolver.look_up(&name));
+        let (outbound, places) = (Arc::clone(&self.outbound), self.places());
+        let look_up = tokio::time::timeout(outbound.limits.connect, outbound.resolver.look_up(&name, &places));
         let mut addresses = look_up.await.unwrap_or(Err(Failure::Io(ErrorKind::TimedOut)))?;
         addresses.retain(|address| outbound.rules.allow(Some(&name), *address, None));
         if addresses.is_empty() {
@@ -358,6 +361,10 @@ impl Sockets {
         }
         self.known.push((address, name.clone()));
         Ok(())
+    }
+
+    fn places(&mut self) -> Places {
+        self.places.get_or_insert_with(Places::of_exchange).clone()
     }
 
     fn socket(&mut self, number: usize) -> Result<&mut Socket, Failure> {
