@@ -10,6 +10,9 @@ mod exchange;
 #[cfg(feature = "compiler")]
 mod export;
 mod future;
+#[cfg(fuzzing)]
+#[doc(hidden)]
+pub mod fuzzing;
 mod gateway;
 mod outbound;
 mod package;

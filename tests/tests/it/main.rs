@@ -42,6 +42,7 @@ mod snapshot;
 mod snapshot_php;
 mod soak;
 mod streaming;
+mod tables;
 mod turns;
 mod webc;
 mod wire;

@@ -1,4 +1,4 @@
-//! See `tower_wcgi_fuzz::manifest`.
+//! See `tower_wcgi::fuzzing::manifest`.
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|data: &[u8]| tower_wcgi_fuzz::manifest(data));
+libfuzzer_sys::fuzz_target!(|data: &[u8]| tower_wcgi::fuzzing::manifest(data));

@@ -1,4 +1,4 @@
-//! See `tower_wcgi_fuzz::meta_variables`.
+//! See `tower_wcgi::fuzzing::meta_variables`.
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|data: &[u8]| tower_wcgi_fuzz::meta_variables(data));
+libfuzzer_sys::fuzz_target!(|data: &[u8]| tower_wcgi::fuzzing::meta_variables(data));

@@ -1,4 +1,4 @@
-//! See `tower_wcgi_fuzz::response_head`.
+//! See `tower_wcgi::fuzzing::response_head`.
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|data: &[u8]| tower_wcgi_fuzz::response_head(data));
+libfuzzer_sys::fuzz_target!(|data: &[u8]| tower_wcgi::fuzzing::response_head(data));

@@ -1,4 +1,4 @@
-//! See `tower_wcgi_fuzz::site`.
+//! See `tower_wcgi::fuzzing::site`.
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|data: &[u8]| tower_wcgi_fuzz::site(data));
+libfuzzer_sys::fuzz_target!(|data: &[u8]| tower_wcgi::fuzzing::site(data));

@@ -1,4 +1,4 @@
-//! See `tower_wcgi_fuzz::target`.
+//! See `tower_wcgi::fuzzing::target`.
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|data: &[u8]| tower_wcgi_fuzz::target(data));
+libfuzzer_sys::fuzz_target!(|data: &[u8]| tower_wcgi::fuzzing::target(data));
