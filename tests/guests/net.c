@@ -120,8 +120,7 @@ static void ten(void) {
         }
         if (polled[0].revents) {
             stdin_seen = 1;
-            polled[0].fd = polled[1].fd;
-            polled[0].events = 0;
+            polled[0].fd = -1;
         }
         for (int i = 1; i <= 10; i++) {
             char room[64];

@@ -232,11 +232,20 @@ async fn a_client_that_leaves_ends_the_connections_of_its_script() {
     let (listener, address) = listen().await;
     let server = Server::start(database(address).build().unwrap()).await;
     let mut client = server.connect().await;
-    client.write_all(b"GET /?do=wait&host=db&port=3306 HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
+    client.write_all(b"GET /?do=flood&host=db&port=3306 HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
     let (mut stream, _) = listener.accept().await.unwrap();
     read_until(&mut client, "text/plain").await;
+    // Only then it knows that it is connected.
+    let mut piece = vec![0; 65536];
+    stream.read_exact(&mut piece).await.unwrap();
     drop(client);
-    assert_eq!(stream.read(&mut [0; 1]).await.unwrap_err().kind(), std::io::ErrorKind::ConnectionReset);
+    let ended = loop {
+        match stream.read(&mut piece).await {
+            Ok(count) => assert_ne!(count, 0, "an end is no reset"),
+            Err(error) => break error.kind(),
+        }
+    };
+    assert_eq!(ended, std::io::ErrorKind::ConnectionReset);
 }
 
 #[tokio::test]

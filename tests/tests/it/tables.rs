@@ -22,7 +22,7 @@ fn every_row_of_cases_names_tests_that_are_there() {
         let names = cell.split('`').skip(1).step_by(2).filter(|name| name.contains("::"));
         for name in names {
             // The last part that is a name: `gateway::…` and `cut_off::*` mean all of a module.
-            let word = name.split("::").filter(|part| !["*", "…"].contains(part)).next_back();
+            let word = name.split("::").filter(|part| !["*", "…"].contains(part)).last();
             if !word.is_some_and(|word| words.contains(word)) {
                 missing.push(format!("not there: {name}"));
             }

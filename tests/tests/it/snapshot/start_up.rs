@@ -332,8 +332,11 @@ async fn a_start_up_reaches_nobody() {
     let dir = tempfile::tempdir().unwrap();
     let module = dir.path().join("reaching.wat");
     fs::write(&module, REACHING).unwrap();
-    let service =
-        WcgiService::builder().package(&module).engine(engine().build().unwrap()).net("*:*".parse().unwrap()).build();
+    let service = WcgiService::builder()
+        .package(&module)
+        .engine(engine().cache_dir(dir.path().join("cache")).build().unwrap())
+        .net("*:*".parse().unwrap())
+        .build();
     let reply = get(&service.unwrap(), "/").await;
     // Two digits each: ENETUNREACH then, and now a socket and no such name.
     assert_eq!(reply.text(), "40 40 40 00\n");
