@@ -27,9 +27,10 @@ async fn neither_a_status_nor_an_error_is_a_failure_after_output() {
 async fn the_network_is_denied() {
     let service = service("native");
     let text = get(&service, "/?op=net").await.text();
-    assert_eq!(text, "tcp: ok\nudp: ErrorCode::AccessDenied\nname: ErrorCode::NameUnresolvable\n");
+    assert!(text.starts_with("tcp: ok\nudp: ") && text.contains("\"access-denied\""), "{text}");
+    assert!(text.contains("\nname: ") && text.contains("\"name-unresolvable\""), "{text}");
     let text = get(&service, "/?op=connect&host=127.0.0.1&port=80&say=x").await.text();
-    assert_eq!(text, "connect: ErrorCode::AccessDenied\n");
+    assert_eq!(text, "connect: access-denied\n");
 }
 
 #[tokio::test]
@@ -64,7 +65,7 @@ async fn a_component_reaches_what_it_is_granted() {
     assert!(reply.text().starts_with("UNIX "), "{}", reply.text());
     drop(listener);
     let text = get(&service, "/?op=connect&host=db&port=3306&say=x").await.text();
-    assert_eq!(text, "connect: ErrorCode::ConnectionRefused\n");
+    assert_eq!(text, "connect: connection-refused\n");
 }
 
 #[tokio::test]

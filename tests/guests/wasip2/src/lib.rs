@@ -95,7 +95,7 @@ impl wasip2::exports::cli::run::Guest for Native {
 /// What the peer answers, or which call has failed with what.
 fn talk(host: &str, port: u16, text: &str) -> Result<String, String> {
     let network = instance_network::instance_network();
-    let failed = |what: &'static str| move |error: NetError| format!("{what}: {error:?}");
+    let failed = |what: &'static str| move |error: NetError| format!("{what}: {}", error.name());
     let found = ip_name_lookup::resolve_addresses(&network, host).map_err(failed("look-up"))?;
     found.subscribe().block();
     let found = found.resolve_next_address().map_err(failed("look-up"))?;
