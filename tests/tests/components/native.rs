@@ -40,7 +40,7 @@ async fn a_component_reaches_what_it_is_granted() {
     let dir = tempfile::tempdir().unwrap();
     let unix = dir.path().join("db.sock");
     let on_unix = UnixListener::bind(&unix).unwrap();
-    let rules = [&format!("db:3306={address}")[..], &format!("local:1=unix:{}", unix.display())];
+    let rules = [format!("db:3306={address}"), format!("local:1=unix:{}", unix.display())];
     let service = rules
         .iter()
         .fold(builder("native"), |builder, rule| builder.net(rule.parse::<NetRule>().unwrap()))

@@ -311,8 +311,8 @@ async fn a_program_for_wasmedge_runs_as_it_is() {
         let builder = builder("wasmedge");
         rules.iter().fold(builder, |builder, rule| builder.net(rule.parse::<NetRule>().unwrap())).build().unwrap()
     };
-    let rules = [&format!("db:3306={address}")[..], &format!("localhost:{}", address.port())];
-    let service = wasmedge(&rules);
+    let (database, localhost) = (format!("db:3306={address}"), format!("localhost:{}", address.port()));
+    let service = wasmedge(&[&database, &localhost]);
     let peer = async {
         let (mut stream, _) = listener.accept().await.unwrap();
         let mut all = String::new();
