@@ -1,7 +1,7 @@
-//! What `cargo xtask bench` measures and cannot measure from outside: scripts beside native handlers in one axum program,
-//! and the library's memory when many exchanges wait, or many packages or sites of one package are open.
+//! The part of `cargo xtask bench` that cannot be measured from outside: scripts beside native handlers in one axum program,
+//! and the library's memory. The latter is measured with many waiting exchanges, many open packages, and many sites of one package.
 //!
-//! What it finds it prints to stdout as `NAME=NUMBER` lines.
+//! It prints its figures to stdout as `NAME=NUMBER` lines.
 #![expect(clippy::print_stdout, reason = "stdout is where it reports")]
 
 mod blocked;

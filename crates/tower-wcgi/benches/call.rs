@@ -1,5 +1,5 @@
-//! `WcgiService::call` to the response's last byte, against the floor: the least a host on wasmtime can do for the same
-//! run, in one thread and in two.
+//! `WcgiService::call` to the response's last byte, against the floor, in one thread and in two. The floor is the least that a
+//! host on wasmtime can do for the same run.
 //!
 //! Names are `GUEST/SUBJECT/THREADS`. A time is that of all threads together, so a second thread should halve it.
 //! `cargo xtask bench` runs this and compares.
@@ -84,8 +84,8 @@ where
     });
 }
 
-/// How long `iterations` runs take when the threads share them: each takes some of those that are left, so that one that
-/// something held up does not make the others wait for its share.
+/// How long `iterations` runs take when the threads share them. Each thread takes some of the remaining runs. So a thread that
+/// is held up does not make the others wait for its share.
 fn timed(threads: u64, iterations: u64, run: &(impl AsyncFn() -> bool + Sync)) -> Duration {
     let taken = AtomicU64::new(0);
     let start = Barrier::new(usize::try_from(threads).expect("few threads") + 1);

@@ -1,4 +1,4 @@
-//! The response's body: the rest of what the script writes, then how it ended; or the file it sends.
+//! The response's body: the rest of the script's output, then how the script ended. Or the file that the script sends.
 
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -8,14 +8,15 @@ use http_body::{Body, Frame, SizeHint};
 
 use crate::engine::Engine;
 use crate::error::{Error, ErrorKind};
-use crate::exchange::{self, Exchange};
+use crate::exchange::Exchange;
+use crate::observe;
 use crate::request::RequestId;
 use crate::stdio::FileReader;
 
 /// The body of a response.
 ///
 /// It owns the running script: dropping it before its end ends the script. An error means that the script failed after its
-/// head; servers abort the connection then, so that the client does not take what came for the whole.
+/// head. Servers then abort the connection, so that the client does not take a part for the whole.
 #[derive(Debug)]
 pub struct ResponseBody(Content);
 
@@ -31,7 +32,7 @@ enum Content {
 struct Sending {
     request_id: RequestId,
     file: FileReader,
-    /// Has the threads that read.
+    /// The engine, whose threads read.
     _engine: Engine,
 }
 
@@ -39,9 +40,9 @@ struct Sending {
 struct Streaming {
     request_id: RequestId,
     exchange: Exchange,
-    /// What came with the head.
+    /// The bytes that came with the head.
     first: Bytes,
-    /// What is still to come, where the script said how long its body is.
+    /// The bytes still to come, if the script said how long its body is.
     remaining: Option<u64>,
     /// Why the body is about to fail.
     failure: Option<Error>,
@@ -135,7 +136,7 @@ impl Body for ResponseBody {
                 if excess {
                     log_excess(&streaming.request_id);
                 }
-                // The client has all it was promised. The script may have more to do than to write.
+                // The client has all it was promised. The script may have more work than its output.
                 if let Content::Script(streaming) = std::mem::replace(&mut self.0, Content::Whole(Bytes::new())) {
                     streaming.exchange.let_go_on();
                 }
@@ -201,7 +202,7 @@ impl Sending {
         Poll::Ready(piece.map(|piece| {
             piece.map_err(|source| {
                 let error = Error::new(ErrorKind::Host, "cannot read the file that is sent").with_source(source);
-                exchange::log(&error, &self.request_id, "");
+                observe::log(&error, &self.request_id, "");
                 error
             })
         }))

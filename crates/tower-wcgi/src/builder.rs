@@ -7,19 +7,21 @@ use std::time::Duration;
 use http::request::Parts;
 
 use crate::connection::{ConnectionInfo, Hook};
+use crate::defaults;
 use crate::engine::Engine;
+use crate::environ::Environ;
 use crate::error::{Error, ErrorKind};
 use crate::escape;
-use crate::exchange::Files;
-use crate::exchange::Seen;
-use crate::exchange::initialisation::{Surroundings, WARMUP};
-use crate::gateway::{self, Environ};
+use crate::gateway;
+use crate::host::{Files, Seen};
+use crate::mount::{self, Access, Mount, TMP};
 use crate::outbound::{self, NetRule, Outbound};
-use crate::package::{self, Access, Mount, Site};
+use crate::package::{self, Site};
+use crate::release::Release;
 use crate::renewal::Renewal;
-use crate::script::Source;
+use crate::script::{Source, Surroundings, WARMUP};
 use crate::sendfile::SendFile;
-use crate::service::{Inner, WcgiService};
+use crate::service::WcgiService;
 use crate::site::Routes;
 use crate::tree::Tree;
 use crate::warmup;
@@ -30,7 +32,7 @@ use crate::warmup;
 ///
 /// | setting | default | reason |
 /// |---|---|---|
-/// | [`engine`](Self::engine) | one of its own | |
+/// | [`engine`](Self::engine) | a new one | |
 /// | [`command`](Self::command) | the package's entrypoint, or its only `wcgi` command | |
 /// | [`mount`](Self::mount) | taken from axum's router, else the root | |
 /// | [`site`](Self::site) | the package's, else none | one script answers every URL |
@@ -46,13 +48,13 @@ use crate::warmup;
 /// | [`server_name`](Self::server_name) | `localhost` | only for requests without a host |
 /// | [`server_port`](Self::server_port) | the scheme's | only for requests without a host |
 /// | [`server_software`](Self::server_software) | `tower-wcgi/` and the version | |
-/// | [`https`](Self::https) | the package's, else found out for each request | |
+/// | [`https`](Self::https) | the package's, else decided for each request | |
 /// | [`pass_authorization`](Self::pass_authorization) | the package's, else no | credentials are for the layer that checks them |
-/// | [`allow_trace`](Self::allow_trace) | no | it shows a page what the browser hides from it |
+/// | [`allow_trace`](Self::allow_trace) | no | it shows a page the headers that the browser hides from it |
 /// | [`connection_info`](Self::connection_info) | what the server left in the extensions | headers can be forged |
-/// | [`snapshot`](Self::snapshot) | if the module has one to give | a request costs what its own work costs |
+/// | [`snapshot`](Self::snapshot) | if the module allows it | a request costs only its own work |
 /// | [`snapshot_deadline`](Self::snapshot_deadline) | 60 s | a large application that is warmed up takes some ten |
-/// | [`x_sendfile`](Self::x_sendfile) | off | a script that repeats what users send could be made to disclose files |
+/// | [`x_sendfile`](Self::x_sendfile) | off | a script that repeats users' input in its headers could be made to disclose files |
 ///
 /// ```no_run
 /// # use std::time::Duration;
@@ -125,37 +127,37 @@ impl WcgiBuilder {
         self
     }
 
-    /// Lets the script see the host's directory `host` as `guest`, in place of what the package has there. Changes on the
+    /// Lets the script see the host's directory `host` as `guest`, in place of a mount of the package. Changes on the
     /// host show on the next request. Default: the package's own mounts, read-only, and a private `/tmp`.
     pub fn map_dir(mut self, guest: impl Into<String>, host: impl Into<PathBuf>, access: Access) -> Self {
         self.mounts.push((guest.into(), host.into(), access));
         self
     }
 
-    /// Sets an environment variable for every request, over the package's of the same name. `TMPDIR` is `/tmp` unless it is
-    /// set. Variables that belong to each
-    /// request, like `QUERY_STRING`, cannot be set. The host's own environment never reaches a script.
+    /// Sets an environment variable for every request, in place of the package's of the same name. `TMPDIR` is `/tmp` unless it
+    /// is set. Variables that belong to each request, like `QUERY_STRING`, cannot be set. The host's own environment never
+    /// reaches a script.
     pub fn env(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.env.push((name.into(), value.into()));
         self
     }
 
     /// The URL path the service is mounted at, as `/wiki`: the `SCRIPT_NAME` of RFC 3875 §4.1.13. A request for another path
-    /// is answered 404. Default: what axum's `nest_service` or `route_service` says, else the root.
+    /// is answered 404. Default: the path of axum's `nest_service` or `route_service`, else the root.
     pub fn mount(mut self, prefix: impl Into<String>) -> Self {
         self.mount = Some(prefix.into());
         self
     }
 
-    /// The files below the mount: which of them are scripts, and what answers for the rest. Default: the package's site, else
-    /// none: one script answers every URL.
+    /// The files below the mount: which of them are scripts, and what answers for other paths. Default: the package's site. Without
+    /// a site one script answers every URL.
     pub fn site(mut self, site: Site) -> Self {
         self.site = Some(site);
         self
     }
 
-    /// How long a whole exchange may take by the clock on the wall, from the request's head to the response's last byte:
-    /// computing, sleeping and waiting for the client included. `None` is no deadline, for event streams and long
+    /// How long a whole exchange may take in real time, from the request's head to the response's last byte. Computing,
+    /// sleeping and waiting for the client are included. `None` is no deadline, for event streams and long
     /// downloads. Default: 30 seconds.
     pub fn deadline(mut self, deadline: impl Into<Option<Duration>>) -> Self {
         self.deadline = deadline.into().map_or(Deadline::None, Deadline::After);
@@ -174,7 +176,7 @@ impl WcgiBuilder {
         self
     }
 
-    /// How many bytes of output are held for a client that reads more slowly than the script writes; then the script waits.
+    /// How many bytes of output are held for a client that reads more slowly than the script writes. Beyond that the script waits.
     /// A client that has begun to read gets up to four times as much, so that a long body does not stop at every piece.
     /// Default: 64 KiB.
     pub fn response_buffer(mut self, bytes: usize) -> Self {
@@ -182,15 +184,15 @@ impl WcgiBuilder {
         self
     }
 
-    /// What the files in an exchange's private `/tmp` may have together, in bytes: their lengths, holes included. A write
-    /// beyond it fails with `ENOSPC`, and what is removed gives its room back. Default: 256 MiB.
+    /// The most bytes of all files in an exchange's private `/tmp` together: their lengths, holes included. A write
+    /// beyond that fails with `ENOSPC`. A removed file gives its room back. Default: 256 MiB.
     pub fn max_tmp(mut self, bytes: u64) -> Self {
         self.max_tmp = Some(bytes);
         self
     }
 
-    /// Whether a script may [say](crate::_docs::client) that it wants to come to its end though its client leaves. It keeps
-    /// its permit until then, within the [deadline](Self::deadline). Default: yes, as a client could as well wait that long.
+    /// Whether a script may [ask](crate::_docs::client) to finish after its client has left. It keeps
+    /// its permit until then, within the [deadline](Self::deadline). Default: yes, because a client could as well wait that long.
     pub fn ignore_abort(mut self, allow: bool) -> Self {
         self.refuse_ignore_abort = !allow;
         self
@@ -246,17 +248,17 @@ impl WcgiBuilder {
         self
     }
 
-    /// Whether all clients use TLS, as behind a proxy that ends it, whatever [`connection_info`](Self::connection_info) says:
+    /// Whether all clients use TLS, as behind a proxy that ends it, whatever [`connection_info`](Self::connection_info) says.
     /// `HTTPS`, `REQUEST_SCHEME` and the default of `SERVER_PORT` follow it. A [variable](Self::env) `HTTPS` or
-    /// `REQUEST_SCHEME` is the same setting, and wins. Default: what the package's manifest says, else it is found out for each
-    /// request.
+    /// `REQUEST_SCHEME` is the same setting, and wins. Default: the package manifest's value, else each request's connection
+    /// decides.
     pub fn https(mut self, https: bool) -> Self {
         self.https = Some(https);
         self
     }
 
-    /// Whether scripts see the headers `Authorization` and `Proxy-Authorization`. Default: what the package's
-    /// manifest says, else no; an authentication layer inserts a [`RemoteUser`](crate::RemoteUser) instead.
+    /// Whether scripts see the headers `Authorization` and `Proxy-Authorization`. Default: the package manifest's value,
+    /// else no. An authentication layer inserts a [`RemoteUser`](crate::RemoteUser) instead.
     pub fn pass_authorization(mut self, pass: bool) -> Self {
         self.pass_authorization = Some(pass);
         self
@@ -270,43 +272,43 @@ impl WcgiBuilder {
         self
     }
 
-    /// How the client's address and its use of TLS are found out: see [`TrustedProxies`](crate::TrustedProxies) for a
+    /// The function that gives the client's address and its use of TLS. See [`TrustedProxies`](crate::TrustedProxies) for a
     /// server behind proxies. Default: the proxies that the package's manifest trusts, else [`ConnectionInfo::of`].
     pub fn connection_info(mut self, hook: impl Fn(&Parts) -> ConnectionInfo + Send + Sync + 'static) -> Self {
         self.connection_info = Some(Hook::new(hook));
         self
     }
 
-    /// Whether a module that exports `wizer-initialize` is initialised once, here, and requests start from a snapshot of its
-    /// memory: see [snapshots](crate::_docs::snapshots). A module that does not export it is not affected; one whose
-    /// initialisation fails runs as it is, and the log says why. Default: what the package's manifest says, else yes.
+    /// Whether a module that exports `wizer-initialize` runs its start-up once, here, and requests start from a snapshot of its
+    /// memory: see [snapshots](crate::_docs::snapshots). Modules that do not export it are not affected. If the
+    /// start-up fails, the module runs as it is, and the log says why. Default: the package manifest's value, else yes.
     pub fn snapshot(mut self, take: bool) -> Self {
         self.snapshot = Some(take);
         self
     }
 
-    /// How long the initialisation for a [snapshot](Self::snapshot) may take; later the module runs as it is. Default: 60
+    /// How long the start-up for a [snapshot](Self::snapshot) may take. If it takes longer, the module runs as it is. Default: 60
     /// seconds.
     pub fn snapshot_deadline(mut self, deadline: Duration) -> Self {
         self.snapshot_deadline = Some(deadline);
         self
     }
 
-    /// Lets the script answer with a file: a response head with `X-Sendfile: /guest/path` becomes a response with that file
-    /// from one of the [mounts](Self::map_dir), streamed without the script: its instance is free as soon as it ends.
+    /// Lets the script answer with a file. A response head with `X-Sendfile: /guest/path` becomes a response with that file
+    /// from one of the [mounts](Self::map_dir). The file is streamed without the script, whose instance is free as soon as it ends.
     ///
-    /// The field itself is taken out. The script's status and other fields stay, its `Content-Length` and what it writes
-    /// after the head do not count. A response of status 200 gets `ETag` and `Last-Modified`, if the script gave none, and
-    /// answers `If-None-Match`, `If-Modified-Since`, `If-Match`, `If-Unmodified-Since`, `If-Range` and `Range` with one range
-    /// (RFC 9110 §13, §14). The [deadline](Self::deadline) ends the script, not the file's way to the client.
+    /// The field itself is removed. The script's status and other fields stay. Its `Content-Length`, and its output
+    /// after the head, do not count. A response of status 200 gets `ETag` and `Last-Modified`, if the script gave none. It
+    /// answers `If-None-Match`, `If-Modified-Since`, `If-Match`, `If-Unmodified-Since`, `If-Range`, and `Range` with one range
+    /// (RFC 9110 §13, §14). The [deadline](Self::deadline) ends the script, but not the transfer of the file.
     ///
     /// The path is absolute, as the script would open it, and not percent-decoded. It is looked up in the mount with the
-    /// longest guest path it is below, never in the private `/tmp`; neither `..` nor a symbolic link leads out of that mount.
-    /// What is missing there, or is no regular file, is answered 502, and the reason is in the log.
+    /// longest matching guest path, never in the private `/tmp`. Neither `..` nor a symbolic link leads out of that mount.
+    /// If there is no regular file, the answer is 502, and the reason is in the log.
     ///
-    /// Default: off, as a script that was not written for it, and repeats in its headers what users send, could be made to
-    /// disclose its own files. Then `X-Sendfile` is a field like any other and goes to the client; a proxy in front may be
-    /// waiting for it.
+    /// Default: off. A script that was not written for it, and repeats users' input in its headers, could be made to
+    /// disclose its own files. While it is off, `X-Sendfile` is a field like any other and goes to the client. A proxy in front
+    /// may act on it.
     ///
     /// ```no_run
     /// # use tower_wcgi::{Access, WcgiService};
@@ -324,24 +326,25 @@ impl WcgiBuilder {
         self
     }
 
-    /// Opens the package, initialises and compiles its module or takes it from the cache, and checks that it can run.
+    /// Opens the package, runs its module's start-up and compiles the module, or takes both from the cache. Checks that it can run.
     ///
-    /// Takes seconds for a large module that is compiled for the first time, and besides as long as its initialisation takes.
+    /// Takes seconds for a large module that is compiled for the first time, and additionally the time of its start-up.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Package`] for what is wrong with the package, a mount or a setting, [`ErrorKind::Module`] for a module
-    /// that can never run, [`ErrorKind::Host`] when there is no room for an engine, or no temporary directory can be made.
+    /// - [`ErrorKind::Package`] if the package, a mount or a setting cannot be used.
+    /// - [`ErrorKind::Module`] for a module that can never run.
+    /// - [`ErrorKind::Host`] if there is no room for an engine, or no temporary directory can be made.
     pub fn build(self) -> Result<WcgiService, Error> {
         let opened = self.open()?;
         let outbound = opened.outbound()?;
         let (max_memory, arguments) = (opened.surroundings.max_memory, Arc::clone(&opened.surroundings.arguments));
         let start =
             Renewal::new(opened.engine.clone(), &opened.source(), opened.surroundings.clone(), opened.take_snapshot)?;
-        let Opened { package, engine, mount, tree, site, settings, rest, .. } = opened;
+        let OpenedPackage { package, engine, mount, tree, site, settings, rest, .. } = opened;
         let of_proxies =
             package.front.trusted_proxies.map(|proxies| Hook::new(move |parts: &Parts| proxies.connection_info(parts)));
-        Ok(WcgiService::new(Inner {
+        Ok(WcgiService::new(Release {
             engine,
             start: Arc::new(start),
             send_file: rest.x_sendfile.then(|| Arc::new(SendFile::new(tree))),
@@ -352,22 +355,22 @@ impl WcgiBuilder {
             mount,
             allow_trace: rest.allow_trace,
             deadline: match rest.deadline {
-                Deadline::Default => Some(Duration::from_secs(30)),
+                Deadline::Default => Some(defaults::DEADLINE),
                 Deadline::None => None,
-                // What the clock cannot count to is as good as none, and must not overflow it.
+                // A time that the clock cannot reach is as good as none, and must not overflow it.
                 Deadline::After(deadline) => Some(deadline.min(LONGEST_DEADLINE)),
             },
-            max_body: rest.max_body.unwrap_or(64 << 20),
+            max_body: rest.max_body.unwrap_or(defaults::MAX_BODY),
             max_memory,
-            response_buffer: rest.response_buffer.unwrap_or(64 << 10).max(1),
-            max_tmp: rest.max_tmp.unwrap_or(256 << 20),
+            response_buffer: rest.response_buffer.unwrap_or(defaults::RESPONSE_BUFFER).max(1),
+            max_tmp: rest.max_tmp.unwrap_or(defaults::MAX_TMP),
             may_ignore_abort: !rest.refuse_ignore_abort,
             outbound: Arc::new(outbound),
-            _unpacked: package.unpacked,
+            unpacked: package.unpacked,
         }))
     }
 
-    pub(crate) fn open(mut self) -> Result<Opened, Error> {
+    pub(crate) fn open(mut self) -> Result<OpenedPackage, Error> {
         let path = self.package.take().ok_or_else(|| setting("no package was given"))?;
         Files::check_tmp()?;
         let mut package = package::open(&path, self.command.as_deref())?;
@@ -384,8 +387,8 @@ impl WcgiBuilder {
         if let Some(seen) = &package.snapshot.mounts
             && !mounts.iter().map(|mount| &mount.guest).eq(seen)
         {
-            let message = format!("the package was built for mounts at {}, and no others", seen.join(", "));
-            return Err(setting(message).with_hint("give these with --mapdir, or build it again with others"));
+            let message = format!("the package was built for mounts at {} and at no other paths", seen.join(", "));
+            return Err(setting(message).with_hint("give exactly these with --mapdir, or build the package again"));
         }
         tracing::debug!(package = package.name, module = package.module_label, "opening");
         for warning in &package.warnings {
@@ -412,9 +415,7 @@ impl WcgiBuilder {
         };
         for name in ["SCRIPT_FILENAME", "SCRIPT_NAME"] {
             if site.is_some() && settings.constants.contains(name) {
-                tracing::warn!(
-                    "{name} is set for every request, so the site's scripts are not told which of them runs"
-                );
+                tracing::warn!("{name} is set for every request, so the site's scripts cannot tell which of them runs");
             }
         }
         package.env.clone_from(&env);
@@ -443,16 +444,34 @@ impl WcgiBuilder {
             seen: Arc::new(if has_snapshot { Seen::of(&mounts) } else { Seen::default() }),
             mounts,
             max_memory,
-            deadline: self.snapshot_deadline.unwrap_or(Duration::from_secs(60)),
+            deadline: self.snapshot_deadline.unwrap_or(defaults::SNAPSHOT_DEADLINE),
             reseeds: package.snapshot.reseeds,
             warmup,
         };
-        Ok(Opened { package, engine, mount, tree, site, settings, surroundings, take_snapshot, rest: self })
+        Ok(OpenedPackage { package, engine, mount, tree, site, settings, surroundings, take_snapshot, rest: self })
     }
 }
 
-/// A package that has been opened, with what a builder says about it.
-pub(crate) struct Opened {
+impl WcgiService {
+    /// Opens the package at `path` with every setting at its default and an [`Engine`] of its own.
+    ///
+    /// Compiles the package's module if it is not in the cache yet, which takes seconds for a large one.
+    ///
+    /// # Errors
+    ///
+    /// See [`WcgiBuilder::build`].
+    pub fn from_package(path: impl AsRef<Path>) -> Result<Self, Error> {
+        Self::builder().package(path.as_ref()).build()
+    }
+
+    /// A builder with every setting at its default.
+    pub fn builder() -> WcgiBuilder {
+        WcgiBuilder::default()
+    }
+}
+
+/// A package that has been opened, with the builder's settings applied.
+pub(crate) struct OpenedPackage {
     /// Its variables are those of every request, its site is the one that counts.
     pub(crate) package: package::Package,
     pub(crate) engine: Engine,
@@ -463,11 +482,11 @@ pub(crate) struct Opened {
     settings: gateway::Settings,
     pub(crate) surroundings: Surroundings,
     pub(crate) take_snapshot: bool,
-    /// What is left of the builder.
+    /// The rest of the builder.
     rest: WcgiBuilder,
 }
 
-impl Opened {
+impl OpenedPackage {
     pub(crate) fn source(&self) -> Source<'_> {
         let package = &self.package;
         Source { module: &package.module, label: &package.module_label, compiled: package.compiled.as_deref() }
@@ -499,24 +518,24 @@ fn overlay(package: Vec<Mount>, over: Vec<(String, PathBuf, Access)>) -> Result<
         let host = host.display();
         let message = format!("mount {guest}: no directory {host}");
         return Err(setting(message).with_hint(format!(
-            "the guest's path comes first: if {guest} is the host's, write `--mapdir {host}:{guest}`, else make the directory"
+            "the guest's path comes first: if {guest} is the host's, write `--mapdir {host}:{guest}`; otherwise create the directory"
         )));
     }
     let over = over
         .into_iter()
-        .map(|(guest, host, access)| Ok(Mount { guest: package::guest_path(&guest)?, host, access }))
+        .map(|(guest, host, access)| Ok(Mount { guest: mount::guest_path(&guest)?, host, access }))
         .collect::<Result<Vec<_>, Error>>()?;
-    let mounts = package::overlay(package, over);
-    package::check(&mounts)?;
+    let mounts = mount::overlay(package, over);
+    mount::check(&mounts)?;
     Ok(mounts)
 }
 
-/// Guest paths are absolute, and the host's have to be there.
+/// Guest paths are absolute, and host paths must exist.
 fn looks_swapped(guest: &str, host: &Path) -> bool {
     host.is_absolute() && !host.exists() && Path::new(guest).is_dir()
 }
 
-/// php-cgi writes what it has to say about `php.ini` before the head of its answer, where nothing may be. With this setting it is
+/// php-cgi writes its messages about `php.ini` before the head of its answer, where nothing may be. With this setting they are
 /// in the log.
 fn keep_warnings_out_of_the_answer(arguments: &mut Vec<String>) {
     const SETTING: &str = "display_startup_errors=0";
@@ -528,15 +547,15 @@ fn keep_warnings_out_of_the_answer(arguments: &mut Vec<String>) {
 
 /// The part of the environment that is the same for every request, each name once.
 fn environment(package: &[(String, String)], over: &[(String, String)]) -> Vec<(String, String)> {
-    // The one place that is there for temporary files. The stock php-cgi takes no upload without being told.
-    let mut env = vec![("TMPDIR".to_owned(), "/tmp".to_owned())];
+    // The only place for temporary files. The stock php-cgi takes no upload without this variable.
+    let mut env = vec![("TMPDIR".to_owned(), TMP.to_owned())];
     for (name, value) in package.iter().chain(over) {
         package::set_env(&mut env, name, value);
     }
     env.retain(|(name, _)| {
         let is_constant = !gateway::is_per_request(name);
         if !is_constant {
-            tracing::warn!(name, "the variable belongs to each request and cannot be set, ignored");
+            tracing::warn!(name, "the variable belongs to each request and cannot be set; it is ignored");
         }
         is_constant
     });
@@ -546,7 +565,9 @@ fn environment(package: &[(String, String)], over: &[(String, String)]) -> Vec<(
 fn environ(env: &[(String, String)]) -> Result<Environ, Error> {
     let mut environ = Environ::default();
     for (name, value) in env {
-        environ.push(name, value).map_err(|_| setting(format!("`{name}` cannot be an environment variable")))?;
+        environ
+            .push(name, value)
+            .map_err(|why| setting(format!("`{name}` cannot be an environment variable")).with_source(why))?;
     }
     Ok(environ)
 }

@@ -1,7 +1,7 @@
 //! Who is at the other end: the client's address and whether it used TLS, also behind proxies.
 //!
-//! In: a request's head. Out: what `REMOTE_ADDR`, `REMOTE_PORT`, HTTPS and `REQUEST_SCHEME` are made from. What a header says
-//! counts only if a trusted proxy said it.
+//! In: a request's head. Out: the facts for `REMOTE_ADDR`, `REMOTE_PORT`, HTTPS and `REQUEST_SCHEME`. A header counts only
+//! if a trusted proxy sent it.
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
@@ -13,7 +13,7 @@ use ipnet::IpNet;
 
 use crate::error::{Error, ErrorKind};
 
-/// What is known of the connection a request came on. What is unknown stays unset in the script's environment.
+/// Facts about the connection of a request. Unknown facts stay unset in the script's environment.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct ConnectionInfo {
     remote_addr: Option<SocketAddr>,
@@ -27,7 +27,7 @@ impl ConnectionInfo {
         Self::default()
     }
 
-    /// What the server has left in the request's extensions: axum's `ConnectInfo<SocketAddr>`, or a plain [`SocketAddr`].
+    /// Facts that the server has left in the request's extensions: axum's `ConnectInfo<SocketAddr>`, or a plain [`SocketAddr`].
     /// The default.
     #[must_use]
     pub fn of(parts: &Parts) -> Self {
@@ -48,7 +48,7 @@ impl ConnectionInfo {
         self
     }
 
-    /// The client's address, if it is known. Its port is 0 where only a proxy has seen the client.
+    /// The client's address, if it is known. Its port is 0 if only a proxy has seen the client.
     #[must_use]
     pub fn client(&self) -> Option<SocketAddr> {
         self.remote_addr
@@ -59,7 +59,7 @@ impl ConnectionInfo {
     }
 }
 
-/// Proxies whose word on the client is taken: the header `Forwarded` (RFC 7239), or else `X-Forwarded-For` and
+/// Proxies whose headers about the client are believed: `Forwarded` (RFC 7239), or else `X-Forwarded-For` and
 /// `X-Forwarded-Proto`.
 ///
 /// ```
@@ -82,13 +82,14 @@ impl TrustedProxies {
         let parse = |text: &str| text.parse::<IpNet>().ok().or_else(|| text.parse::<IpAddr>().ok().map(IpNet::from));
         let networks = networks.into_iter().map(|text| {
             let text = text.as_ref();
-            parse(text).ok_or_else(|| Error::new(ErrorKind::Host, format!("`{text}` is no address and no network")))
+            parse(text)
+                .ok_or_else(|| Error::new(ErrorKind::Host, format!("`{text}` is neither an address nor a network")))
         });
         networks.collect::<Result<_, _>>().map(Self)
     }
 
-    /// The connection of the client, as the proxies between it and this server have told it. A header that came from
-    /// anybody else is not believed; a client that a proxy does not name is unknown.
+    /// The connection of the client, as the proxies between the client and this server report it. A header from
+    /// anybody else is not believed. A client that a proxy does not name is unknown.
     #[must_use]
     pub fn connection_info(&self, parts: &Parts) -> ConnectionInfo {
         let direct = ConnectionInfo::of(parts);
@@ -98,7 +99,7 @@ impl TrustedProxies {
             hops => hops,
         };
         let mut client = ConnectionInfo { remote_addr: Some(peer), https: None };
-        // The last was added by the peer, the one before it by whoever the last names, and so on (RFC 7239 §4).
+        // The peer added the last entry, the address in that entry added the one before, and so on (RFC 7239 §4).
         for hop in hops.into_iter().rev() {
             client = ConnectionInfo { remote_addr: hop.address, https: hop.https.or(client.https) };
             if !hop.address.is_some_and(|address| self.trusts(address.ip())) {
@@ -120,7 +121,7 @@ impl TrustedProxies {
     }
 }
 
-/// How a service finds out about a request's connection.
+/// The function by which a service learns about a request's connection.
 #[derive(Clone)]
 pub(crate) struct Hook(Arc<dyn Fn(&Parts) -> ConnectionInfo + Send + Sync>);
 
@@ -146,7 +147,7 @@ impl fmt::Debug for Hook {
     }
 }
 
-/// What one proxy says of whoever it got the request from.
+/// One proxy's report on the sender of the request.
 struct Hop {
     address: Option<SocketAddr>,
     https: Option<bool>,
@@ -189,7 +190,7 @@ fn x_forwarded(headers: &HeaderMap) -> Vec<Hop> {
     hops.collect()
 }
 
-/// An address without its port, of which nothing is known here; names, `unknown` and `_hidden` are no addresses.
+/// An address without its port, which has no meaning here. Names, `unknown` and `_hidden` are not addresses.
 fn node(text: &str) -> Option<SocketAddr> {
     if let Ok(address) = text.parse::<SocketAddr>() {
         return Some(SocketAddr::new(address.ip(), 0));

@@ -1,7 +1,7 @@
-//! What can go wrong, and whose fault it is.
+//! Errors, and whose fault they are.
 //!
-//! One type for the whole crate. What the client sees of an error is the status text of [`ErrorKind::status`] and nothing
-//! else; messages and sources are for the log and for whoever opens a package.
+//! One type for the whole crate. The client sees the status text of [`ErrorKind::status`] and nothing
+//! else. Messages and sources are for the log and for the person who opens a package.
 
 use std::borrow::Cow;
 use std::error::Error as StdError;
@@ -11,10 +11,10 @@ use http::StatusCode;
 
 use crate::escape::Quoted;
 
-/// What stands between a request and its response, or between a package and a running service.
+/// The reason why a request got no proper response, or why a package cannot be served.
 ///
-/// [`Display`](fmt::Display) is one lower-case line without the source; walk [`source`](StdError::source) for the rest.
-pub struct Error(Box<Inner>);
+/// [`Display`](fmt::Display) is one lower-case line without the source. Follow [`source`](StdError::source) for the rest.
+pub struct Error(Box<Details>);
 
 /// The kinds of [`Error`], grouped by whose fault they are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -32,7 +32,7 @@ pub enum ErrorKind {
     MethodNotAllowed,
 
     // The script's fault.
-    /// What the script wrote is not a CGI response head (RFC 3875 §6).
+    /// The script's output does not begin with a CGI response head (RFC 3875 §6).
     MalformedResponse,
     /// The script ended without having written a whole response head.
     NoResponse,
@@ -40,11 +40,11 @@ pub enum ErrorKind {
     Trap,
     /// The script needed more memory than its limit.
     MemoryLimit,
-    /// The exchange was not over at its deadline.
+    /// The exchange had not ended at its deadline.
     DeadlineExceeded,
 
     // Too many requests at once.
-    /// No permit came free within the queue's bound and wait.
+    /// The queue was full, or no permit became free within its wait.
     Overloaded,
 
     // The host's fault.
@@ -95,7 +95,7 @@ impl ErrorKind {
 
 impl Error {
     pub(crate) fn new(kind: ErrorKind, message: impl Into<Cow<'static, str>>) -> Self {
-        Self(Box::new(Inner { kind, message: message.into(), hint: None, source: None, allow: None, logged: false }))
+        Self(Box::new(Details { kind, message: message.into(), hint: None, source: None, allow: None, logged: false }))
     }
 
     /// The request's method is not among the methods of `allow`, a value of the header `Allow` (RFC 9110 §15.5.6).
@@ -119,7 +119,7 @@ impl Error {
         self
     }
 
-    /// Ends the message with the line of a script's output that is to blame, cut if it is long.
+    /// Appends the bad line of a script's output to the message, cut if it is long.
     pub(crate) fn quoting(mut self, line: &[u8]) -> Self {
         let line = line.strip_suffix(b"\r").unwrap_or(line);
         if !line.is_empty() {
@@ -128,7 +128,7 @@ impl Error {
         self
     }
 
-    /// Says that the log has it, so that nobody logs it again.
+    /// Marks it as logged, so that nobody logs it again.
     pub(crate) fn into_logged(mut self) -> Self {
         self.0.logged = true;
         self
@@ -148,13 +148,13 @@ impl Error {
         })
     }
 
-    /// What went wrong, as a kind to decide by.
+    /// The kind of the error, to decide by.
     #[must_use]
     pub fn kind(&self) -> ErrorKind {
         self.0.kind
     }
 
-    /// What the person who sees the error can do about it, where that is known.
+    /// A hint: what the person who sees the error can do, if that is known.
     #[must_use]
     pub fn hint(&self) -> Option<&str> {
         self.0.hint.as_deref()
@@ -195,7 +195,7 @@ impl fmt::Display for Error {
 
 impl fmt::Debug for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Inner { kind, message, hint, source, allow: _, logged: _ } = &*self.0;
+        let Details { kind, message, hint, source, allow: _, logged: _ } = &*self.0;
         let mut f = f.debug_struct("Error");
         f.field("kind", kind).field("message", message);
         if let Some(hint) = hint {
@@ -214,12 +214,12 @@ impl StdError for Error {
     }
 }
 
-struct Inner {
+struct Details {
     kind: ErrorKind,
     message: Cow<'static, str>,
     hint: Option<Cow<'static, str>>,
     source: Option<Box<dyn StdError + Send + Sync>>,
-    /// The methods that would do.
+    /// The methods that are allowed.
     allow: Option<&'static str>,
     logged: bool,
 }

@@ -1,7 +1,7 @@
 //! Text of scripts and clients, for the log.
 //!
-//! In: any text. Out: the same without control characters, so that it neither forges lines nor drives a terminal, whatever a
-//! subscriber makes of it. It must not know where the text is from.
+//! In: any text. Out: the same without control characters. So it neither forges lines nor controls a terminal, whatever the
+//! subscriber does with it. It must not know where the text is from.
 
 use std::fmt::{self, Display, Write as _};
 
@@ -9,15 +9,15 @@ use std::fmt::{self, Display, Write as _};
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Line<'a>(pub(crate) &'a str);
 
-/// Lines: what ends one of them stays.
+/// Several lines. Their ends stay.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Lines<'a>(pub(crate) &'a str);
 
-/// The beginning of a line that is not text for sure, in quotes; quotes and backslashes in it are escaped too.
+/// The beginning of a line that may not be text, in quotes. Quotes and backslashes in it are escaped too.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Quoted<'a> {
     pub(crate) line: &'a [u8],
-    /// The number of its bytes that are shown; a longer one ends in `…`.
+    /// The most bytes of it that are shown. A longer line ends in `…`.
     pub(crate) most: usize,
 }
 
@@ -71,7 +71,7 @@ fn split_at_control(text: &str) -> Option<(&str, char, &str)> {
     Some((plain, c, rest.as_str()))
 }
 
-/// Also what ends a line or turns its direction in Unicode.
+/// Also Unicode's ends of lines and changes of direction.
 fn is_control(c: char) -> bool {
     c.is_control() || matches!(c, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }

@@ -13,7 +13,8 @@ use crate::error::Error;
 /// Resolves to the response as soon as its head is complete. Dropping it ends the script.
 pub struct ResponseFuture(Pin<Box<dyn Future<Output = Response<ResponseBody>> + Send>>);
 
-/// Like [`ResponseFuture`], but says what went wrong. From [`WcgiService::try_call`](crate::WcgiService::try_call).
+/// Like [`ResponseFuture`], but resolves to the [`Error`](crate::Error) of a failure. From
+/// [`WcgiService::try_call`](crate::WcgiService::try_call).
 pub struct TryResponseFuture(Pin<Box<dyn Future<Output = Result<Response<ResponseBody>, Error>> + Send>>);
 
 impl ResponseFuture {

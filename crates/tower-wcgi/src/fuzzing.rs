@@ -11,7 +11,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, Version};
 
 use crate::gateway::{self, Head, HeadParser, Progress};
 use crate::site::{Accepted, Route, Routes};
-use crate::{error, package, tree};
+use crate::{error, mount, package, tree};
 
 /// A head is the same in one piece and byte by byte, and has nothing that frames or that a client could misread.
 pub fn response_head(data: &[u8]) {
@@ -119,8 +119,8 @@ pub fn site(data: &[u8]) {
             std::fs::write(path, content).expect("there is room");
         }
         std::os::unix::fs::symlink("../no", dir.path().join("d/l")).expect("there is room");
-        let access = package::Access::ReadOnly;
-        let mount = package::Mount { guest: "/app".to_owned(), host: dir.path().to_owned(), access };
+        let access = mount::Access::ReadOnly;
+        let mount = mount::Mount { guest: "/app".to_owned(), host: dir.path().to_owned(), access };
         let site = package::Site::new("/app").scripts([".php"]).deny(["/no/*"]);
         let routes = Routes::new(site, Arc::new(tree::Tree::new(vec![mount]))).expect("a site");
         (dir, routes)

@@ -1,9 +1,13 @@
 #![doc = include_str!("../docs/crate.md")]
 
+mod backoff;
 mod body;
 mod builder;
+mod code;
 mod connection;
+mod defaults;
 mod engine;
+mod environ;
 mod error;
 mod escape;
 mod exchange;
@@ -14,8 +18,12 @@ mod future;
 #[doc(hidden)]
 pub mod fuzzing;
 mod gateway;
+mod host;
+mod mount;
+mod observe;
 mod outbound;
 mod package;
+mod release;
 mod renewal;
 mod request;
 mod runtime;
@@ -25,6 +33,7 @@ mod sendfile;
 mod service;
 mod site;
 mod stdio;
+mod sys;
 mod tree;
 mod warmup;
 
@@ -36,14 +45,15 @@ pub use error::{Error, ErrorKind};
 #[cfg(feature = "compiler")]
 pub use export::Exported;
 pub use future::{ResponseFuture, TryResponseFuture};
+pub use mount::Access;
 pub use outbound::{InvalidNetRule, NetRule};
-pub use package::{Access, Site};
+pub use package::Site;
 pub use request::{RemoteUser, RequestEnv, RequestId};
 #[cfg(feature = "compiler")]
 pub use script::{Captured, Cause, SnapshotReport, compile_helper};
 pub use service::WcgiService;
 
-/// What takes more than the crate's front page to say.
+/// Pages on topics that are too long for the crate's front page.
 pub mod _docs {
     #[doc = include_str!("../docs/limits.md")]
     pub mod limits {}
@@ -53,6 +63,9 @@ pub mod _docs {
 
     #[doc = include_str!("../docs/sites.md")]
     pub mod sites {}
+
+    #[doc = include_str!("../docs/layers.md")]
+    pub mod layers {}
 
     #[doc = include_str!("../docs/failures.md")]
     pub mod failures {}

@@ -1,20 +1,19 @@
-//! What requests start from, made anew when a link in the mounts has come to lead elsewhere.
+//! The script and files that requests start from. They are made anew when a link in the mounts leads elsewhere.
 //!
 //! In: a package whose snapshot has been taken. Out: the script and the files for a request. A start-up remembers where links led,
-//! as PHP does: a deployment that switches a link would leave pages of the old release beside files of the new one. So requests
-//! start without the snapshot from then on, and with another one as soon as it is taken. It must not know HTTP.
+//! as PHP does. If a deployment switches a link, pages of the old release would stand beside files of the new one. So requests
+//! start without the snapshot from then on, and with another snapshot as soon as it is taken. It must not know HTTP.
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::engine::Engine;
 use crate::error::{Error, ErrorKind};
-use crate::exchange::initialisation::Surroundings;
-use crate::exchange::{Files, Seen};
+use crate::host::{Files, Seen};
 use crate::package::Module;
-use crate::script::{Script, Source};
+use crate::script::{Script, Source, Surroundings};
 
-/// Everything it takes to load the script again.
+/// Everything that is needed to load the script again.
 #[derive(Debug)]
 pub(crate) struct Renewal {
     engine: Engine,
@@ -26,12 +25,12 @@ pub(crate) struct Renewal {
     renewing: tokio::sync::Mutex<()>,
 }
 
-/// What a request starts from.
+/// The script and files that a request starts from.
 #[derive(Debug)]
 pub(crate) struct Ready {
     pub(crate) script: Arc<Script>,
     pub(crate) files: Arc<Files>,
-    /// What the script's snapshot remembers.
+    /// The links that the script's snapshot remembers.
     seen: Arc<Seen>,
 }
 
@@ -60,14 +59,14 @@ impl Renewal {
         })
     }
 
-    /// What a request that comes now starts from.
+    /// The script and files for a request that arrives now.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Host`] when there is no thread to look at the links on, and those of [`Script::load`].
+    /// [`ErrorKind::Host`] if there is no thread that could look at the links. Also the errors of [`Script::load`].
     pub(crate) async fn current(self: &Arc<Self>) -> Result<Arc<Ready>, Error> {
         let ready = self.ready();
-        // Without a snapshot nothing is remembered.
+        // Without a snapshot there is nothing to remember.
         if !ready.script.begins_after_start_up() || !ready.seen.has_links() || self.are_current(&ready).await? {
             return Ok(ready);
         }
@@ -94,10 +93,10 @@ impl Renewal {
         }
     }
 
-    /// Blocks for as long as it takes to read the module, and to run its start-up if that is asked for.
+    /// Blocks while it reads the module, and while it runs the start-up if that is wanted.
     fn load(&self, take_snapshot: bool) -> Result<Ready, Error> {
         let source = Source { module: &self.module, label: &self.label, compiled: self.compiled.as_deref() };
-        // Before the start-up looks: a link that is switched meanwhile leads elsewhere than here.
+        // Before the start-up looks: a link that is switched meanwhile then differs from this record.
         let seen = if take_snapshot { Seen::of(&self.surroundings.mounts) } else { Seen::default() };
         let surroundings = Surroundings { seen: Arc::new(seen), ..self.surroundings.clone() };
         let taken = take_snapshot.then_some(&surroundings);
@@ -110,7 +109,7 @@ impl Renewal {
         self.on_a_thread(move || Ok(seen.links_are_current())).await
     }
 
-    /// Runs `work` where waiting for a disk holds up nobody.
+    /// Runs `work` on a thread that may wait for a disk.
     async fn on_a_thread<T: Send + 'static>(
         &self,
         work: impl FnOnce() -> Result<T, Error> + Send + 'static,

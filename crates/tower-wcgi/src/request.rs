@@ -23,7 +23,7 @@ pub struct RemoteUser {
 }
 
 impl RemoteUser {
-    /// `auth_type` is the scheme's word, as `Basic` or `Bearer`; `name` is whatever names the user.
+    /// `auth_type` is the name of the scheme, such as `Basic` or `Bearer`. `name` identifies the user.
     #[must_use]
     pub fn new(auth_type: impl Into<Arc<str>>, name: impl Into<Arc<str>>) -> Self {
         Self { auth_type: auth_type.into(), name: name.into() }
@@ -41,7 +41,7 @@ impl RemoteUser {
 /// request.extensions_mut().insert(tower_wcgi::RequestEnv::new().set("TENANT", "alice"));
 /// ```
 ///
-/// They win over the package's and the builder's; what belongs to each request, like `QUERY_STRING`, cannot be set.
+/// They win over the package's and the builder's. Variables that belong to each request, like `QUERY_STRING`, cannot be set.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct RequestEnv(Vec<(String, String)>);
 
@@ -52,7 +52,7 @@ impl RequestEnv {
         Self::default()
     }
 
-    /// Sets a variable, over one of the same name.
+    /// Sets a variable, in place of one of the same name.
     #[must_use]
     pub fn set(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         let name = name.into();
@@ -68,13 +68,13 @@ impl RequestEnv {
 
 /// Names one request in every log line about it.
 ///
-/// Taken from the request's extensions if a layer put one there, else from its `x-request-id` header if that is short and
-/// printable, else made here. It is found in the extensions of the response.
+/// It is taken from the request's extensions if a layer put one there, else from a short and printable `x-request-id` header,
+/// else made here. The extensions of the response have it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct RequestId(Arc<str>);
 
 impl RequestId {
-    /// An id of the caller's own making.
+    /// An id that the caller has made.
     #[must_use]
     pub fn new(id: impl Into<Arc<str>>) -> Self {
         Self(id.into())
@@ -120,8 +120,8 @@ pub(crate) fn original_uri(extensions: &Extensions) -> Option<&http::Uri> {
     None
 }
 
-/// Where axum's `route_service` has put the service: what its path says before the first parameter. Nothing below
-/// `nest_service`, which takes the prefix off the path instead.
+/// The path at which axum's `route_service` has put the service: the route's path before the first parameter. None below
+/// `nest_service`, which removes the prefix from the path instead.
 pub(crate) fn mount(extensions: &Extensions) -> Option<String> {
     #[cfg(feature = "axum")]
     if let Some(path) = extensions.get::<axum::extract::MatchedPath>() {

@@ -1,8 +1,8 @@
-//! Temporary directories, of which a killed process leaves none for long.
+//! Temporary directories. Those of a killed process are removed soon.
 //!
-//! In: a prefix. Out: an empty directory for this user alone, removed when it is dropped. All those of a process lie in one
-//! directory with a lock that the process holds. The kernel gives the lock of a killed process back: whoever gets it may remove
-//! that directory.
+//! In: a prefix. Out: an empty directory for this user alone, removed when it is dropped. All directories of a process lie in one
+//! directory with a lock that the process holds. The kernel releases the lock of a killed process. A process that gets the lock may
+//! then remove that directory.
 
 use std::fs::{self, File};
 use std::io;
@@ -24,7 +24,7 @@ impl Scratch {
     ///
     /// # Errors
     ///
-    /// When the host refuses.
+    /// Fails if the host refuses.
     pub(crate) fn new(prefix: &str) -> io::Result<Self> {
         let home = {
             let mut current = HOME.lock().unwrap_or_else(PoisonError::into_inner);
@@ -46,26 +46,26 @@ impl Scratch {
     }
 }
 
-/// Removes what processes that were killed have left in the temporary directory of this one.
+/// Removes the files that killed processes have left in the temporary directory of this one.
 pub(crate) fn sweep() {
     sweep_in(&std::env::temp_dir());
 }
 
 fn sweep_in(tmp: &Path) {
-    // A temporary directory that cannot be read will be noticed by whoever needs it.
+    // If the temporary directory cannot be read, its next user will report it.
     for entry in fs::read_dir(tmp).into_iter().flatten().flatten() {
         if !entry.file_name().as_encoded_bytes().starts_with(PREFIX.as_bytes()) {
             continue;
         }
         let path = entry.path();
-        // Of other users' directories nothing is opened or removed. Nobody can put something else in the place of our own.
+        // Directories of other users are neither opened nor removed. Nobody can replace our own.
         if !entry.metadata().is_ok_and(|metadata| metadata.is_dir() && is_own(&metadata)) {
             continue;
         }
         let removed = match File::open(path.join(LOCK)) {
             Ok(lock) if lock.try_lock().is_ok() => fs::remove_dir_all(&path),
             Ok(_) => continue,
-            // Its process has not come to the lock yet, and begins anew then, or was killed before it did.
+            // Its process has not taken the lock yet and will begin anew, or was killed before that.
             Err(_) => fs::remove_dir(&path),
         };
         match removed {
@@ -77,7 +77,7 @@ fn sweep_in(tmp: &Path) {
     }
 }
 
-/// What the temporary directories of this process lie in, as long as there are any.
+/// The directory of this process's temporary directories, as long as there are any.
 static HOME: Mutex<Weak<Home>> = Mutex::new(Weak::new());
 
 #[derive(Debug)]
@@ -93,11 +93,11 @@ impl Home {
             let dir = builder(PREFIX).tempdir_in(tmp)?;
             let path = dir.path().join(LOCK);
             let lock = match File::create_new(&path) {
-                // Somebody has found it before it was locked.
+                // Another process has found it before it was locked.
                 Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
                 lock => lock?,
             };
-            // Where files have no locks, nobody finds it abandoned either.
+            // If files have no locks, no process finds it abandoned either.
             let _ = lock.lock();
             if path.exists() {
                 return Ok(Self { dir, _lock: lock });

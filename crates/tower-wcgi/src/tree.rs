@@ -1,7 +1,7 @@
-//! The mounts as one tree of files: what a path of the script's is on the host, opened.
+//! The mounts as one tree of files: opens the host's file that a script's path names.
 //!
-//! In: a guest path, and the mounts of the service. Out: the open file, or that there is none. A path is looked up in the
-//! mount a script would have it from, and no link leads out of that mount. Files are opened, never checked and then opened.
+//! In: a guest path, and the mounts of the service. Out: the open file, or none. A path is looked up in the
+//! mount where a script would find it, and no link leads out of that mount. Files are opened, never checked and then opened.
 //! It must not know HTTP, wasm or tokio.
 
 use std::collections::BTreeMap;
@@ -9,32 +9,31 @@ use std::collections::btree_map::Entry;
 use std::fs::{File, Metadata};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
-#[cfg(unix)]
-use std::time::{Duration, UNIX_EPOCH};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use cap_std::ambient_authority;
 use cap_std::fs::{Dir, OpenOptions};
 
 use crate::error::{Error, ErrorKind};
-use crate::package::{Mount, may_hang};
+use crate::mount::{Mount, TMP};
+use crate::sys::{self, may_hang};
 
 /// The mounts of a service.
 #[derive(Debug)]
 pub(crate) struct Tree {
     /// Longest guest path first.
     mounts: Vec<Mount>,
-    /// Guest paths of those whose file system may not answer.
+    /// Guest paths of the mounts whose file system may not answer.
     remote: Vec<String>,
 }
 
-/// What is known of an open file.
+/// Facts about an open file.
 #[derive(Debug)]
 pub(crate) struct Facts {
     pub(crate) length: u64,
-    /// When its content was changed, if the system says so. Whoever writes it can set this to any time.
+    /// The time of modification, if the system has it. Every writer of the file can set it to any time.
     pub(crate) modified: Option<SystemTime>,
-    /// When anything about it was changed, by the kernel's clock, where there is such a time.
+    /// The time of any change, by the kernel's clock, where there is such a time.
     pub(crate) changed: Option<SystemTime>,
     /// Its number in its file system; 0 where there is none.
     pub(crate) inode: u64,
@@ -43,19 +42,26 @@ pub(crate) struct Facts {
     pub(crate) coding: &'static str,
 }
 
-/// What a path names.
+/// A file that a path names.
 #[derive(Debug)]
 pub(crate) enum Found {
     Directory,
-    File(Opened),
+    File(OpenFile),
+}
+
+/// What can be told of a path without waiting.
+#[cfg_attr(not(target_os = "linux"), expect(dead_code, reason = "other systems wait for everything"))]
+enum Known {
+    Found(Found),
+    Nothing,
 }
 
 /// A regular file.
 #[derive(Debug)]
-pub(crate) struct Opened {
+pub(crate) struct OpenFile {
     pub(crate) file: File,
     pub(crate) facts: Facts,
-    /// Its guest path without links, where links led to it.
+    /// Its guest path without links, if links led to it.
     pub(crate) linked: Option<String>,
 }
 
@@ -74,10 +80,13 @@ pub(crate) enum Failure {
 pub(crate) struct Lookup<'t> {
     tree: &'t Tree,
     dirs: BTreeMap<&'t str, Dir>,
-    /// Nothing is waited for, and nothing opened for reading.
+    /// Nothing waits, and nothing is opened for reading.
     at_once: bool,
-    /// What was asked would have needed waiting.
+    /// A look-up would have had to wait.
     gave_up: bool,
+    /// How many there were.
+    #[cfg(test)]
+    pub(crate) count: usize,
 }
 
 impl Tree {
@@ -98,26 +107,33 @@ impl Tree {
 
     /// Begins the look-ups of one request.
     ///
-    /// Mounts are opened anew for each, as a deployment may have swapped them.
+    /// Mounts are opened anew for each request, because a deployment may have swapped them.
     pub(crate) fn look(&self) -> Lookup<'_> {
-        Lookup { tree: self, dirs: BTreeMap::new(), at_once: false, gave_up: false }
+        Lookup {
+            tree: self,
+            dirs: BTreeMap::new(),
+            at_once: false,
+            gave_up: false,
+            #[cfg(test)]
+            count: 0,
+        }
     }
 
-    /// The same on a thread that must not wait: only what the kernel knows by heart is found, and files cannot be read.
-    /// Where that does not do, the look-ups [have given up](Lookup::has_given_up), and what they found means nothing.
+    /// The same on a thread that must not wait. It finds only what the kernel has in its caches, and files cannot be read.
+    /// If that is not enough, the look-ups [have given up](Lookup::has_given_up), and their results mean nothing.
     pub(crate) fn look_at_once(&self) -> Lookup<'_> {
         Lookup { at_once: true, ..self.look() }
     }
 
-    /// The mount that holds `path`, and the path below it. `..` is left in: it is for the directories that are there to say
-    /// where it leads, and the mount is not left by it.
+    /// The mount that holds `path`, and the path below it. `..` is left in: the real directories decide where it leads, and it
+    /// does not lead out of the mount.
     fn resolve(&self, path: &[u8]) -> Option<(&Mount, PathBuf)> {
         let segments = path.strip_prefix(b"/")?.split(|byte| *byte == b'/');
         let segments = segments.filter(|segment| !matches!(*segment, b"" | b"."));
         let path: Vec<u8> = segments.flat_map(|segment| [&b"/"[..], segment]).flatten().copied().collect();
         let (mount, rest) = self.mounts.iter().find_map(|mount| Some((mount, below(&mount.guest, &path)?)))?;
-        // The script's own /tmp lies over what is there on the host.
-        if mount.guest == "/" && below("/tmp", &path).is_some() {
+        // The script's own /tmp hides the host's directory.
+        if mount.guest == "/" && below(TMP, &path).is_some() {
             return None;
         }
         Some((mount, host_path(rest.strip_prefix(b"/").unwrap_or(rest))?))
@@ -125,19 +141,28 @@ impl Tree {
 }
 
 impl<'t> Lookup<'t> {
-    /// What `path` names, if it is a directory or a regular file that may be read. Blocks for as long as the file system
-    /// does, but not for what is at the other end of a FIFO.
+    /// The directory or readable regular file that `path` names. Blocks for as long as the file system
+    /// does, but does not wait for the other end of a FIFO.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Host`] when the mount or the path cannot be opened for a reason that is not the path's own.
+    /// [`ErrorKind::Host`] if the mount or the path cannot be opened for a reason that is not the path's own.
     pub(crate) fn find(&mut self, path: &[u8]) -> Result<Option<Found>, Error> {
+        #[cfg(test)]
+        {
+            self.count += 1;
+        }
         let Some((mount, below)) = self.tree.resolve(path) else { return Ok(None) };
         let below = if below.as_os_str().is_empty() { Path::new(".") } else { &below };
         if self.at_once {
-            let found = self.find_at_once(mount, below);
-            self.gave_up |= found.is_none();
-            return Ok(found.flatten());
+            return Ok(match self.find_at_once(mount, below) {
+                Some(Known::Found(found)) => Some(found),
+                Some(Known::Nothing) => None,
+                None => {
+                    self.gave_up = true;
+                    None
+                }
+            });
         }
         let (file, metadata, real) = match find(self.dir(mount)?, below) {
             Ok(found) => found,
@@ -154,22 +179,22 @@ impl<'t> Lookup<'t> {
         }
         let guest = mount.guest.trim_end_matches('/');
         let linked = real.map(|real| format!("{guest}/{}", real.display()));
-        Ok(metadata.is_file().then(|| Found::File(Opened { file, facts: Facts::of(&metadata), linked })))
+        Ok(metadata.is_file().then(|| Found::File(OpenFile { file, facts: Facts::of(&metadata), linked })))
     }
 
     pub(crate) fn has_given_up(&self) -> bool {
         self.gave_up
     }
 
-    /// `RESOLVE_CACHED` walks a path only as far as no file system is asked, and `O_PATH` opens a file without asking it.
-    /// What is not readable for everybody is left to an open that tries.
+    /// None if it would have to wait. `RESOLVE_CACHED` walks a path only while no file system is asked, and `O_PATH` opens a file
+    /// without asking it. If a file is not readable for everybody, a real open has to try.
     #[cfg(target_os = "linux")]
-    fn find_at_once(&mut self, mount: &'t Mount, below: &Path) -> Option<Option<Found>> {
+    fn find_at_once(&mut self, mount: &'t Mount, below: &Path) -> Option<Known> {
         use std::os::unix::fs::PermissionsExt;
 
         use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, openat2};
         use rustix::io::Errno;
-        // Even what the kernel knows of a file, it may ask for anew.
+        // The kernel may ask anew even for facts that it knows.
         if self.tree.remote.contains(&mount.guest) {
             return None;
         }
@@ -184,19 +209,19 @@ impl<'t> Lookup<'t> {
         let resolve = ResolveFlags::CACHED | ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS;
         let file = match openat2(dir, below, flags, Mode::empty(), resolve) {
             Ok(opened) => File::from(opened),
-            Err(Errno::NOENT | Errno::NOTDIR) => return Some(None),
+            Err(Errno::NOENT | Errno::NOTDIR) => return Some(Known::Nothing),
             Err(_) => return None,
         };
         let metadata = file.metadata().ok()?;
         if metadata.is_dir() {
-            return Some(Some(Found::Directory));
+            return Some(Known::Found(Found::Directory));
         }
         let certain = metadata.is_file() && metadata.permissions().mode() & 0o004 != 0;
-        certain.then(|| Some(Found::File(Opened { file, facts: Facts::of(&metadata), linked: None })))
+        certain.then(|| Known::Found(Found::File(OpenFile { file, facts: Facts::of(&metadata), linked: None })))
     }
 
     #[cfg(not(target_os = "linux"))]
-    fn find_at_once(&mut self, _mount: &'t Mount, _below: &Path) -> Option<Option<Found>> {
+    fn find_at_once(&mut self, _mount: &'t Mount, _below: &Path) -> Option<Known> {
         None
     }
 
@@ -210,15 +235,8 @@ impl<'t> Lookup<'t> {
 
 impl Facts {
     pub(crate) fn of(metadata: &Metadata) -> Self {
-        #[cfg(unix)]
-        let (changed, inode) = {
-            use std::os::unix::fs::MetadataExt;
-            let seconds = u64::try_from(metadata.ctime()).ok();
-            let nanos = u32::try_from(metadata.ctime_nsec()).unwrap_or_default();
-            (seconds.map(|seconds| UNIX_EPOCH + Duration::new(seconds, nanos)), metadata.ino())
-        };
-        #[cfg(not(unix))]
-        let (changed, inode) = (None, 0);
+        let changed = sys::changed(metadata).map(|since| UNIX_EPOCH + since);
+        let inode = sys::device_and_inode(metadata).map_or(0, |(_, inode)| inode);
         let (length, modified, now) = (metadata.len(), metadata.modified().ok(), SystemTime::now());
         Self { length, modified, changed, inode, now, coding: "" }
     }
@@ -228,7 +246,7 @@ fn open_mount(mount: &Mount) -> Result<Dir, Error> {
     Dir::open_ambient_dir(&mount.host, ambient_authority()).map_err(|error| mount.cannot_open(error))
 }
 
-/// What is at `path`, open, and its path without links if there are any in it.
+/// Opens `path`, and gives its path without links if it has any.
 fn find(dir: &Dir, path: &Path) -> io::Result<(File, Metadata, Option<PathBuf>)> {
     let (file, real) = match open_unlinked(dir, path)? {
         Some(file) => (file, None),
@@ -252,7 +270,7 @@ fn open_unlinked(dir: &Dir, path: &Path) -> io::Result<Option<File>> {
         match openat2(dir, path, flags() | rustix::fs::OFlags::CLOEXEC, Mode::empty(), resolve) {
             Ok(opened) => return Ok(Some(opened.into())),
             Err(Errno::LOOP) => return Ok(None),
-            // A kernel or a sandbox without this call, or something was renamed meanwhile.
+            // A kernel or a sandbox has no such call, or something was renamed meanwhile.
             Err(Errno::NOSYS | Errno::PERM | Errno::AGAIN) => {}
             Err(error) => return Err(error.into()),
         }
@@ -268,7 +286,7 @@ fn walk_unlinked(dir: &Dir, path: &Path) -> io::Result<Option<File>> {
     Ok(Some(dir.open_with(path, &options())?.into_std()))
 }
 
-/// The error says that there is no such file, or none for us, and not that the host is at its limits.
+/// Whether the error means that the file does not exist or may not be opened, and not that the host is at its limits.
 fn names_nothing(error: &io::Error) -> bool {
     use io::ErrorKind::{InvalidFilename, InvalidInput, NotADirectory, NotFound, PermissionDenied};
     if matches!(error.kind(), NotFound | NotADirectory | PermissionDenied | InvalidFilename | InvalidInput) {
@@ -285,13 +303,13 @@ fn names_nothing(error: &io::Error) -> bool {
     false
 }
 
-/// What of `path` comes after `guest`, if it is there or below.
+/// The part of `path` after `guest`, if it is `guest` or below.
 fn below<'a>(guest: &str, path: &'a [u8]) -> Option<&'a [u8]> {
     let rest = path.strip_prefix(guest.trim_end_matches('/').as_bytes())?;
     (rest.is_empty() || rest.starts_with(b"/")).then_some(rest)
 }
 
-/// A path of the host's, whose names are bytes where the system has them so.
+/// A path of the host, whose names are bytes where the system allows that.
 #[cfg(unix)]
 fn host_path(path: &[u8]) -> Option<PathBuf> {
     use std::ffi::OsStr;
@@ -324,7 +342,7 @@ fn flags() -> rustix::fs::OFlags {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::package::{Access, overlay};
+    use crate::mount::{Access, overlay};
 
     fn tree(mounts: &[(&str, &Path)]) -> Tree {
         let mount = |&(guest, host): &(&str, &Path)| Mount {
@@ -335,7 +353,7 @@ mod tests {
         Tree::new(overlay(Vec::new(), mounts.iter().map(mount).collect()))
     }
 
-    /// Where the kernel cannot do it in one call, the answers are the same.
+    /// If the kernel cannot do it in one call, the answers are the same.
     #[cfg(unix)]
     #[test]
     fn links_are_noticed_with_and_without_the_kernels_help() {

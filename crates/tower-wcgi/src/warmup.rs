@@ -1,7 +1,7 @@
-//! Warm-up requests: what a start-up may answer, for nobody, before there is any request.
+//! Warm-up requests: a start-up may answer them before there is any real request.
 //!
 //! In: the paths that a manifest lists, and the settings and site of its service. Out: a file with the meta-variables of each,
-//! one line a request. Nothing here is an error: a package runs without it too. It must not know wasm or tokio.
+//! one line a request. Nothing here is an error: a package runs without warm-up too. It must not know wasm or tokio.
 
 use std::net::{Ipv4Addr, SocketAddr};
 
@@ -10,11 +10,11 @@ use http::{HeaderMap, HeaderValue, Method, Uri, Version};
 
 use crate::error::{Error, ErrorKind};
 use crate::gateway::{self, Settings};
-use crate::package::Mount;
+use crate::mount::{Mount, TMP};
 use crate::site::{Accepted, Route, Routes};
 
-/// For each of `requests` a line of `NAME=VALUE`, with tabs between them: the variables that the request itself has, without
-/// the package's constants. One that no script answers is left out, and the log says why.
+/// For each of `requests` a line of `NAME=VALUE`, with tabs between them. They are the variables of the request itself, without
+/// the package's constants. A request that no script answers is left out, and the log says why.
 pub(crate) fn file(
     requests: &[String],
     mount: &str,
@@ -22,11 +22,11 @@ pub(crate) fn file(
     site: Option<&Routes>,
     mounts: &[Mount],
 ) -> Vec<u8> {
-    if !requests.is_empty() && mounts.iter().any(|mount| mount.guest == "/tmp") {
-        tracing::warn!("the warm-up requests are left out: they would be in /tmp, which is a mount");
+    if !requests.is_empty() && mounts.iter().any(|mount| mount.guest == TMP) {
+        tracing::warn!("the warm-up requests are left out, because their place is /tmp, which is a mount");
         return Vec::new();
     }
-    // Where this service happens to be reached is nothing to keep.
+    // The address of this service must not be in a snapshot.
     let settings = Settings { server_name: NAME.to_owned(), server_port: None, ..settings.clone() };
     let mut file = Vec::new();
     for request in requests {

@@ -14,13 +14,13 @@ use hyper::body::Buf as _;
 use pin_project_lite::pin_project;
 use tower_wcgi::{RequestId, ResponseBody};
 
-/// What is known of a request that is being answered. Dropped without a response, it logs that the client left.
+/// The state of a request that is being answered. Dropped without a response, it logs that the client left.
 #[derive(Debug)]
 pub(crate) struct Access {
     method: Method,
     uri: Uri,
     version: Version,
-    /// Without a port where only a proxy has seen it.
+    /// Port 0 if only a proxy has seen the port.
     client: SocketAddr,
     start: Instant,
     status: Option<StatusCode>,
@@ -89,7 +89,7 @@ impl Drop for Access {
     }
 }
 
-/// How much of a request's body came.
+/// How much of a request's body arrived.
 #[derive(Debug, Default)]
 struct Upload {
     length: Option<u64>,
@@ -100,7 +100,7 @@ struct Upload {
 }
 
 impl Upload {
-    /// Whether it was being read and is not whole.
+    /// Whether somebody read the body and it is not whole.
     fn is_cut(&self) -> bool {
         let whole = self.ended.load(Ordering::Relaxed) || self.length == Some(self.came.load(Ordering::Relaxed));
         self.asked.load(Ordering::Relaxed) && !whole
@@ -154,7 +154,7 @@ impl<B: Body> Body for Watched<B> {
     }
 }
 
-/// A target, for between quotes.
+/// A target, escaped for a place between quotes.
 struct Quotable<'a>(&'a Uri);
 
 impl Display for Quotable<'_> {

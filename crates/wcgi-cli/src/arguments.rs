@@ -6,7 +6,7 @@ use std::time::Duration;
 use clap::{ArgAction, Args, Parser, Subcommand};
 use tower_wcgi::{Access, NetRule, TrustedProxies};
 
-use crate::new::Template;
+use crate::templates::Template;
 
 /// Serves CGI programs compiled to WebAssembly, one isolated instance per request.
 #[derive(Debug, Parser)]
@@ -15,11 +15,11 @@ pub(crate) struct Arguments {
     #[command(subcommand)]
     pub(crate) command: Command,
 
-    /// Log more; twice for everything
+    /// Log more; give it twice to log everything
     #[arg(short, long, global = true, action = ArgAction::Count)]
     verbose: u8,
 
-    /// Log only what goes wrong
+    /// Log warnings and errors only
     #[arg(short, long, global = true, conflicts_with = "verbose")]
     quiet: bool,
 }
@@ -47,10 +47,10 @@ pub(crate) enum Verbosity {
 pub(crate) enum Command {
     /// Serve a package over HTTP
     Run(Run),
-    /// Run the start-up of a package's program ahead of time, and write a package that begins after it
+    /// Run the start-up of a package's program now, and write a package that begins after it
     #[cfg(feature = "compiler")]
     Build(Build),
-    /// Look for what should not be the same in every request
+    /// Find data in a package's snapshot that should differ between requests
     #[cfg(feature = "compiler")]
     Check(Check),
     /// Write a new package to start from
@@ -63,51 +63,51 @@ pub(crate) struct New {
     #[arg(required_unless_present = "list")]
     pub(crate) path: Option<PathBuf>,
 
-    /// The language to write it in
-    #[arg(short, long, value_name = "LANG", required_unless_present = "list", value_parser = crate::new::template)]
+    /// The language of the package; --list lists them
+    #[arg(short, long, value_name = "LANG", required_unless_present = "list", value_parser = crate::templates::template)]
     pub(crate) template: Option<&'static Template>,
 
-    /// Print the languages there are templates for
+    /// List the languages that have a template
     #[arg(short, long, exclusive = true)]
     pub(crate) list: bool,
 }
 
-/// What is opened, and how.
+/// The package to open, and how.
 #[derive(Debug, Args)]
 pub(crate) struct Package {
     /// A directory with wasmer.toml, a .webc, or a .wasm/.wat
     pub(crate) package: PathBuf,
 
-    /// Let the program see a host directory; repeatable, rw when not said
+    /// Let the program see a host directory, writable unless you add :ro; repeatable
     #[arg(long, value_name = "GUEST:HOST[:ro|rw]", value_parser = mapdir)]
     pub(crate) mapdir: Vec<MapDir>,
 
-    /// Set an environment variable; repeatable, wins over the package's
+    /// Set an environment variable, in place of the package's; repeatable
     #[arg(long, value_name = "KEY=VALUE", value_parser = variable)]
     pub(crate) env: Vec<(String, String)>,
 
-    /// Which command of the package
+    /// The command of the package to run [default: its entrypoint, or its only command]
     #[arg(long, value_name = "NAME")]
     pub(crate) command: Option<String>,
 
-    /// Linear memory of one instance; sizes take K, M, G, KB, MB, GB, KiB, MiB, GiB, all powers of two
+    /// Most memory of one instance; sizes take K, M, G, KB, MB, GB, KiB, MiB, GiB, all powers of two
     #[arg(long, value_name = "SIZE", default_value = "256MiB", value_parser = size)]
     pub(crate) max_memory: u64,
 
-    /// Where compiled modules are kept [default: below the user's cache directory]
+    /// Directory for compiled modules [default: below the user's cache directory]
     #[arg(long, value_name = "DIR", conflicts_with = "no_cache")]
     pub(crate) cache_dir: Option<PathBuf>,
 
-    /// Compile anew
+    /// Keep no compiled modules: compile at each start
     #[arg(long)]
     pub(crate) no_cache: bool,
 
-    /// Time to compile a module; 0 = no limit
+    /// Most time to compile a module; 0 = no limit
     #[cfg(feature = "compiler")]
     #[arg(long, value_name = "SECONDS", default_value = "300", value_parser = seconds)]
     pub(crate) max_compile_time: Duration,
 
-    /// Memory to compile a module; 0 = no limit
+    /// Most memory to compile a module; 0 = no limit
     #[cfg(feature = "compiler")]
     #[arg(long, value_name = "SIZE", default_value = "2GiB", value_parser = size)]
     pub(crate) max_compile_memory: u64,
@@ -123,7 +123,7 @@ pub(crate) struct Build {
     #[arg(short, long, value_name = "DIR")]
     pub(crate) output: PathBuf,
 
-    /// Compile it too, for hosts like this one
+    /// Compile the program too, for hosts like this one
     #[arg(long)]
     pub(crate) aot: bool,
 }
@@ -134,7 +134,7 @@ pub(crate) struct Check {
     #[command(flatten)]
     pub(crate) package: Package,
 
-    /// In the snapshot of its start-up: what depends on random numbers, the time or the environment
+    /// List what the snapshot of the start-up takes from random numbers, the time or the environment
     #[arg(long, required = true)]
     pub(crate) snapshot: bool,
 }
@@ -144,15 +144,15 @@ pub(crate) struct Run {
     #[command(flatten)]
     pub(crate) package: Package,
 
-    /// Where to listen; :8000 is every address, 8000 this machine alone, port 0 a free one
+    /// Address to listen on; :8000 is every address, 8000 this machine alone, port 0 any free port
     #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:8000")]
     pub(crate) addr: String,
 
-    /// All clients use TLS, which a proxy ends: the scheme is https, and the port 443 unless they say another
+    /// All clients use TLS, which a proxy ends: the scheme is https, and the port 443 unless the client names another
     #[arg(long)]
     pub(crate) https: bool,
 
-    /// A proxy whose Forwarded and X-Forwarded-* headers count, as 127.0.0.1 or 10.0.0.0/8; repeatable
+    /// Believe the Forwarded and X-Forwarded-* headers of this proxy, such as 127.0.0.1 or 10.0.0.0/8; repeatable
     #[arg(long, value_name = "CIDR", value_parser = network)]
     pub(crate) trusted_proxy: Vec<String>,
 
@@ -168,11 +168,11 @@ pub(crate) struct Run {
     #[arg(long)]
     pub(crate) pass_authorization: bool,
 
-    /// Run the program's start-up in each request, even if it could be run once
+    /// Run the program's start-up in each request, even if a snapshot is possible
     #[arg(long)]
     pub(crate) no_snapshot: bool,
 
-    /// Load the compiled code that the package brings: it can do whatever this program can
+    /// Load the package's compiled code, which can do anything that wcgi can
     #[arg(long)]
     pub(crate) trust_precompiled: bool,
 
@@ -180,7 +180,7 @@ pub(crate) struct Run {
     #[arg(long, value_name = "PREFIX", default_value = "/")]
     pub(crate) mount: String,
 
-    /// Time for a whole exchange; 0 = none
+    /// Most time from a request to the end of its response; 0 = no limit
     #[arg(long, value_name = "SECONDS", default_value = "30", value_parser = seconds)]
     pub(crate) deadline: Duration,
 
@@ -188,23 +188,23 @@ pub(crate) struct Run {
     #[arg(long, value_name = "SIZE", default_value = "64MiB", value_parser = size)]
     pub(crate) max_body: u64,
 
-    /// What the files in a request's /tmp may have together
+    /// Most bytes of all files in a request's /tmp together
     #[arg(long, value_name = "SIZE", default_value = "256MiB", value_parser = size)]
     pub(crate) max_tmp: u64,
 
-    /// What request bodies kept on disk may have together; what is above is answered 503
+    /// Most bytes of all request bodies on disk together; requests beyond that get 503
     #[arg(long, value_name = "SIZE", default_value = "1GiB", value_parser = size)]
     pub(crate) max_spool: u64,
 
-    /// Exchanges at once; what is above waits in the queue
+    /// Requests that run at once; more requests wait in the queue
     #[arg(long, value_name = "N", default_value = "128")]
     pub(crate) max_concurrency: usize,
 
-    /// Requests that may wait; what is above is answered 503
+    /// Requests that may wait in the queue; requests beyond that get 503
     #[arg(long, value_name = "N", default_value = "1024")]
     pub(crate) queue: usize,
 
-    /// How long a request may wait
+    /// Most time that a request may wait in the queue; after it the request gets 503
     #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = seconds)]
     pub(crate) queue_wait: Duration,
 }

@@ -1,4 +1,4 @@
-//! `wcgi build`: writes a package that begins where the start-up of another ended, and says what is in it.
+//! `wcgi build`: writes a package that begins where the start-up of another ended, and prints its contents.
 
 use std::time::Instant;
 
@@ -10,13 +10,13 @@ use crate::report::{data, size};
 use crate::run::package;
 
 pub(crate) fn run(arguments: Build, log: &Log) -> anyhow::Result<()> {
-    // There is no address that has to come first.
+    // No address has to come first.
     log.release();
     let begin = Instant::now();
     let output = arguments.output;
     let from = arguments.package.package.display().to_string();
     let needed = needed(&arguments.package);
-    // One instance at a time is enough for a start-up, and the settings that code depends on are those of `wcgi run`.
+    // One instance at a time is enough for a start-up. Settings that decide the code are those of `wcgi run`.
     let builder = package(arguments.package, Engine::builder().max_concurrency(1).threads(1))?;
     let exported = if arguments.aot { builder.export_compiled(&output)? } else { builder.export(&output)? };
 
@@ -37,7 +37,7 @@ pub(crate) fn run(arguments: Build, log: &Log) -> anyhow::Result<()> {
     data(&text)
 }
 
-/// The options that the new package is to be served with, as it was built with them.
+/// The options with which the new package must be served, because it was built with them.
 fn needed(package: &Package) -> String {
     let mounts = package.mapdir.iter().map(|MapDir { guest, host, access }| {
         let access = if *access == Access::ReadOnly { ":ro" } else { "" };
@@ -47,5 +47,5 @@ fn needed(package: &Package) -> String {
     mounts.chain(memory).collect()
 }
 
-/// What `--max-memory` is when it is not said.
+/// The default of `--max-memory`.
 const DEFAULT_MAX_MEMORY: u64 = 256 << 20;

@@ -1,4 +1,4 @@
-//! `wcgi check`: what of the outside a package's snapshot keeps.
+//! `wcgi check`: what a package's snapshot keeps of random numbers, the time and the environment.
 
 use tower_wcgi::Engine;
 
@@ -7,9 +7,9 @@ use crate::log::Log;
 use crate::report::{data, size};
 use crate::run::package;
 
-/// Prints what was found. Whether that is nothing.
+/// Prints the findings. True if there are none.
 pub(crate) fn run(arguments: Check, log: &Log) -> anyhow::Result<bool> {
-    // There is no address that has to come first.
+    // No address has to come first.
     log.release();
     let name = arguments.package.package.display().to_string();
     let builder = package(arguments.package, Engine::builder().max_concurrency(1).threads(1))?;

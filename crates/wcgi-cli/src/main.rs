@@ -1,9 +1,10 @@
 //! `wcgi`: serves CGI programs compiled to WebAssembly over HTTP.
 //!
-//! From top to bottom: [`arguments`] says what was asked for, [`run`] opens the package and starts, [`server`] answers
-//! connections, [`access`] logs each request, [`refused`] those that are not
-//! HTTP, [`log`] is where log lines go, and [`report`] how a failure is told. [`new`]
-//! writes a package to start from, `build` one that has been started, and `check` looks into what that would keep.
+//! - [`arguments`]: the command line.
+//! - [`run`]: opens the package and starts. [`server`] answers connections.
+//! - [`access`]: logs each request. [`refused`] logs those that are not HTTP.
+//! - [`log`]: writes log lines. [`report`] writes results and failures.
+//! - [`new`]: writes a package to start from. `build` writes one that has been started, and `check` looks into its snapshot.
 
 mod access;
 mod arguments;
@@ -17,6 +18,7 @@ mod refused;
 mod report;
 mod run;
 mod server;
+mod templates;
 
 use std::process::ExitCode;
 

@@ -1,58 +1,16 @@
-//! `wcgi new`: writes a package that builds with its language's own tools and runs with `wcgi run`. The files are those of
-//! `templates/LANG`, with the package's name put in.
+//! `wcgi new`: makes a package of a template, or lists the templates.
 
 use std::fs;
 use std::io;
 use std::path::Path;
 
-use anyhow::{Context as _, bail};
-use include_dir::{Dir, DirEntry, include_dir};
+use anyhow::bail;
 
 use crate::arguments::New;
 use crate::report::{WithHint, data};
+use crate::templates::{TEMPLATES, Template};
 
-/// A language there is a template for.
-#[derive(Debug)]
-pub(crate) struct Template {
-    name: &'static str,
-    description: &'static str,
-    /// What builds the package, as a command line in its directory; empty where nothing has to be built.
-    build: &'static str,
-}
-
-static TEMPLATES: &[Template] = &[
-    Template { name: "assemblyscript", description: "a program in AssemblyScript", build: "npm install" },
-    Template { name: "c", description: "a program in C", build: "make" },
-    Template { name: "cpp", description: "a program in C++", build: "make" },
-    Template { name: "go", description: "a program in Go, with net/http/cgi", build: "make" },
-    Template { name: "javascript", description: "a script in JavaScript, run by QuickJS", build: "npm run build" },
-    Template { name: "lua", description: "a script in Lua, its interpreter included", build: "" },
-    Template { name: "php", description: "pages in PHP, run by php-cgi", build: "npm install" },
-    Template { name: "python", description: "a WSGI application in Python", build: "npm install" },
-    Template { name: "ruby", description: "a script in Ruby", build: "npm install" },
-    Template {
-        name: "rust",
-        description: "a program in Rust, with the standard library alone",
-        build: "cargo build --release --target wasm32-wasip1",
-    },
-    Template {
-        name: "rust-axum",
-        description: "an axum Router in Rust",
-        build: "cargo build --release --target wasm32-wasip1",
-    },
-];
-
-static FILES: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/templates");
-
-/// The template of a language, by its name on the command line.
-pub(crate) fn template(name: &str) -> Result<&'static Template, String> {
-    TEMPLATES.iter().find(|template| template.name == name).ok_or_else(|| {
-        let names: Vec<_> = TEMPLATES.iter().map(|template| template.name).collect();
-        format!("there are {}", names.join(", "))
-    })
-}
-
-/// Lists the templates, or writes the package and says what comes next.
+/// Lists the templates, or writes the package and prints the next commands.
 pub(crate) fn run(arguments: &New) -> anyhow::Result<()> {
     let mut text = String::new();
     match (&arguments.path, arguments.template) {
@@ -81,73 +39,29 @@ fn package_name(path: &Path) -> anyhow::Result<&str> {
     let is_name = name.starts_with(|c: char| c.is_ascii_lowercase())
         && name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-');
     if !is_name {
-        bail!("{} cannot be the name of a package: it takes a-z, 0-9 and -, beginning with a letter", path.display());
+        bail!("{} cannot be a package name: use a-z, 0-9 and -, and begin with a letter", path.display());
     }
     Ok(name)
 }
 
-/// Makes the directory, which must not be there, with everything in it or not at all.
+/// Makes the directory with everything in it, or not at all. Fails if the directory exists.
 fn create(path: &Path, template: &Template, name: &str) -> anyhow::Result<()> {
     fs::create_dir(path).map_err(|source| {
         let hint = match source.kind() {
             io::ErrorKind::AlreadyExists => "nothing was changed; choose another name",
-            _ => "its parent must be a directory you may write to",
+            _ => "its parent must be a directory that you can write to",
         };
         WithHint { message: format!("cannot create {}", path.display()), hint, source }
     })?;
-    let files = FILES.get_dir(template.name).with_context(|| format!("there are no files for {}", template.name))?;
-    write(files, files.path(), path, name).inspect_err(|_| {
-        // It was made a moment ago, by this.
+    template.write(path, name).inspect_err(|_| {
+        // This function has just made it.
         let _ = fs::remove_dir_all(path);
     })
 }
 
-fn write(files: &Dir<'_>, root: &Path, path: &Path, name: &str) -> anyhow::Result<()> {
-    for entry in files.entries() {
-        let relative = entry.path().strip_prefix(root).context("a template's file is not below it")?;
-        let target = path.join(relative);
-        match entry {
-            DirEntry::Dir(files) => {
-                fs::create_dir(&target).with_context(|| format!("cannot create {}", target.display()))?;
-                write(files, root, path, name)?;
-            }
-            DirEntry::File(file) => {
-                let target = target.with_file_name(file_name(relative));
-                let contents = match file.contents_utf8() {
-                    Some(text) => text.replace(NAME, name).into_bytes(),
-                    None => file.contents().to_vec(),
-                };
-                fs::write(&target, contents).with_context(|| format!("cannot write {}", target.display()))?;
-            }
-        }
-    }
-    Ok(())
-}
-
-/// Names that Cargo or git would take for their own here.
-fn file_name(file: &Path) -> &str {
-    match file.file_name().and_then(|name| name.to_str()).unwrap_or_default() {
-        "Cargo.toml.template" => "Cargo.toml",
-        "gitignore" => ".gitignore",
-        name => name,
-    }
-}
-
-/// What stands for the package's name in a template.
-const NAME: &str = "{{name}}";
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn every_language_has_files_and_all_files_have_a_language() {
-        let mut listed: Vec<_> = TEMPLATES.iter().map(|template| template.name).collect();
-        let mut there: Vec<_> = FILES.dirs().map(|files| files.path().to_str().unwrap()).collect();
-        listed.sort_unstable();
-        there.sort_unstable();
-        assert_eq!(listed, there);
-    }
 
     #[test]
     fn names_that_every_language_takes() {

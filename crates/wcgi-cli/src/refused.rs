@@ -1,6 +1,6 @@
 //! Requests that hyper and h2 refuse before the service sees them.
 //!
-//! In: why one was refused. Out: a line with the peer and the reason, or, where there are too many of them, their number.
+//! In: the reason of a refusal. Out: a line with the peer and the reason. If there are too many, only their number.
 
 use std::error::Error;
 use std::net::SocketAddr;
@@ -15,10 +15,10 @@ pub(crate) struct Refused(Arc<Mutex<Lines>>);
 
 #[derive(Debug, Default)]
 struct Lines {
-    /// When more are allowed again.
+    /// When more lines are allowed again.
     end: Option<Instant>,
     logged: u32,
-    /// Requests without a line since their number was told.
+    /// Requests without a line since their number was last logged.
     left_out: u64,
 }
 

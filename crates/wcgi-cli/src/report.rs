@@ -1,4 +1,4 @@
-//! How a result is told: data on stdout; of a failure one `error:` line with its causes, and a `hint:` where there is one.
+//! Output for people: data on stdout. A failure is one `error:` line with its causes, and a `hint:` if there is one.
 
 use std::io::{self, Write};
 
@@ -8,7 +8,7 @@ use anyhow::Context as _;
 ///
 /// # Errors
 ///
-/// When it cannot be written. A reader that wants no more of it, as `head`, is no failure.
+/// Fails if stdout cannot be written. A reader that has read enough, as `head`, is no failure.
 pub(crate) fn data(text: &str) -> anyhow::Result<()> {
     match io::stdout().write_all(text.as_bytes()).and_then(|()| io::stdout().flush()) {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
@@ -55,7 +55,7 @@ pub(crate) fn size(bytes: usize) -> String {
     }
 }
 
-/// An error of the command line itself that knows what to do about it.
+/// An error of the command line itself, with a hint.
 #[derive(Debug)]
 pub(crate) struct WithHint {
     pub(crate) message: String,

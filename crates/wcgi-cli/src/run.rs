@@ -23,17 +23,17 @@ pub(crate) fn run(arguments: Run, log: &Log) -> anyhow::Result<()> {
     let result = runtime.block_on(async {
         outlive_size_limit();
         let addr = arguments.addr.clone();
-        // Before the package is opened: a busy port is known at once, a compiled module may take seconds.
+        // Before the package is opened: a busy port shows at once, and compiling a module may take seconds.
         let listener = listen(&addr).await?;
         let address = listener.local_addr().context("the socket has no address")?;
         let service = open_with_progress(arguments, address).await?;
-        // From here on a signal is an orderly end.
+        // From here on a signal ends the server gracefully.
         let signals = Signals::new().context("cannot listen for signals")?;
-        // The one line a program that starts this one waits for.
+        // A parent program waits for this line.
         log.announce(&format!("listening on http://{address}/"));
         server::serve(listener, service, signals).await
     });
-    // What a file system or a script holds up must not hold up the end.
+    // A file system or a script that hangs must not delay the end.
     runtime.shutdown_timeout(LAST_TASKS);
     result
 }
@@ -51,7 +51,7 @@ fn raise_file_limit() {
 #[cfg(not(unix))]
 fn raise_file_limit() {}
 
-/// With a limit of file sizes (`ulimit -f`) a write beyond it ends the process, unless the signal is handled: then the write
+/// A write beyond a limit of file sizes (`ulimit -f`) ends the process, unless the signal is handled. Then the write
 /// fails, as on a full disk.
 #[cfg(unix)]
 fn outlive_size_limit() {
@@ -67,7 +67,7 @@ fn outlive_size_limit() {}
 
 async fn listen(addr: &str) -> anyhow::Result<TcpListener> {
     let bound = match addr.strip_prefix(':') {
-        // IPv4 too, unless the system has been told otherwise.
+        // IPv4 too, unless the system is configured otherwise.
         Some(port) => match TcpListener::bind(format!("[::]:{port}")).await {
             Err(error) if error.kind() != io::ErrorKind::AddrInUse => {
                 TcpListener::bind(format!("0.0.0.0:{port}")).await
@@ -86,7 +86,7 @@ async fn listen(addr: &str) -> anyhow::Result<TcpListener> {
     })
 }
 
-/// Opens the package; on a terminal, shows that something happens when that takes long.
+/// Opens the package. On a terminal, shows progress if that takes long.
 async fn open_with_progress(arguments: Run, address: SocketAddr) -> anyhow::Result<WcgiService> {
     let name = arguments.package.package.display().to_string();
     let mut opening = tokio::task::spawn_blocking(move || open(arguments, address));
@@ -130,7 +130,7 @@ fn open(arguments: Run, address: SocketAddr) -> anyhow::Result<WcgiService> {
         .deadline(Some(arguments.deadline).filter(|deadline| !deadline.is_zero()))
         .max_body(arguments.max_body)
         .max_tmp(arguments.max_tmp);
-    // Only for requests that name no host. Where TLS ends elsewhere, this port is not the one that clients know.
+    // Only for requests that name no host. If TLS ends elsewhere, clients know another port.
     if arguments.https {
         service = service.https(true);
     } else if !env_says_https {
@@ -150,7 +150,7 @@ fn open(arguments: Run, address: SocketAddr) -> anyhow::Result<WcgiService> {
     Ok(service.build()?)
 }
 
-/// What the options about a package say.
+/// Applies the options about a package.
 pub(crate) fn package(arguments: Package, mut engine: EngineBuilder) -> anyhow::Result<WcgiBuilder> {
     let max_memory = usize::try_from(arguments.max_memory).context("--max-memory is too large for this machine")?;
     engine = engine.max_memory(max_memory);

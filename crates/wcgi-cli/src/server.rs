@@ -1,4 +1,4 @@
-//! The server: accepts connections and answers them until a signal says stop.
+//! The server: accepts connections and answers them until a signal ends it.
 
 use std::future::poll_fn;
 use std::net::SocketAddr;
@@ -22,7 +22,7 @@ use crate::access::Access;
 use crate::log::take_refused;
 use crate::refused::{Refused, reason};
 
-/// Serves until SIGINT or SIGTERM, then finishes what runs. A second signal, or too long a wait, ends it at once.
+/// Serves until SIGINT or SIGTERM, then lets running requests finish. A second signal, or too long a wait, ends it at once.
 pub(crate) async fn serve(listener: TcpListener, service: WcgiService, mut signals: Signals) -> anyhow::Result<()> {
     let (stop, stopping) = watch::channel(false);
     let refused = Refused::default();
@@ -38,7 +38,7 @@ pub(crate) async fn serve(listener: TcpListener, service: WcgiService, mut signa
                     connections.spawn(connection(stream, peer, service.clone(), refused.clone(), stopping.clone()));
                 }
                 Err(error) => {
-                    // Mostly too many open files: others have to close first. That may take long, and is said once.
+                    // Mostly too many open files: others have to close first. That may take long, and is logged once.
                     if std::mem::take(&mut accepts) {
                         tracing::warn!(%error, "cannot accept connections; trying again until one can be accepted");
                     }
@@ -51,7 +51,7 @@ pub(crate) async fn serve(listener: TcpListener, service: WcgiService, mut signa
     }
     drop(listener);
     tracing::debug!(connections = connections.len(), "stopping");
-    // The receivers are in the connections; with none left there is nobody to tell.
+    // The receivers are in the connections. Without connections nobody receives.
     let _ = stop.send(true);
     tokio::select! {
         () = async { while connections.join_next().await.is_some() {} } => {}
@@ -69,7 +69,7 @@ async fn connection(
     refused: Refused,
     mut stopping: watch::Receiver<bool>,
 ) {
-    // What a script flushes shall not wait for more.
+    // Flushed output shall not wait for more output.
     let _ = stream.set_nodelay(true);
     let asked = Arc::new(AtomicBool::new(false));
     let answer = service_fn({
@@ -105,10 +105,10 @@ async fn connection(
     }
 }
 
-/// Runs a connection, and logs what of it is refused while others of its requests go on.
+/// Runs a connection, and logs refused requests while others on it go on.
 async fn refusals_logged<C: Future>(mut connection: Pin<&mut C>, peer: SocketAddr, refused: &Refused) -> C::Output {
     poll_fn(|cx| {
-        // What another task on this thread has left is not this peer's.
+        // Refusals that another task has left on this thread are not this peer's.
         drop(take_refused());
         let polled = connection.as_mut().poll(cx);
         for reason in take_refused() {

@@ -1,6 +1,6 @@
 //! Drives one future to its end on this thread.
 //!
-//! In: a future. Out: what it resolves to, or that it waits for what never comes. It must not know what the future does.
+//! In: a future. Out: its result, or an error if it can never go on. It must not know what the future does.
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -12,8 +12,8 @@ use std::thread::{self, Thread};
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Stalled;
 
-/// Polls until the future is ready. While it waits, so does this thread; where there are no threads, to wait without having
-/// been woken would never end, and is an error.
+/// Polls until the future is ready. While it waits, this thread sleeps. On a system without threads, a wait
+/// would never end unless the future has been woken, so that is an error.
 pub(crate) fn block_on<F: Future>(future: F) -> Result<F::Output, Stalled> {
     let has_threads = !cfg!(target_family = "wasm") || cfg!(target_feature = "atomics");
     drive(future, has_threads.then(thread::current))

@@ -1,6 +1,6 @@
-//! The request's body: what comes on stdin.
+//! The request's body, from stdin.
 //!
-//! In: a reader and how much it has. Out: chunks, each read when it is asked for. It must not know what they are for.
+//! In: a reader and the number of its bytes. Out: chunks, each read when it is polled. It must not know their use.
 
 use std::fmt;
 use std::io::{self, Read};
@@ -12,7 +12,7 @@ use http_body::{Body, Frame, SizeHint};
 
 /// The body of a request: `CONTENT_LENGTH` bytes of stdin (RFC 3875 §4.2).
 ///
-/// Nothing is read before it is polled for; a poll waits until something has come. It fails if stdin ends too early.
+/// Nothing is read before a poll. A poll waits for the next bytes, and fails if stdin ends too early.
 pub struct RequestBody {
     read: ReadChunk,
     remaining: u64,
@@ -72,7 +72,7 @@ impl fmt::Debug for RequestBody {
     }
 }
 
-/// Enough that calls are few, little enough that it is not felt in memory.
+/// Large enough for few calls, and small in memory.
 const CHUNK_BYTES: usize = 16 << 10;
 
 #[cfg(test)]

@@ -1,21 +1,21 @@
-//! Why a request was not answered as it should be: what the client is told, and what stands on stderr.
+//! Failures: the status for the client, and the line on stderr.
 
 use std::error::Error;
 use std::fmt;
 
 use http::StatusCode;
 
-/// What went wrong.
+/// A failure.
 #[derive(Debug)]
 pub(crate) struct Failure {
-    /// What the client is told, if the response has not begun.
+    /// The status for the client, if the response has not begun.
     pub(crate) status: StatusCode,
     what: String,
     source: Option<Box<dyn Error + Send + Sync>>,
 }
 
 impl Failure {
-    /// Nothing that a client could mend.
+    /// A failure that is not the client's.
     pub(crate) fn new(what: impl Into<String>) -> Self {
         Self { status: StatusCode::INTERNAL_SERVER_ERROR, what: what.into(), source: None }
     }

@@ -22,10 +22,10 @@ use tower_service::Service;
 pub use body::RequestBody;
 pub use meta_variables::MetaVariables;
 
-/// Answers the one request this process was started for with `service`, such as an axum `Router`. To be returned by `main`.
+/// Answers the one request of this process with `service`, such as an axum `Router`. Return its result from `main`.
 ///
-/// The request's URI is what lies below the program: `PATH_INFO` and `QUERY_STRING`, so that a router written for `/` works
-/// wherever the program is mounted. [`MetaVariables`], in the request's extensions, knows the rest.
+/// The request's URI is the part below the program: `PATH_INFO` and `QUERY_STRING`. So a router written for `/` works
+/// wherever the program is mounted. [`MetaVariables`], in the request's extensions, has the rest.
 ///
 /// ```no_run
 /// use std::process::ExitCode;
@@ -37,8 +37,8 @@ pub use meta_variables::MetaVariables;
 /// }
 /// ```
 ///
-/// What goes wrong is said on stderr, and the process fails. If the response has not begun, the client is told 500 and no
-/// more; if it has, it ends early.
+/// A failure is reported on stderr, and the process fails. If the response has not begun, the client gets 500 and nothing
+/// more. If it has begun, it ends early.
 pub fn serve<S, B>(mut service: S) -> ExitCode
 where
     S: Service<Request<RequestBody>, Response = Response<B>>,
@@ -52,7 +52,7 @@ where
     })
 }
 
-/// Answers the one request this process was started for with an async function. As [`serve`] in all else.
+/// Answers the one request of this process with an async function. The rest is as for [`serve`].
 ///
 /// ```no_run
 /// use std::convert::Infallible;

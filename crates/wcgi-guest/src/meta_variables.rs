@@ -1,4 +1,4 @@
-//! The variables a CGI program is called with (RFC 3875 §4.1): the public view of them.
+//! The variables of a CGI program (RFC 3875 §4.1): the public view of them.
 //!
 //! In: the process's environment. Out: values by name. It must not know how the request is made from them.
 
@@ -36,7 +36,7 @@ use crate::url;
 /// assert_eq!(variables.url(), "http://[::1]:8080/my%20shop/cart");
 /// ```
 ///
-/// A variable that is set to the empty string says the same as one that is unset (RFC 3875 §4.1), and reads so here.
+/// An empty variable means the same as an unset one (RFC 3875 §4.1), and reads as unset here.
 #[derive(Clone, Default)]
 pub struct MetaVariables(Arc<[(OsString, OsString)]>);
 
@@ -64,7 +64,7 @@ impl MetaVariables {
         self.0.iter().map(|(name, value)| (name.as_os_str(), value.as_os_str()))
     }
 
-    /// How the client has proved who it is, such as `Basic` (RFC 3875 §4.1.1).
+    /// The scheme by which the client was authenticated, such as `Basic` (RFC 3875 §4.1.1).
     #[must_use]
     pub fn auth_type(&self) -> Option<&str> {
         self.get("AUTH_TYPE")
@@ -76,7 +76,7 @@ impl MetaVariables {
         self.get("GATEWAY_INTERFACE")
     }
 
-    /// The decoded path below the program (RFC 3875 §4.1.5): what the path of the request's URI says, except that it is empty
+    /// The decoded path below the program (RFC 3875 §4.1.5). It is the path of the request's URI, but empty
     /// and not `/` for the program itself. Also empty if it is not UTF-8.
     #[must_use]
     pub fn path_info(&self) -> &str {
@@ -89,7 +89,7 @@ impl MetaVariables {
         self.get("PATH_TRANSLATED")
     }
 
-    /// What comes after the `?`, not decoded (RFC 3875 §4.1.7); the same as in the request's URI.
+    /// The part after the `?`, not decoded (RFC 3875 §4.1.7). It is the same in the request's URI.
     #[must_use]
     pub fn query_string(&self) -> &str {
         self.get("QUERY_STRING").unwrap_or_default()
@@ -107,21 +107,21 @@ impl MetaVariables {
         self.get("REMOTE_HOST")
     }
 
-    /// Who the client is, as the server has made sure (RFC 3875 §4.1.11).
+    /// The user, as authenticated by the server (RFC 3875 §4.1.11).
     #[must_use]
     pub fn remote_user(&self) -> Option<&str> {
         self.get("REMOTE_USER")
     }
 
-    /// Where the program is mounted, decoded (RFC 3875 §4.1.13): empty at the root, else with a `/` before it and none behind.
-    /// Also empty if it is not UTF-8.
+    /// The path at which the program is mounted, decoded (RFC 3875 §4.1.13). It is empty at the root, else begins with a `/` and
+    /// does not end with one. Also empty if it is not UTF-8.
     #[must_use]
     pub fn script_name(&self) -> &str {
         self.get("SCRIPT_NAME").unwrap_or_default()
     }
 
-    /// [`script_name`](Self::script_name) as URLs have it, percent-encoded: what links, redirects and the paths of cookies
-    /// begin with.
+    /// [`script_name`](Self::script_name), percent-encoded for URLs. Links, redirects and the paths of cookies
+    /// begin with it.
     #[must_use]
     pub fn base(&self) -> String {
         let mut base = String::new();
@@ -129,7 +129,7 @@ impl MetaVariables {
         base
     }
 
-    /// The name the client has called the server by (RFC 3875 §4.1.14).
+    /// The name by which the client addressed the server (RFC 3875 §4.1.14).
     #[must_use]
     pub fn server_name(&self) -> Option<&str> {
         self.get("SERVER_NAME")
@@ -153,7 +153,7 @@ impl MetaVariables {
         self.get("SERVER_SOFTWARE")
     }
 
-    /// Whether the client uses TLS or not, as `REQUEST_SCHEME` or `HTTPS` says, which no RFC knows but most servers do.
+    /// Whether the client uses TLS, from `REQUEST_SCHEME` or `HTTPS`. No RFC has these variables, but most servers set them.
     #[must_use]
     pub fn scheme(&self) -> Scheme {
         let is_https = match self.get("REQUEST_SCHEME") {
@@ -163,9 +163,9 @@ impl MetaVariables {
         if is_https { Scheme::HTTPS } else { Scheme::HTTP }
     }
 
-    /// The whole URL the client has asked for: where `REQUEST_URI` is set, as it was sent, else put together from
+    /// The whole URL that the client has asked for. If `REQUEST_URI` is set, it is as it was sent. Otherwise it is put together from
     /// `SCRIPT_NAME`, `PATH_INFO` and `QUERY_STRING` (RFC 3875 §3.3). Its host is that of the header `Host`, or else
-    /// `SERVER_NAME`; without either it has none, and no scheme.
+    /// `SERVER_NAME`. Without either it has no host and no scheme.
     #[must_use]
     pub fn url(&self) -> Uri {
         let mut target = String::new();
@@ -183,7 +183,7 @@ impl MetaVariables {
             url::encode(&mut target, query, url::in_query);
         }
 
-        // Only what is too long is none.
+        // Only a target that is too long is invalid.
         let target = PathAndQuery::try_from(target).unwrap_or_else(|_| PathAndQuery::from_static("/"));
         let authority = self.authority(self.get("HTTP_HOST"), None);
         let authority = authority.or_else(|| self.authority(self.get("SERVER_NAME"), self.server_port()));

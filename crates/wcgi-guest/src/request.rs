@@ -35,8 +35,8 @@ fn method(variables: &MetaVariables) -> Result<Method, Failure> {
     Method::from_bytes(method).map_err(|error| Failure::new("REQUEST_METHOD is no method").because(error))
 }
 
-/// What lies below the program. As the client has sent it if that says the same as `PATH_INFO`, for that is decoded and does not
-/// tell `%2F` from `/`.
+/// The part of the URI below the program. It is as the client has sent it, if that means the same as `PATH_INFO`: the latter is
+/// decoded, and does not tell `%2F` from `/`.
 fn uri(variables: &MetaVariables) -> Result<Uri, Failure> {
     let path_info = variables.bytes("PATH_INFO");
     let (sent, _) = url::split(variables.bytes("REQUEST_URI"));
@@ -63,7 +63,7 @@ fn uri(variables: &MetaVariables) -> Result<Uri, Failure> {
     Ok(target.into())
 }
 
-/// Servers name what they know; the rest is at least HTTP.
+/// Unknown versions count as HTTP/1.1.
 fn version(variables: &MetaVariables) -> Version {
     match variables.bytes("SERVER_PROTOCOL") {
         b"HTTP/0.9" => Version::HTTP_09,
@@ -85,15 +85,15 @@ fn content_length(variables: &MetaVariables) -> Result<Option<u64>, Failure> {
     }
 }
 
-/// The headers the server has passed on (RFC 3875 §4.1.18), but for those that are about its connection to the client. What is
-/// no header after all, though it is called like one, is left out.
+/// The headers that the server has passed on (RFC 3875 §4.1.18), without those about its connection to the client. Variables
+/// that are called like a header and are none are left out.
 fn headers(variables: &MetaVariables, length: Option<u64>) -> HeaderMap {
     let mut headers = HeaderMap::new();
     for (name, value) in variables.iter() {
         let Some(name) = name.to_str().and_then(|name| name.strip_prefix("HTTP_")) else { continue };
         let name = HeaderName::try_from(name.to_ascii_lowercase().replace('_', "-"));
         let value = HeaderValue::from_bytes(value.as_encoded_bytes());
-        // Type and length of the body have variables of their own.
+        // Type and length of the body have their own variables.
         if let (Ok(name), Ok(value)) = (name, value)
             && !response::is_of_connection(&name)
             && name != header::CONTENT_TYPE

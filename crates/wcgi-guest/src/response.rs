@@ -1,6 +1,6 @@
-//! The response as a CGI program says it: a head that begins with `Status`, then the body, frame by frame.
+//! The response of a CGI program: a head that begins with `Status`, then the body, frame by frame.
 //!
-//! In: the service's response. Out: bytes on stdout. It must not know the request but for its method.
+//! In: the service's response. Out: bytes on stdout. It must know nothing of the request except its method.
 
 use std::error::Error;
 use std::future::poll_fn;
@@ -60,7 +60,7 @@ impl<W: Write> Output<W> {
             let reason = status.canonical_reason().unwrap_or_default();
             let code = status.as_u16();
             let text = format!("Status: {code} {reason}\r\nContent-Type: text/plain; charset=utf-8\r\n\r\n{reason}\n");
-            // That something is wrong has been said already.
+            // The failure has been reported already.
             let _ = self.write(text.as_bytes());
         }
     }
@@ -95,7 +95,7 @@ fn head(method: &Method, parts: &Parts, body_length: Option<u64>) -> Result<Vec<
         head.extend_from_slice(value.as_bytes());
         head.extend_from_slice(b"\r\n");
     }
-    // Servers need not find a way to mark the end then. After HEAD, an empty body says nothing about the one of GET.
+    // With it servers need no other mark of the end. After HEAD, an empty body says nothing about the body of GET.
     let is_known = body_length.is_some_and(|length| length > 0 || method != Method::HEAD) && !is_bodiless(status);
     if let Some(length) = body_length.filter(|_| is_known && !parts.headers.contains_key(header::CONTENT_LENGTH)) {
         head.extend_from_slice(format!("content-length: {length}\r\n").as_bytes());
@@ -104,7 +104,7 @@ fn head(method: &Method, parts: &Parts, body_length: Option<u64>) -> Result<Vec<
     Ok(head)
 }
 
-/// The field is about the connection (RFC 9110 §7.6.1), which is the server's.
+/// Whether the field is about the connection (RFC 9110 §7.6.1), which belongs to the server.
 pub(crate) fn is_of_connection(name: &HeaderName) -> bool {
     matches!(
         name.as_str(),

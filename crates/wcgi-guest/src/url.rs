@@ -2,7 +2,7 @@
 //!
 //! In and out: the bytes of paths and queries. It must not know which variables they come from.
 
-/// Appends `bytes`, percent-encoding all that `keep` does not keep.
+/// Appends `bytes`, and percent-encodes all that `keep` does not keep.
 pub(crate) fn encode(text: &mut String, bytes: &[u8], keep: fn(u8) -> bool) {
     for &byte in bytes {
         if keep(byte) {
@@ -13,17 +13,17 @@ pub(crate) fn encode(text: &mut String, bytes: &[u8], keep: fn(u8) -> bool) {
     }
 }
 
-/// What a decoded path may contain as it is (RFC 3986 §3.3).
+/// The bytes that a decoded path keeps as they are (RFC 3986 §3.3).
 pub(crate) fn in_path(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=:@/".contains(&byte)
 }
 
-/// What an encoded path may contain: what is encoded in it stays so.
+/// The bytes that an encoded path may contain. Encoded bytes stay encoded.
 pub(crate) fn in_encoded_path(byte: u8) -> bool {
     in_path(byte) || byte == b'%'
 }
 
-/// What a query may contain, be it allowed or only usual (<https://url.spec.whatwg.org/#query-state>).
+/// The bytes that a query may contain, allowed or only usual (<https://url.spec.whatwg.org/#query-state>).
 pub(crate) fn in_query(byte: u8) -> bool {
     byte.is_ascii_graphic() && !b"\"#<>".contains(&byte)
 }
@@ -44,7 +44,7 @@ fn path_and_query(target: &[u8]) -> &[u8] {
     path.unwrap_or_default()
 }
 
-/// The end of `path`, still encoded, that says `path_info`, if what comes before says `script_name`.
+/// The end of `path`, still encoded, that means `path_info`, if the part before means `script_name`.
 pub(crate) fn below<'a>(path: &'a [u8], script_name: &[u8], path_info: &[u8]) -> Option<&'a [u8]> {
     let mut rest = path;
     for wanted in script_name {
@@ -63,7 +63,7 @@ pub(crate) fn below<'a>(path: &'a [u8], script_name: &[u8], path_info: &[u8]) ->
     decoded.eq(path_info.iter().copied()).then_some(rest)
 }
 
-/// The first byte a path says, and what comes after. A `%` that begins nothing is itself.
+/// The first byte that a path means, and the rest. A `%` that begins no escape is itself.
 fn decode_one(path: &[u8]) -> Option<(u8, &[u8])> {
     if let [b'%', high, low, rest @ ..] = path
         && let (Some(high), Some(low)) = (hex_value(*high), hex_value(*low))

@@ -1,7 +1,7 @@
-//! An image: what a memory holds before anything has run on it.
+//! An image: the content of a memory before anything has run on it.
 //!
-//! In: the bytes. Out: files in memory that a slot maps. An image that is much like another shares what both have, and has a
-//! file of its own for the pages that differ.
+//! In: the bytes. Out: files in memory that a slot maps. An image that is much like another shares the pages that both have. Its
+//! own file holds the pages that differ.
 
 use std::io;
 use std::ops::Range;
@@ -12,7 +12,7 @@ use crate::layout::{self, Layer, MOST_SPANS, Span};
 #[cfg(target_os = "linux")]
 use crate::map::Sealed;
 
-/// What a memory holds at first: some bytes, and zeros.
+/// The first content of a memory: some bytes, and zeros.
 #[derive(Debug)]
 pub struct Image {
     id: u64,
@@ -20,11 +20,11 @@ pub struct Image {
     spans: Vec<Span>,
     base: Arc<Shared>,
     patch: Option<Bytes>,
-    /// Kept, so that the next one that is like it finds it.
+    /// Kept, so that the next image that is like it finds it.
     like: Option<Arc<Self>>,
 }
 
-/// The part of an image that others may have in common with it.
+/// The part of an image that other images may share.
 #[derive(Debug)]
 struct Shared {
     spans: Vec<Span>,
@@ -36,7 +36,7 @@ impl Image {
     ///
     /// # Errors
     ///
-    /// The system's, when it has no room for the copy.
+    /// Fails with the system's error if there is no room for the copy.
     pub fn new(memory: &[u8], len: usize) -> io::Result<Self> {
         let parts = layout::parts(memory, page_size());
         let spans = layout::in_layer(&parts, Layer::Base);
@@ -44,7 +44,7 @@ impl Image {
         Ok(Self { id: next_id(), len, spans, base, patch: None, like: None })
     }
 
-    /// An image as from [`new`](Self::new) that shares with `other` what is the same, where that is most of it.
+    /// An image as from [`new`](Self::new). It shares equal pages with `other`, if most pages are equal.
     ///
     /// # Errors
     ///
@@ -54,7 +54,7 @@ impl Image {
         let page = page_size();
         let of_base = |at: usize| base.page(at, page);
         let changed = layout::differences(memory, page, of_base);
-        // What is beyond the end of `memory` must not be there either.
+        // Nothing may be beyond the end of `memory` either.
         let reaches_beyond = base.spans.last().is_some_and(|span| span.at.end > memory.len());
         let size: usize = changed.iter().map(Range::len).sum();
         let spans = layout::over(&base.spans, &layout::in_layer(&changed, Layer::Patch));
@@ -70,8 +70,8 @@ impl Image {
     ///
     /// # Errors
     ///
-    /// The system's, when it has no room, and one of invalid input when the parts are not whole pages in the order of addresses
-    /// within `len`, or `other` has parts of its own.
+    /// Fails with the system's error if there is no room. Fails with invalid input if the parts are not whole pages within `len`, in
+    /// the order of addresses, or if `other` has its own parts.
     pub fn patched(other: &Arc<Self>, parts: &[(usize, &[u8])], len: usize) -> io::Result<Self> {
         let page = page_size();
         let mut end = 0;
@@ -97,7 +97,7 @@ impl Image {
         Ok(Self { id: next_id(), len, spans, base: Arc::clone(&other.base), patch, like: Some(Arc::clone(other)) })
     }
 
-    /// The image that this one shares with, if it has only what is different.
+    /// The image whose pages this one shares, if it has only the differences.
     #[must_use]
     pub fn base(&self) -> Option<&Arc<Self>> {
         self.like.as_ref()
@@ -133,7 +133,7 @@ impl Image {
         self.spans.iter().map(|span| (span.at.start, self.bytes_of(span)))
     }
 
-    /// The parts that are not as in what is shared: where each lies, and its bytes.
+    /// The parts that differ from the shared ones: where each lies, and its bytes.
     pub fn own_parts(&self) -> impl Iterator<Item = (usize, &[u8])> {
         let own = self.spans.iter().filter(|span| span.layer == Layer::Patch);
         own.map(|span| (span.at.start, self.bytes_of(span)))

@@ -1,4 +1,4 @@
-//! Where what an image holds comes from, as plain numbers: which bytes of a memory lie in which layer, and which do not.
+//! Where the bytes of an image come from, as plain numbers: which bytes of a memory lie in which layer, and which in none.
 //!
 //! Pure: no memory is touched here. All positions are in bytes and multiples of a page.
 
@@ -19,19 +19,19 @@ pub(crate) struct Span {
 pub(crate) enum Layer {
     /// What several images may share.
     Base,
-    /// What is different in one.
+    /// The differences of one image.
     Patch,
 }
 
-/// The parts of `memory` that are not all zeros, by pages. Parts with few zeros between them count as one, and there are at most
-/// [`MOST_SPANS`].
+/// The parts of `memory` that are not all zeros, by pages. Parts with few zeros between them count as one. There are at most
+/// [`MOST_SPANS`] parts.
 pub(crate) fn parts(memory: &[u8], page: usize) -> Vec<Range<usize>> {
     let used = memory.chunks(page).enumerate().filter(|(_, bytes)| bytes.iter().any(|byte| *byte != 0));
     let used = used.map(|(n, _)| n * page..(n + 1) * page).collect();
     merged(used, GAP_PAGES * page, MOST_SPANS)
 }
 
-/// The parts of `memory`, by pages, that are not what `other` gives for their place.
+/// The parts of `memory`, by pages, that differ from what `other` gives for their place.
 pub(crate) fn differences<'o>(
     memory: &[u8],
     page: usize,
@@ -45,6 +45,14 @@ pub(crate) fn differences<'o>(
     merged(changed, page, usize::MAX)
 }
 
+/// Where to begin, at `least` or behind it, so that `edge` bytes further a page table begins; all counted from `origin`. The
+/// place is page-aligned if `origin` and `least` are.
+pub(crate) fn align_edge(origin: usize, least: usize, edge: usize) -> usize {
+    let edge = edge.next_multiple_of(ALIGNMENT);
+    let first = origin.saturating_add(least).saturating_add(edge);
+    least + (first.next_multiple_of(PAGE_TABLE) - first)
+}
+
 /// One span after the other in a layer, for `parts` of a memory.
 pub(crate) fn in_layer(parts: &[Range<usize>], layer: Layer) -> Vec<Span> {
     let mut offset = 0;
@@ -56,7 +64,7 @@ pub(crate) fn in_layer(parts: &[Range<usize>], layer: Layer) -> Vec<Span> {
     parts.iter().map(place).collect()
 }
 
-/// `base` with `patch` over it. Each is in the order of addresses, and so is what comes out.
+/// `base` with `patch` over it. Both are in the order of addresses, and so is the result.
 pub(crate) fn over(base: &[Span], patch: &[Span]) -> Vec<Span> {
     let mut spans = patch.to_vec();
     for span in base {
@@ -78,7 +86,7 @@ pub(crate) fn over(base: &[Span], patch: &[Span]) -> Vec<Span> {
     spans
 }
 
-/// What has to be in a part of a memory so that it is as its image says.
+/// The content that a part of a memory must have to match its image.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Content<'s> {
     /// The bytes of this span, from `skip` on.
@@ -117,8 +125,8 @@ pub(crate) fn contents(spans: &[Span], region: Range<usize>) -> impl Iterator<It
     })
 }
 
-/// `parts`, which are in order, with those joined that have less than `gap` between them, and then with the closest until there
-/// are at most `most`.
+/// Joins `parts` that have less than `gap` between them, and then the closest ones until there are at most `most`. `parts` are in
+/// order.
 fn merged(parts: Vec<Range<usize>>, mut gap: usize, most: usize) -> Vec<Range<usize>> {
     loop {
         let mut joined: Vec<Range<usize>> = Vec::new();
@@ -135,10 +143,15 @@ fn merged(parts: Vec<Range<usize>>, mut gap: usize, most: usize) -> Vec<Range<us
     }
 }
 
-/// Zeros between two parts that cost less as a part of an image than as one more mapping, in pages.
+/// So many pages of zeros between two parts cost less in an image than as one more mapping.
 const GAP_PAGES: usize = 16;
 /// Each is a mapping of its own in every slot, and the kernel has 65,530 for a process.
 pub(crate) const MOST_SPANS: usize = 64;
+
+/// What one page table of the last level maps, in bytes, where pages have 4 KiB. Elsewhere nothing is wrong, and nothing gained.
+pub(crate) const PAGE_TABLE: usize = 2 << 20;
+/// A multiple of every page size.
+const ALIGNMENT: usize = 64 << 10;
 
 #[cfg(test)]
 mod tests {
@@ -226,5 +239,17 @@ mod tests {
         let parts = parts(&memory, PAGE);
         assert!(parts.len() <= MOST_SPANS && !parts.is_empty());
         assert_eq!(built(&in_layer(&parts, Layer::Base), &layer(&memory, &parts), &[], memory.len()), memory);
+    }
+
+    #[test]
+    fn an_edge_is_where_a_page_table_begins() {
+        for (origin, least, edge) in
+            [(0, 0, 0), (4096, 64 << 10, 128 << 10), (3 << 20, 32 << 20, 1), (7 << 12, 4096, 5 << 20)]
+        {
+            let begins = align_edge(origin, least, edge);
+            assert!((least..least + PAGE_TABLE).contains(&begins));
+            assert_eq!((origin + begins + edge.next_multiple_of(ALIGNMENT)) % PAGE_TABLE, 0);
+            assert_eq!(begins % 4096, 0);
+        }
     }
 }

@@ -1,11 +1,11 @@
 //! Memory for WebAssembly instances: mapped from an image, reset after use, and handed out again.
 //!
-//! [`Image`] is what an instance's memory holds at first. [`Pool`] hands out [`Memory`] that holds an image, or nothing but
-//! zeros, and [`Stack`]s for what runs on it. Dropped, each is reset and kept for the next one. The promise: nothing that was
-//! written into one can be read from the next, whatever the kernel did with its pages in between. [`map`](self) says in its
-//! source why that holds, and which behaviour of Linux it leans on.
+//! An [`Image`] is the first content of an instance's memory. A [`Pool`] hands out [`Memory`] that holds an image or only
+//! zeros, and [`Stack`]s to run on. When one is dropped, it is reset and kept for the next. The promise: nothing that was
+//! written into one can be read from the next, whatever the kernel did with its pages in between. The source of [`map`](self)
+//! says why that holds, and on which behaviour of Linux it depends.
 //!
-//! Knows nothing of WebAssembly's engines and of HTTP. The pool is for Linux; images are for every system.
+//! It knows neither WebAssembly engines nor HTTP. The pool is for Linux; images are for every system.
 
 mod image;
 mod layout;
@@ -20,4 +20,5 @@ mod slot;
 
 pub use image::Image;
 #[cfg(target_os = "linux")]
-pub use pool::{Memory, Pool, PoolBuilder, Shape, Stack, Usage};
+pub use pool::{Memory, Pool, PoolBuilder, Stack, Usage};
+pub use slot::Shape;

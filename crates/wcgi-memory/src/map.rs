@@ -1,26 +1,28 @@
 //! The mappings that slots and images are made of. All of this crate's `unsafe` is here and in [`scan`](crate::scan).
 //!
-//! # What holds, and who sees to it
+//! # Invariants
 //!
-//! A [`Region`] is a range of addresses that this process has reserved and nothing else has mapped anything into. It is made by
-//! one `mmap`, and taken back by one `munmap` when it is dropped. Every method takes offsets and refuses, by an assertion, what
-//! is not within the region; so no call here changes a mapping of anybody else. The bytes within are never given out as a
-//! reference. Somebody outside (an instance) writes them through a raw pointer, for as long as they have the
-//! [`Memory`](crate::Memory) or [`Stack`](crate::Stack) that lends the region. Whoever has one promises to be done with the pointer before it is dropped;
-//! wasmtime does, as an instance owns its memories. From then on the region belongs to the pool, which is the only one to write
-//! it until it lends it again. Handing it over is by a mutex, so what one thread wrote another one sees.
+//! A [`Region`] is a range of addresses that this process has reserved, and into which nothing else has mapped anything. One `mmap`
+//! makes it, and one `munmap` takes it back when it is dropped. Every method takes offsets, and asserts that they are
+//! within the region. So no call here changes a mapping of anybody else.
 //!
-//! A [`Sealed`] file is anonymous memory that nobody can write, shrink or grow once it is sealed (`F_SEAL_WRITE`,
-//! `F_SEAL_SHRINK`, `F_SEAL_GROW`, `F_SEAL_SEAL`), this process included. So a shared reference to its mapped bytes is sound, and what a slot maps of it
-//! is the same at every fault. A slot maps it `MAP_PRIVATE`: what an instance writes goes to a page of its own.
+//! The bytes within are never given out as a reference. An instance writes them through a raw pointer, for as long as it has the
+//! [`Memory`](crate::Memory) or [`Stack`](crate::Stack) that lends the region. The owner of one promises not to use the pointer
+//! after it is dropped. wasmtime keeps that promise, because an instance owns its memories. From then on the region belongs to the
+//! pool, and only the pool writes it until it lends the region again. A mutex hands it over, so one thread sees what another wrote.
+//!
+//! A [`Sealed`] file is anonymous memory. Once it is sealed, nobody can write, shrink or grow it, this process included
+//! (`F_SEAL_WRITE`, `F_SEAL_SHRINK`, `F_SEAL_GROW`, `F_SEAL_SEAL`). So a shared reference to its mapped bytes is sound, and a slot
+//! maps the same bytes at every fault. A slot maps it `MAP_PRIVATE`: an instance's writes go to the slot's own pages.
 //!
 //! # Why nothing of an earlier instance is left
 //!
-//! In a private mapping a page that was written is *anonymous*, whatever became of it; a page that was only read is the file's,
-//! or the kernel's page of zeros, or not there. `PAGEMAP_SCAN` tells them apart, and [`scan`](crate::scan) says how. Each page that was written is
-//! found and overwritten through its address. If it was swapped out, or is being moved, that write waits for it like any other:
-//! there is no moment between finding and writing in which it could be missed, as nobody else writes there any more.
-//! What is beyond a budget is given back by `MADV_DONTNEED`, which drops pages and swap entries alike, and the next access
+//! In a private mapping a page that was written is *anonymous*, whatever became of it. A page that was only read is the file's,
+//! or the kernel's page of zeros, or absent. `PAGEMAP_SCAN` tells them apart, and [`scan`](crate::scan) says how. Each page that was
+//! written is found and overwritten through its address. If it was swapped out, or is being moved, that write waits for it like any
+//! other write. Nobody else writes there any more, so no page can be missed between finding and writing.
+//!
+//! Pages beyond a budget are given back by `MADV_DONTNEED`, which drops pages and swap entries alike. The next access
 //! finds the file or zeros again. If any of these calls fails, the region is unmapped and never used again.
 
 use std::io;
@@ -60,19 +62,19 @@ impl Region {
         self.start
     }
 
-    /// Makes `part` readable and writable. What was never mapped over holds zeros.
+    /// Makes `part` readable and writable. Pages that were never mapped over hold zeros.
     #[expect(unsafe_code, reason = "mappings have no safe interface")]
     pub(crate) fn allow(&mut self, part: Range<usize>) -> io::Result<()> {
         let (at, len) = self.check(part);
         // SAFETY: it lies within this region.
         unsafe { mm::mprotect(at.cast(), len, MprotectFlags::READ | MprotectFlags::WRITE)? };
-        // Huge pages would be copied, reset and counted whole. A kernel without them refuses, and needs no telling.
+        // Huge pages would be copied, reset and counted whole. A kernel without them refuses, and that is fine.
         // SAFETY: it lies within this region, and advice about the size of pages changes no content.
         let _ = unsafe { mm::madvise(at.cast(), len, Advice::LinuxNoHugepage) };
         Ok(())
     }
 
-    /// Maps `len` bytes of `file` from `offset` on over what is at `at`. Writes stay here.
+    /// Maps `len` bytes of `file`, from `offset` on, in place of the pages at `at`. Writes do not reach the file.
     #[expect(unsafe_code, reason = "mappings have no safe interface")]
     pub(crate) fn map(&mut self, at: usize, file: &Sealed, offset: usize, len: usize) -> io::Result<()> {
         let (at, len) = self.check(at..at + len);
@@ -83,7 +85,7 @@ impl Region {
         Ok(())
     }
 
-    /// Drops all that is mapped in `part`, which is inaccessible then.
+    /// Drops all mappings in `part`, which is inaccessible then.
     #[expect(unsafe_code, reason = "mappings have no safe interface")]
     pub(crate) fn clear(&mut self, part: Range<usize>) -> io::Result<()> {
         let (at, len) = self.check(part);
@@ -93,7 +95,7 @@ impl Region {
         Ok(())
     }
 
-    /// Gives the pages of `part` back to the kernel. Who reads there next finds the file's bytes, or zeros.
+    /// Gives the pages of `part` back to the kernel. The next read finds the file's bytes, or zeros.
     #[expect(unsafe_code, reason = "mappings have no safe interface")]
     pub(crate) fn give_back(&mut self, part: Range<usize>) -> io::Result<()> {
         if part.is_empty() {
@@ -146,7 +148,7 @@ impl Drop for Region {
     fn drop(&mut self) {
         // SAFETY: it was reserved here, and nobody uses it any more.
         let unmapped = unsafe { mm::munmap(self.start.as_ptr().cast(), self.len) };
-        // It fails for a lack of memory when a mapping is split, and here none is. If it did, the addresses stay taken.
+        // It fails for lack of memory if a mapping is split, and here none is. If it failed, the addresses would stay taken.
         if let Err(error) = unmapped {
             tracing::error!(%error, "cannot unmap the memory of an instance");
         }
@@ -161,7 +163,7 @@ pub(crate) struct Sealed {
 }
 
 impl Sealed {
-    /// A file of the `parts` of `memory`, one after the other. What of a part is beyond `memory` is zeros.
+    /// A file of the `parts` of `memory`, one after the other. If a part ends beyond `memory`, zeros fill it.
     pub(crate) fn of(memory: &[u8], parts: &[Range<usize>]) -> io::Result<Self> {
         let file = memfd_create("wcgi-image", MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING)?;
         let len: usize = parts.iter().map(Range::len).sum();

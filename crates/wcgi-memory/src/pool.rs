@@ -1,8 +1,8 @@
 //! The pool: memories and stacks that are lent, reset when they come back, and lent again.
 //!
-//! In: how large one has to be, and the image it begins with. Out: a [`Memory`] or a [`Stack`]. A slot that comes back goes to
-//! the list of the thread that brought it, so that the next one there finds its pages in that core's cache; a slot of the
-//! same image is preferred, as nothing has to be mapped for it.
+//! In: the size, and the image to begin with. Out: a [`Memory`] or a [`Stack`]. A slot that comes back goes to
+//! the list of the thread that brought it. So the next one on that thread finds its pages in that core's cache. A slot of the
+//! same image is preferred, because nothing has to be mapped for it.
 
 use std::cell::Cell;
 use std::io;
@@ -16,23 +16,13 @@ use std::time::{Duration, Instant};
 use crate::image::Image;
 use crate::map::Region;
 use crate::scan::Scanner;
-use crate::slot::{Kind, Slot, Wanted};
+use crate::slot::{Kind, Shape, Slot, Wanted};
 
 /// Lends memories and stacks. Cheap to clone; clones are the same pool.
 #[derive(Debug, Clone)]
 pub struct Pool(Arc<Inner>);
 
-/// What addresses a memory takes. All of it in bytes, and multiples of a page.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[expect(clippy::exhaustive_structs, reason = "it is what there is to say")]
-pub struct Shape {
-    /// What the memory can grow to.
-    pub reservation: usize,
-    /// Inaccessible before and behind it.
-    pub guard: usize,
-}
-
-/// What a pool has at the moment.
+/// What a pool holds at the moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Usage {
@@ -48,10 +38,10 @@ impl Pool {
         PoolBuilder::default()
     }
 
-    /// Whether addresses for `count` memories of `shape` are to be had at once.
+    /// Whether the system has addresses for `count` memories of `shape` at once.
     #[must_use]
     pub fn has_room(shape: Shape, count: usize) -> bool {
-        Slot::size(shape).checked_mul(count).is_some_and(|size| Region::reserve(size).is_ok())
+        Slot::size(Kind::Memory(shape)).checked_mul(count).is_some_and(|size| Region::reserve(size).is_ok())
     }
 
     /// Whether only pages that were written are reset. Otherwise the kernel takes all pages of a memory back.
@@ -60,9 +50,9 @@ impl Pool {
         self.0.scanner.is_some()
     }
 
-    /// A memory of `len` bytes that holds `image`, or else zeros. One whose image is longer is as long as that.
+    /// A memory of `len` bytes that holds `image`, or else zeros. If the image is longer, the memory is as long as the image.
     ///
-    /// Some bytes more than `len` may be accessible, so that growing by little takes no call; they hold zeros.
+    /// Some more bytes than `len` may be accessible, so that growing by little takes no call. They hold zeros.
     ///
     /// # Errors
     ///
@@ -86,14 +76,14 @@ impl Pool {
         Ok(Stack { lent: self.lend(&wanted)? })
     }
 
-    /// What it has at the moment.
+    /// What the pool holds at the moment.
     #[must_use]
     pub fn usage(&self) -> Usage {
         let free = self.0.free.iter().map(|list| locked(list).len()).sum();
         Usage { free, kept_bytes: self.0.kept.load(Ordering::Relaxed) }
     }
 
-    /// Gives back what nobody has used for `idle`.
+    /// Gives back slots that nobody has used for `idle`.
     pub fn trim(&self, idle: Duration) {
         self.0.trim(idle);
     }
@@ -101,10 +91,10 @@ impl Pool {
     fn lend(&self, wanted: &Wanted<'_>) -> io::Result<Lent> {
         let mut slot = match self.0.take(wanted) {
             Some(slot) => slot,
-            None => Slot::new(wanted.kind).or_else(|_| {
-                // What others do not use may be what is missing.
+            None => Slot::new(wanted.kind, wanted.allowed).or_else(|_| {
+                // The missing memory may be in slots that nobody uses.
                 self.0.trim(Duration::ZERO);
-                Slot::new(wanted.kind)
+                Slot::new(wanted.kind, wanted.allowed)
             })?,
         };
         slot.prepare(wanted)?;
@@ -130,31 +120,31 @@ impl Default for PoolBuilder {
 }
 
 impl PoolBuilder {
-    /// How many memories and stacks are kept for the next at most. Default: 512.
+    /// How many memories and stacks are kept for later use, at most. Default: 512.
     pub fn slots(mut self, slots: usize) -> Self {
         self.slots = slots;
         self
     }
 
-    /// How many bytes of pages all that are not lent may keep together. Default: 256 MiB.
+    /// How many bytes of pages all idle memories and stacks may keep together. Default: 256 MiB.
     pub fn keep(mut self, bytes: usize) -> Self {
         self.keep = bytes;
         self
     }
 
-    /// How many bytes of pages each may keep. Default: 16 MiB.
+    /// How many bytes of pages each of them may keep. Default: 16 MiB.
     pub fn keep_each(mut self, bytes: usize) -> Self {
         self.keep_each = bytes;
         self
     }
 
-    /// How long one is kept that nobody asks for. Default: 10 seconds.
+    /// How long an idle one is kept. Default: 10 seconds.
     pub fn idle(mut self, time: Duration) -> Self {
         self.idle = time;
         self
     }
 
-    /// Whether written pages are looked for by `PAGEMAP_SCAN` where the kernel has it. Default: yes.
+    /// Whether `PAGEMAP_SCAN` finds the written pages, where the kernel has it. Default: yes.
     pub fn scan(mut self, scan: bool) -> Self {
         self.scan = scan;
         self
@@ -186,7 +176,7 @@ pub struct Memory {
 }
 
 impl Memory {
-    /// Where it begins. It is there until `self` is dropped, and whoever uses the address must be done by then.
+    /// The address at which the memory begins. It is valid until `self` is dropped; do not use it later.
     #[must_use]
     pub fn as_ptr(&self) -> NonNull<u8> {
         self.lent.slot().start()
@@ -204,17 +194,17 @@ impl Memory {
         self.len == 0
     }
 
-    /// What it can grow to, where it is.
+    /// The size to which it can grow in place.
     #[must_use]
     pub fn capacity(&self) -> usize {
         self.lent.slot().kind.capacity()
     }
 
-    /// Makes it `len` bytes long. What is new holds zeros.
+    /// Makes it `len` bytes long. New bytes hold zeros.
     ///
     /// # Errors
     ///
-    /// The system's, or when it cannot be as long as that; it stays as it is then.
+    /// Fails with the system's error, or if it cannot be that long. The memory stays as it is then.
     pub fn grow_to(&mut self, len: usize) -> io::Result<()> {
         if len > self.capacity() {
             return Err(io::ErrorKind::OutOfMemory.into());
@@ -236,7 +226,7 @@ pub struct Stack {
 }
 
 impl Stack {
-    /// Where it ends. What holds for [`Memory::as_ptr`] holds for it.
+    /// The address at which the stack ends. It is valid for as long as that of [`Memory::as_ptr`].
     #[must_use]
     pub fn top(&self) -> *mut u8 {
         let slot = self.lent.slot();
@@ -250,7 +240,7 @@ impl Stack {
         start..start + self.lent.slot().kind.capacity()
     }
 
-    /// What is inaccessible below it.
+    /// The inaccessible part below it.
     #[must_use]
     pub fn guard(&self) -> Range<*mut u8> {
         let start = self.lent.slot().start().as_ptr();
@@ -273,8 +263,8 @@ struct Inner {
 }
 
 impl Inner {
-    /// A slot that fits best: of this thread and the same image, of the same image, and when there are as many as there may
-    /// be, any.
+    /// The slot that fits best: first of this thread and the same image, then of the same image. If there are as many slots as
+    /// allowed, any slot.
     fn take(&self, wanted: &Wanted<'_>) -> Option<Slot> {
         let image = wanted.image.map(|image| image.id());
         let fits = |slot: &Slot| slot.kind == wanted.kind && slot.image_id() == image;
@@ -296,7 +286,7 @@ impl Inner {
         })
     }
 
-    /// Resets `slot` and keeps it, if there is room and nothing went wrong.
+    /// Resets `slot` and keeps it, if there is room and the reset succeeded.
     fn put_back(&self, mut slot: Slot) {
         if self.count.load(Ordering::Relaxed) >= self.settings.slots {
             return;
@@ -308,7 +298,7 @@ impl Inner {
             return;
         }
         slot.since = Instant::now();
-        // In one order with what the janitor does before it rests, or one of both could miss the other.
+        // In the same order as the janitor does before it rests, or each could miss the other.
         self.count.fetch_add(1, Ordering::SeqCst);
         self.kept.fetch_add(slot.kept, Ordering::Relaxed);
         if let Some(list) = self.free.get(own_list() % self.free.len()) {
@@ -328,7 +318,7 @@ impl Inner {
         }
     }
 
-    /// Starts the thread that gives back what stays unused.
+    /// Starts the thread that gives back unused slots.
     fn start_janitor(self: &Arc<Self>) {
         let (pool, idle) = (Arc::downgrade(self), self.settings.idle);
         let thread = std::thread::Builder::new().name("wcgi-memory".into()).spawn(move || tidy(&pool, idle));
@@ -355,15 +345,15 @@ impl Drop for Inner {
     }
 }
 
-/// What the janitor does until its pool is gone: looks twice in the time that something may stay unused, and rests when there
-/// is nothing.
+/// The janitor's work until its pool is gone. It looks twice in the time that a slot may stay unused, and rests if there
+/// is none.
 fn tidy(pool: &Weak<Inner>, idle: Duration) {
     loop {
         match pool.upgrade() {
             Some(pool) => {
                 pool.trim(idle);
                 pool.janitor_waits.store(true, Ordering::SeqCst);
-                // What is put back after this line wakes it.
+                // A slot that is put back after this line wakes it.
                 let is_empty = pool.count.load(Ordering::SeqCst) == 0;
                 drop(pool);
                 if is_empty {
@@ -401,8 +391,9 @@ impl Drop for Lent {
     }
 }
 
-/// How much of a memory of `len` bytes is accessible at first: as much again, but no less than this and no more than that.
-/// Programs in C take 128 KiB, php-cgi 4 MiB before they have said anything. Of a memory that is not there, nothing is.
+/// How much of a memory of `len` bytes is accessible at first: as much again beyond `len`, at least [`AHEAD_LEAST`] and at most
+/// [`AHEAD_MOST`]. Before their first output, programs in C take 128 KiB, and php-cgi 4 MiB. A memory without bytes gets none.
+/// What is accessible must be looked through afterwards, at some nanoseconds a page.
 fn at_first(len: usize) -> usize {
     if len == 0 { 0 } else { len.saturating_add(len.clamp(AHEAD_LEAST, AHEAD_MOST)) }
 }
@@ -420,7 +411,7 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-const AHEAD_LEAST: usize = 8 << 20;
+const AHEAD_LEAST: usize = 256 << 10;
 const AHEAD_MOST: usize = 16 << 20;
 /// The same when it has grown beyond that.
 const AHEAD_GROWN: usize = 1 << 20;

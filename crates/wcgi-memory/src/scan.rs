@@ -1,21 +1,23 @@
 //! Which pages of a mapping were written: Linux's `PAGEMAP_SCAN` (6.7 and newer).
 //!
-//! The kernel walks the page tables of a range under the locks that also guard every change of an entry (`mmap_lock` for
-//! reading, then the lock of each table; `pagemap_scan_pmd_entry` in `fs/proc/task_mmu.c`). For each entry it says whether the page is there
-//! (`PRESENT`), or in swap or on its way to another place (`SWAPPED`: every entry that is neither empty nor present, so migration
-//! entries too), whether it is a file's (`FILE`: not anonymous), and whether it is the kernel's page of zeros (`PFNZERO`). In a private
-//! mapping a page is anonymous once it was written, and stays so. So what was written is
+//! The kernel walks the page tables of a range under the locks that also guard every change of an entry. These are `mmap_lock` for
+//! reading, then the lock of each table (`pagemap_scan_pmd_entry` in `fs/proc/task_mmu.c`). For each entry it reports:
 //!
-//! - `PRESENT` or `SWAPPED`, and not `FILE`;
-//! - and if it is `PFNZERO`: only where the mapping is of a file. There the kernel has put its page of zeros in the place of a
-//!   written page that held zeros (`KSM` with `use_zero_pages`, and the shrinker of huge pages). Where no file is mapped, the
-//!   content is zeros as it should be.
+//! - `PRESENT`: the page is in memory.
+//! - `SWAPPED`: the page is in swap or being moved. Every entry that is neither empty nor present counts, so migration entries too.
+//! - `FILE`: the page is a file's, not anonymous.
+//! - `PFNZERO`: the page is the kernel's page of zeros.
 //!
-//! `WRITTEN` is not asked for: without `userfaultfd` it is always set. An empty entry was never written: reclaiming, moving or
-//! scanning for a better node never leaves a written page's entry empty with the table's lock free. Collapsing pages to a huge one
-//! does so for a moment, and holds `mmap_lock` for writing meanwhile.
+//! In a private mapping a page is anonymous once it was written, and stays so. So a written page is `PRESENT` or `SWAPPED`, and not
+//! `FILE`. A page that is `PFNZERO` counts as written only where the mapping is of a file. There the kernel has replaced a
+//! written page that held zeros by its page of zeros (`KSM` with `use_zero_pages`, and the shrinker of huge pages). Where no
+//! file is mapped, the content is zeros, as it should be.
 //!
-//! That a kernel does as said is tried once for each pool, on a page of each sort that can be had.
+//! `WRITTEN` is not used: without `userfaultfd` it is always set. An empty entry was never written. Reclaiming, moving and
+//! scanning for a better node never leave a written page's entry empty while the table's lock is free. Collapsing pages to a huge
+//! one does so for a moment, and holds `mmap_lock` for writing meanwhile.
+//!
+//! Each pool tries once whether the kernel does so, on a page of each available sort.
 
 use std::ffi::c_void;
 use std::fs::File;
@@ -30,7 +32,7 @@ use crate::map::{ForkMark, Region, Sealed};
 #[derive(Debug)]
 pub(crate) struct Scanner {
     pagemap: File,
-    /// The file is of the process that opened it, and a child of it would be told of its parent's pages.
+    /// The file belongs to the process that opened it. A child would get its parent's pages from it.
     same_process: ForkMark,
 }
 
@@ -58,7 +60,7 @@ impl Found {
 }
 
 impl Scanner {
-    /// A scanner, if this kernel has it, lets this process use it, and it does what is said above.
+    /// A scanner, if this kernel has one, lets this process use it, and reports as described above.
     pub(crate) fn new() -> Option<Self> {
         let pagemap = File::open("/proc/self/pagemap").ok()?;
         let scanner = Self { pagemap, same_process: ForkMark::new().ok()? };
@@ -72,8 +74,8 @@ impl Scanner {
         }
     }
 
-    /// Looks for written pages among `addresses`, up to `most` pages of them. Gives how many runs of them are in `found`, and
-    /// up to where it has looked.
+    /// Looks for written pages among `addresses`, up to `most` pages of them. Gives the number of runs in `found`, and
+    /// the address up to which it has looked.
     pub(crate) fn scan(&self, addresses: Range<usize>, most: usize, found: &mut [Found]) -> io::Result<(usize, usize)> {
         if !self.same_process.is_whole() {
             return Err(io::ErrorKind::Unsupported.into());
@@ -101,7 +103,7 @@ impl Scanner {
         Ok((runs, walk_end))
     }
 
-    /// Tries it on pages that were written, read and left alone, of a file and of none.
+    /// Tries the scan on pages that were written, read and left alone, with and without a file.
     fn works(&self) -> io::Result<bool> {
         let page = rustix::param::page_size();
         let file = Sealed::of(&vec![1; 3 * page], std::slice::from_ref(&(0..3 * page)))?;

@@ -1,6 +1,6 @@
 //! A slot: a reserved range of addresses with a memory or a stack in it.
 //!
-//! In: what it is to hold. Out: that, and the same again once it has been reset.
+//! In: the content it shall hold. Out: that content, and the same again after each reset.
 
 use std::io;
 use std::ops::Range;
@@ -9,17 +9,26 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use crate::image::Image;
-use crate::layout::{self, Content};
+use crate::layout::{self, Content, PAGE_TABLE};
 use crate::map::Region;
-use crate::pool::Shape;
 use crate::scan::{Found, Scanner};
 
-/// What somebody asks for.
+/// The wanted content.
 pub(crate) struct Wanted<'i> {
     pub(crate) kind: Kind,
     pub(crate) image: Option<&'i Arc<Image>>,
-    /// How much of it is to be accessible.
+    /// How much of it shall be accessible.
     pub(crate) allowed: usize,
+}
+
+/// The addresses that a memory takes. All in bytes, and multiples of a page.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(clippy::exhaustive_structs, reason = "it is what there is to say")]
+pub struct Shape {
+    /// The size to which the memory can grow.
+    pub reservation: usize,
+    /// Inaccessible before and behind it.
+    pub guard: usize,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,38 +65,50 @@ impl Kind {
 #[derive(Debug)]
 pub(crate) struct Slot {
     pub(crate) kind: Kind,
-    pub(crate) region: Region,
+    region: Region,
+    /// Where it begins in the region.
+    begins: usize,
     pub(crate) image: Option<Arc<Image>>,
     /// How much is accessible, from its start.
     pub(crate) allowed: usize,
-    /// How much was when it was lent.
+    /// How much was accessible when it was lent.
     pub(crate) at_first: usize,
-    /// Bytes of pages that it has, if it is not lent.
+    /// Bytes of the pages that it keeps, if it is not lent.
     pub(crate) kept: usize,
     /// When it came back.
     pub(crate) since: Instant,
 }
 
 impl Slot {
-    pub(crate) fn new(kind: Kind) -> io::Result<Self> {
-        let region = Region::reserve(kind.guard() * 2 + kind.capacity())?;
-        Ok(Self { kind, region, image: None, allowed: 0, at_first: 0, kept: 0, since: Instant::now() })
+    /// One of `kind`, of which `allowed` bytes are accessible at first.
+    ///
+    /// What comes behind these bytes of a memory, and below the end of a stack, has page tables of its own: while nothing was
+    /// written there, the kernel has none to look through.
+    pub(crate) fn new(kind: Kind, allowed: usize) -> io::Result<Self> {
+        let region = Region::reserve(Self::size(kind))?;
+        let edge = match kind {
+            Kind::Memory(_) => allowed,
+            Kind::Stack(len) => len.saturating_sub(STACK_USED),
+        };
+        let begins = layout::align_edge(region.addresses(0..0).start, kind.guard(), edge);
+        Ok(Self { kind, region, begins, image: None, allowed: 0, at_first: 0, kept: 0, since: Instant::now() })
     }
 
-    pub(crate) fn size(shape: Shape) -> usize {
-        shape.guard.saturating_mul(2).saturating_add(shape.reservation)
+    /// How many bytes of addresses one takes.
+    pub(crate) fn size(kind: Kind) -> usize {
+        kind.guard().saturating_mul(2).saturating_add(kind.capacity()).saturating_add(PAGE_TABLE)
     }
 
     pub(crate) fn start(&self) -> NonNull<u8> {
         // SAFETY of what it is used for is the borrower's; the address is within the region.
-        NonNull::new(self.region.start().as_ptr().wrapping_add(self.kind.guard())).expect("within the region")
+        NonNull::new(self.region.start().as_ptr().wrapping_add(self.begins)).expect("within the region")
     }
 
     pub(crate) fn image_id(&self) -> Option<u64> {
         self.image.as_ref().map(|image| image.id())
     }
 
-    /// Makes it hold what is wanted. It has been reset.
+    /// Gives it the wanted content. It has been reset before.
     pub(crate) fn prepare(&mut self, wanted: &Wanted<'_>) -> io::Result<()> {
         let image = wanted.image.map(|image| image.id());
         if self.image_id() != image || self.allowed != wanted.allowed {
@@ -101,7 +122,7 @@ impl Slot {
             && self.image.is_none()
         {
             for span in image.spans() {
-                let at = self.kind.guard() + span.at.start;
+                let at = self.begins + span.at.start;
                 self.region.map(at, image.file_of(span.layer), span.offset, span.at.len())?;
             }
             self.image = Some(Arc::clone(image));
@@ -126,9 +147,9 @@ impl Slot {
         Ok(())
     }
 
-    /// Makes it hold again what it held when it was lent, and keeps at most `keep` bytes of the pages that were written.
+    /// Restores the content it had when it was lent, and keeps at most `keep` bytes of the written pages.
     pub(crate) fn reset(&mut self, scanner: Option<&Scanner>, keep: usize) -> io::Result<()> {
-        // Or the next one could tell how large this one was.
+        // Otherwise the next instance could tell how large this one was.
         if self.allowed > self.at_first {
             self.clear(self.at_first)?;
         }
@@ -140,7 +161,7 @@ impl Slot {
         self.region.give_back(self.place(from..self.allowed))
     }
 
-    /// Overwrites pages that were written, up to `keep` bytes of them. Gives up to where none is left.
+    /// Overwrites written pages, up to `keep` bytes of them. Gives the address up to which none is left.
     pub(crate) fn restore_written(&mut self, scanner: &Scanner, keep: usize) -> io::Result<usize> {
         let page = rustix::param::page_size();
         let origin = self.region.addresses(self.place(0..self.allowed)).start;
@@ -162,7 +183,7 @@ impl Slot {
         Ok(at)
     }
 
-    /// Writes into `part` what the image has there.
+    /// Writes the image's bytes into `part`.
     pub(crate) fn restore(&mut self, part: Range<usize>, is_zero_page: bool) {
         let image = self.image.clone();
         let spans = image.as_ref().map_or(&[][..], |image| image.spans());
@@ -184,10 +205,12 @@ impl Slot {
 
     /// Where `part` of the memory or the stack is in the region.
     pub(crate) fn place(&self, part: Range<usize>) -> Range<usize> {
-        part.start + self.kind.guard()..part.end + self.kind.guard()
+        part.start + self.begins..part.end + self.begins
     }
 }
 
+/// Of a stack's end, what most scripts use.
+const STACK_USED: usize = 64 << 10;
 /// Below a stack.
 const STACK_GUARD: usize = 64 << 10;
 /// Of a stack's pages. Few programs use more.

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, bail};
 
 use crate::program::run as run_program;
+use crate::prose;
 use crate::templates;
 use crate::tools::{DENY, FUZZ, HACK, NEXTEST};
 use crate::workspace::Workspace;
@@ -23,13 +24,15 @@ struct Step {
 /// What became of a check that did not fail.
 enum Outcome {
     Passed,
-    /// It could not be made here, and that is no fault of the change.
+    /// The check is not possible here, and the change is not to blame.
     Warned(String),
 }
 
-const STEPS: [Step; 13] = [
+const STEPS: [Step; 15] = [
     Step { name: "format", quick: true, check: format },
     Step { name: "lints", quick: true, check: lints },
+    Step { name: "spelling", quick: true, check: spelling },
+    Step { name: "sentences", quick: true, check: sentences },
     Step { name: "tests", quick: true, check: tests },
     Step { name: "templates", quick: false, check: templates },
     Step { name: "doc tests", quick: false, check: doc_tests },
@@ -43,7 +46,7 @@ const STEPS: [Step; 13] = [
     Step { name: "benches, once", quick: false, check: benches },
 ];
 
-/// Runs the steps, says how each went, and fails when one did.
+/// Runs the steps, prints the result of each, and fails if one failed.
 pub(crate) fn run(workspace: &Workspace, quick: bool, keep_going: bool) -> Result<()> {
     let steps: Vec<_> = STEPS.iter().filter(|step| step.quick || !quick).collect();
     let mut report = Vec::new();
@@ -98,6 +101,23 @@ fn lints(workspace: &Workspace) -> Result<Outcome> {
     Ok(Outcome::Passed)
 }
 
+fn spelling(workspace: &Workspace) -> Result<Outcome> {
+    of_our_files(workspace, prose::spelling)
+}
+
+fn sentences(workspace: &Workspace) -> Result<Outcome> {
+    of_our_files(workspace, prose::sentences)
+}
+
+/// Checks the files that git knows. An archive of the sources has no git: that is no fault of the change.
+fn of_our_files(workspace: &Workspace, check: fn(&Workspace, &[String]) -> Result<()>) -> Result<Outcome> {
+    let Ok(files) = prose::files(workspace) else {
+        return Ok(Outcome::Warned("git does not list the files".to_owned()));
+    };
+    check(workspace, &files)?;
+    Ok(Outcome::Passed)
+}
+
 fn tests(workspace: &Workspace) -> Result<Outcome> {
     if let Err(error) = NEXTEST.ensure() {
         println!("{error:#}; `cargo test` takes its place");
@@ -132,7 +152,7 @@ fn licences(workspace: &Workspace) -> Result<Outcome> {
     Ok(Outcome::Passed)
 }
 
-/// The database of advisories comes from outside; a check that cannot have it says so and passes.
+/// The database of advisories comes from outside. Without it the check passes, with a warning.
 fn advisories(workspace: &Workspace) -> Result<Outcome> {
     DENY.ensure()?;
     if run_program(&mut cargo(workspace, ["deny", "fetch", "db"])).is_err() {
@@ -143,13 +163,13 @@ fn advisories(workspace: &Workspace) -> Result<Outcome> {
 
 fn each_feature(workspace: &Workspace) -> Result<Outcome> {
     HACK.ensure()?;
-    // The default ones are one of them, and all of them the lints have checked.
+    // The lints have checked the default features and all of them.
     let each = ["--each-feature", "--exclude-features", "default", "--exclude-all-features"];
     run_program(cargo(workspace, ["hack", "check", "--package", "tower-wcgi"]).args(each))?;
     Ok(Outcome::Passed)
 }
 
-/// Enough to find what a change has just broken. Needs the nightly toolchain; where there is none, it says so and passes.
+/// Enough to find a fresh mistake. Needs the nightly toolchain. Without it the check passes, with a warning.
 fn fuzz(workspace: &Workspace) -> Result<Outcome> {
     if !has_nightly(&[]) {
         return Ok(Outcome::Warned("there is no nightly toolchain".to_owned()));
@@ -171,20 +191,20 @@ fn fuzz(workspace: &Workspace) -> Result<Outcome> {
     Ok(Outcome::Passed)
 }
 
-/// Which bytes of a memory lie where: plain numbers, and so what Miri can run. It knows no mappings.
+/// The layout of a memory: plain numbers, which Miri can run. Miri knows no mappings.
 fn miri(workspace: &Workspace) -> Result<Outcome> {
     if !has_nightly(&["miri", "rust-src"]) {
         return Ok(Outcome::Warned("there is no nightly toolchain with Miri".to_owned()));
     }
     let mut test = cargo(workspace, ["+nightly", "miri", "test", "--package", "wcgi-memory", "--lib", "layout"]);
-    // One has a large memory, over which Miri takes minutes; so it would for proptest's usual number of cases.
+    // One test has a large memory, for which Miri takes minutes. proptest's usual number of cases would take minutes too.
     test.args(["--", "--skip", "there_are_never_more_spans"]);
     test.env("MIRIFLAGS", "-Zmiri-disable-isolation").env("PROPTEST_CASES", "4");
     run_program(&mut test)?;
     Ok(Outcome::Passed)
 }
 
-/// The mappings themselves. Built for a target by its name, so that build scripts and macros are not sanitized.
+/// The mappings themselves. A named target keeps build scripts and macros unsanitized.
 fn sanitizer(workspace: &Workspace) -> Result<Outcome> {
     if !has_nightly(&[]) {
         return Ok(Outcome::Warned("there is no nightly toolchain".to_owned()));
@@ -196,7 +216,7 @@ fn sanitizer(workspace: &Workspace) -> Result<Outcome> {
     Ok(Outcome::Passed)
 }
 
-/// Whether there is a nightly toolchain with these components; they are installed where they can be had.
+/// Whether there is a nightly toolchain with these components. Installs them if possible.
 fn has_nightly(components: &[&str]) -> bool {
     let has = || Command::new("cargo").args(["+nightly", "--version"]).output().is_ok_and(|out| out.status.success());
     let mut rustup = Command::new("rustup");
@@ -206,7 +226,7 @@ fn has_nightly(components: &[&str]) -> bool {
     (has() || run_program(&mut rustup).is_ok()) && (components.is_empty() || run_program(&mut add).is_ok())
 }
 
-/// Whether they run at all, not how fast: so with what the tests were built with, which spares another build.
+/// Whether the benches run at all, not how fast. The profile of the tests spares another build.
 fn benches(workspace: &Workspace) -> Result<Outcome> {
     let has_benches = |krate: fs::DirEntry| krate.path().join("benches").is_dir();
     if !fs::read_dir(workspace.root().join("crates"))?.flatten().any(has_benches) {
@@ -215,7 +235,7 @@ fn benches(workspace: &Workspace) -> Result<Outcome> {
     run_cargo(workspace, ["bench", "--workspace", "--all-features", "--bench", "*", "--profile", "dev", "--", "--test"])
 }
 
-/// The repository's workspace, and the packages that are none of its members as they are built for something else.
+/// The workspace, and the packages that are not its members because they are built for another target.
 fn manifests() -> impl Iterator<Item = &'static str> {
     ["Cargo.toml"].into_iter().chain(ALONE)
 }

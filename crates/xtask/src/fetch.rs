@@ -1,5 +1,5 @@
 //! Archives of package registries, by version and checksum, through the registries' own clients. They are kept in
-//! `target/downloads`, so that what is made of them can be made again without fetching; nothing fetched is committed.
+//! `target/downloads`, so that their products can be made again without fetching. Nothing fetched is committed.
 
 use std::env;
 use std::fmt;
@@ -12,7 +12,7 @@ use anyhow::{Context as _, Result, bail};
 use crate::workspace::Workspace;
 use crate::{program, stamp};
 
-/// What a package registry did not give: no fault of what is built from it.
+/// A package that a registry did not give. The programs built from it are not to blame.
 #[derive(Debug)]
 pub(crate) struct Unavailable(pub(crate) String);
 
@@ -31,7 +31,7 @@ pub(crate) struct Npm {
     pub(crate) megabytes: u32,
 }
 
-/// A package of crates.io, of which not the Rust but what it carries is wanted.
+/// A package of crates.io that carries the wanted sources, beside its Rust code.
 #[derive(Debug)]
 pub(crate) struct Crate {
     pub(crate) name: &'static str,
@@ -44,20 +44,20 @@ pub(crate) struct Crate {
 #[derive(Debug)]
 pub(crate) struct Debian {
     pub(crate) name: &'static str,
-    /// Version and checksum. None for one that gets security updates, of which only the newest can be had: apt checks its
-    /// signature, as it does for all.
+    /// Version and checksum. None for a package with security updates, because mirrors have only the newest. apt checks its
+    /// signature, as for all packages.
     pub(crate) pin: Option<(&'static str, &'static str)>,
 }
 
-/// What a source package of Debian was made from: the archive as its authors published it, without Debian's changes.
+/// The original archive in a source package of Debian: as its authors published it, without Debian's changes.
 #[derive(Debug)]
 pub(crate) struct DebianSource {
     pub(crate) name: &'static str,
-    /// The release that has it: any, whichever this machine has.
+    /// The release of Debian that has it. The machine may run any release.
     pub(crate) suite: &'static str,
-    /// None for one whose archive stays the same while Debian's changes to it, and so the versions, come and go.
+    /// None if the archive stays the same while Debian's changes, and so the versions, come and go.
     pub(crate) version: Option<&'static str>,
-    /// What the archive is called.
+    /// The archive's file name.
     pub(crate) file: &'static str,
     pub(crate) sha256: &'static str,
     pub(crate) megabytes: u32,
@@ -81,7 +81,7 @@ impl Npm {
         })
     }
 
-    /// Puts one file of the package where `npm install` in `directory` would put it, and says where that is.
+    /// Puts one file of the package where `npm install` in `directory` would put it, and gives its path.
     pub(crate) fn install(&self, workspace: &Workspace, directory: &Path, file: &str) -> Result<PathBuf> {
         let archive = self.fetch(workspace)?;
         let package = directory.join("node_modules").join(self.name);
@@ -151,7 +151,7 @@ impl Debian {
 }
 
 impl DebianSource {
-    /// The archive. Of the system's settings of apt only the addresses of its mirrors are used: it need not list sources.
+    /// The archive. Only the addresses of mirrors are taken from the system's apt settings, which need not list sources.
     pub(crate) fn fetch(&self, workspace: &Workspace) -> Result<PathBuf> {
         download(workspace, self.file, self.sha256, |directory| {
             println!("fetching {} by apt-get ({} MB, and lists of sources once)", self.file, self.megabytes);
@@ -186,8 +186,8 @@ impl DebianSource {
         })
     }
 
-    /// Where sources of the release are, for apt: on the mirrors that this system has its packages from. Not on those of
-    /// security updates, which list archives that they do not have; the release has the same ones.
+    /// A list of sources for apt: the release, on the mirrors of this system's packages. Mirrors of security updates are left out,
+    /// because they list archives that they do not have. The release has the same archives.
     fn sources_list(&self) -> Result<String> {
         let list =
             ["indextargets", "--format", "$(REPO_URI)", "Created-By: Packages", "Origin: Debian", "Label: Debian"];
@@ -211,8 +211,8 @@ impl DebianSource {
     }
 }
 
-/// The directory into which pip put what `NAME-requirements.txt` of `crates/xtask/wasi` names, once per contents of that
-/// file: every line has a version and the checksums of its archives.
+/// The directory with the packages that `NAME-requirements.txt` of `crates/xtask/pip` names. pip fills it once per contents of
+/// that file. Every line of the file has a version and the checksums of its archives.
 pub(crate) fn pip(workspace: &Workspace, name: &str, megabytes: u32) -> Result<PathBuf> {
     let requirements = pip_requirements(workspace, name);
     let digest = stamp::sha256(&requirements)?;
@@ -228,7 +228,7 @@ pub(crate) fn pip(workspace: &Workspace, name: &str, megabytes: u32) -> Result<P
     Ok(directory)
 }
 
-/// Makes `directory` anew, of what a requirements file names with versions and checksums.
+/// Makes `directory` anew, with the packages that a requirements file names by version and checksum.
 pub(crate) fn pip_install(requirements: &Path, directory: &Path) -> Result<()> {
     let _ = fs::remove_dir_all(directory);
     let mut pip = Command::new(if cfg!(windows) { "python" } else { "python3" });
@@ -238,12 +238,12 @@ pub(crate) fn pip_install(requirements: &Path, directory: &Path) -> Result<()> {
     program::run(pip.env("PIP_ROOT_USER_ACTION", "ignore")).with_context(failed)
 }
 
-/// What decides the contents of [`pip`]'s directory.
+/// The file that decides the contents of [`pip`]'s directory.
 pub(crate) fn pip_requirements(workspace: &Workspace, name: &str) -> PathBuf {
-    workspace.wasi().join(format!("{name}-requirements.txt"))
+    workspace.pip().join(format!("{name}-requirements.txt"))
 }
 
-/// Calls apt-get, a second time with new lists when it fails: those that are missing or old are the usual reason.
+/// Calls apt-get. If that fails, calls it again with new lists: missing or old lists are the usual reason.
 pub(crate) fn apt_get(directory: &Path, arguments: &[&str]) -> Result<String> {
     println!("apt-get {}", arguments.join(" "));
     let call = |arguments: &[&str]| {
@@ -259,7 +259,7 @@ pub(crate) fn apt_get(directory: &Path, arguments: &[&str]) -> Result<String> {
     })
 }
 
-/// The file called `file` in `target/downloads`, made there by `fetch` unless it is there with this checksum.
+/// The file called `file` in `target/downloads`. `fetch` makes it, unless it exists with this checksum.
 fn download(
     workspace: &Workspace,
     file: &str,
@@ -277,7 +277,7 @@ fn download(
     Ok(path)
 }
 
-/// Fails unless the file is the one that was meant.
+/// Fails unless the file has the expected checksum.
 pub(crate) fn verify(path: &Path, expected: &str) -> Result<()> {
     let found = stamp::sha256(path)?;
     if found != expected {

@@ -1,5 +1,5 @@
-//! `cargo xtask …`: what the repository needs done that is no part of what it publishes: fetching and building the guest
-//! programs, the checks a change passes, and the benchmarks. Other programs do the work; this says which, in what order.
+//! `cargo xtask …`: the repository's own tasks. They fetch and build the guest programs, run the checks that a change must pass,
+//! and run the benchmarks. Other programs do the work; this calls them in order.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "its output is for the person who runs it")]
 
 mod bench;
@@ -10,6 +10,7 @@ mod guests;
 mod php;
 mod program;
 mod programs;
+mod prose;
 mod python;
 mod sources;
 mod stamp;
@@ -30,15 +31,15 @@ use crate::workspace::Workspace;
 #[derive(Debug, Parser)]
 #[command(name = "xtask", bin_name = "cargo xtask", version)]
 enum Task {
-    /// Fetch and build what the tests, the examples and the checks need; what is there already is left alone.
+    /// Fetch and build all that the tests, the examples and the checks need. Nothing is done twice.
     Setup {
         #[command(flatten)]
         modules: Modules,
     },
-    /// Build guest programs: those of the tests into target/guests, the guest book of each language beside its source. What
-    /// did not change is left alone; compilers and interpreters that are missing are fetched below target/.
+    /// Build guest programs: those of the tests into target/guests, the guest book of each language beside its source. Programs
+    /// that did not change are not built again. Missing compilers and interpreters are fetched below target/.
     Guests {
-        /// Which languages or guests: all of them when none is named.
+        /// The languages or guests to build [default: all]
         names: Vec<String>,
         /// Leave out the languages whose tools cannot be fetched, and list them.
         #[arg(long)]
@@ -46,29 +47,31 @@ enum Task {
     },
     /// Create, build, serve and ask a package from every template of `wcgi new`.
     Templates {
-        /// Of which languages: all when none is named.
+        /// The languages to test [default: all]
         languages: Vec<String>,
     },
-    /// Build CPython with its start-up in a snapshot, from source, and complete examples/flask; nothing is done when it is there.
+    /// Build CPython with its start-up in a snapshot, from source, and complete examples/flask. Nothing is done if both exist.
     Python,
-    /// Put together the WordPress of examples/wordpress, from npm; nothing is done when it is there.
+    /// Put together the WordPress of examples/wordpress, from npm. Nothing is done if it exists.
     Wordpress,
-    /// Build php-cgi with its start-up ready for a snapshot, from Debian's source, for the examples. Nothing is built when neither
-    /// sources nor patches (guests/php) have changed since.
+    /// Build php-cgi with its start-up ready for a snapshot, from Debian's source, for the examples. Nothing is built if neither
+    /// sources nor patches (guests/php) have changed.
     Php {
-        /// Copy it there, and not into the examples.
+        /// Copy it to this file, and not into the examples.
         #[arg(long, value_name = "FILE")]
         output: Option<PathBuf>,
-        /// One that counts which opcode handler comes after which (guests/php/README.md), even if nothing has changed.
+        /// Build a php-cgi that counts which opcode handler follows which (guests/php/README.md), even if nothing has changed.
         #[arg(long, requires = "output")]
         counting: bool,
     },
+    /// Check the spelling and the sentences of documents and doc comments; docs/STYLE.md says how to argue.
+    Prose,
     /// Set up, then run every check a change must pass.
     Test {
-        /// Only formatting, lints and tests.
+        /// Only formatting, lints, spelling, sentences and tests.
         #[arg(long)]
         quick: bool,
-        /// Run what comes after a failed check too.
+        /// Go on after a failed check.
         #[arg(long)]
         keep_going: bool,
         #[command(flatten)]
@@ -81,8 +84,8 @@ enum Task {
 /// Ready modules, in place of what would be built or fetched.
 #[derive(Debug, Args)]
 struct Modules {
-    /// A php-cgi whose start-up can be in a snapshot, such as releases have. Default: what `$WCGI_PHP` names, else what `cargo xtask
-    /// php` has built. Without it the examples run on a stock one.
+    /// A php-cgi whose start-up can be in a snapshot, such as releases have. Default: the file that `$WCGI_PHP` names, else the
+    /// php-cgi that `cargo xtask php` has built. Without either the examples run on a stock one.
     #[arg(long, value_name = "FILE")]
     php: Option<PathBuf>,
 }
@@ -102,6 +105,7 @@ fn run(task: &Task) -> Result<()> {
     match task {
         Task::Setup { modules } => {
             prepare(&workspace, modules)?;
+            prose::install(&workspace)?;
             tools::install_all()
         }
         Task::Guests { names, allow_missing } => guests::build(&workspace, names, *allow_missing),
@@ -113,6 +117,11 @@ fn run(task: &Task) -> Result<()> {
         }
         Task::Php { output: Some(output), counting: true } => php::build_counting(&workspace, output),
         Task::Php { output, .. } => php::build(&workspace, output.as_deref()),
+        Task::Prose => {
+            let files = prose::files(&workspace)?;
+            prose::spelling(&workspace, &files)?;
+            prose::sentences(&workspace, &files)
+        }
         Task::Test { quick, keep_going, modules } => {
             prepare(&workspace, modules)?;
             checks::run(&workspace, *quick, *keep_going)

@@ -1,6 +1,6 @@
-//! CPython with its start-up in a snapshot: built from Debian's source archive by Zig's C compiler, with the main program in
-//! `guests/python`, and put into `examples/flask` together with Flask. Nothing else needs it, so it is built only when it is
-//! asked for.
+//! CPython with its start-up in a snapshot. Zig's C compiler builds it from Debian's source archive, with the main program in
+//! `guests/python`. It is put into `examples/flask` together with Flask. Nothing else needs it, so it is built only on
+//! request.
 
 use std::env;
 use std::fs;

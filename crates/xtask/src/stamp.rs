@@ -1,5 +1,5 @@
 //! What an output was made from, kept beside it, so that it is made again only when that changes. Contents count, not
-//! times: a fresh clone or a branch switched to and fro rebuilds nothing that is the same.
+//! times: a fresh clone or a branch switched back and forth rebuilds nothing that is the same.
 
 use std::fs;
 use std::path::{Path, PathBuf};

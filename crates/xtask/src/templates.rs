@@ -1,5 +1,5 @@
-//! The packages that `wcgi new` writes: each is created, built with its language's tools, served and asked for a page, as
-//! somebody who begins with it does.
+//! Tests of the packages that `wcgi new` writes. Each is created, built with its language's tools, served and asked for a page,
+//! as a beginner would do.
 
 use std::path::Path;
 use std::process::Command;

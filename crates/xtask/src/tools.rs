@@ -1,4 +1,4 @@
-//! The Cargo subcommands the checks call. One that is on the PATH, in whatever version, is used; one that is not is
+//! The Cargo subcommands that the checks call. One on the PATH is used, whatever its version. A missing one is
 //! installed where Cargo installs programs, so that the next clone has it too.
 
 use std::process::Command;

@@ -95,6 +95,11 @@ impl Workspace {
         self.root.join("target/php")
     }
 
+    /// Programs that pip fetches, with their checksums.
+    pub(crate) fn pip(&self) -> PathBuf {
+        self.root.join("crates/xtask/pip")
+    }
+
     /// Recipes and sources for those compilers.
     pub(crate) fn wasi(&self) -> PathBuf {
         self.root.join("crates/xtask/wasi")

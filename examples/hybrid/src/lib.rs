@@ -58,7 +58,7 @@ impl Default for Settings {
 ///
 /// # Errors
 ///
-/// When a package cannot be opened or can never run.
+/// Fails if a package cannot be opened or can never run.
 ///
 /// # Panics
 ///

@@ -1,7 +1,7 @@
 //! No number that a script gives to a call ends it: bad ones are `EINVAL`, bad pointers `EFAULT`.
 //!
-//! Components cannot give such numbers: where the canonical ABI has an enum, another number traps by its specification, and
-//! flags are cut to those there are.
+//! Components cannot give such numbers. By the specification of the canonical ABI, an invalid value of an enum traps, and
+//! unknown flags are dropped.
 
 use std::fs;
 use std::time::Duration;

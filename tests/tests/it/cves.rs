@@ -1,7 +1,7 @@
 //! What others had to learn from their CVEs, one test for each, by a client's view over a real connection.
 //!
-//! Those about sites of many files are in `site::source` and `site::hidden`; here they are as far as a single script goes:
-//! it answers, and the path reaches it undamaged or is refused.
+//! Those about sites of many files are in `site::source` and `site::hidden`. Here a single script
+//! answers: the path reaches it undamaged or is refused.
 
 use std::fs;
 use std::time::Duration;

@@ -1,5 +1,5 @@
-//! The life of an exchange under fault: whatever the script or the client does, the client sees the right status or a
-//! broken connection, the permit comes back, and the log says which request it was and why.
+//! The life of an exchange under fault, whatever the script or the client does. The client sees the right status or a
+//! broken connection. The permit comes back, and the log names the request and the reason.
 
 use std::time::{Duration, Instant};
 
@@ -166,8 +166,8 @@ async fn the_deadline_passes_after_the_head() {
     }
 }
 
-/// The client takes nothing after the first byte, while the script has far more than every buffer on the way holds; once it
-/// reads on, it finds that the response was cut.
+/// The client takes nothing after the first byte, while the script has far more output than all buffers on the way hold. When the
+/// client reads on, it finds that the response was cut.
 #[tokio::test]
 async fn the_deadline_passes_with_a_reader_that_is_slow() {
     log::capture();
@@ -247,8 +247,8 @@ async fn the_client_leaves_the_queue() {
     wait_for_permits(&one, 1).await;
 }
 
-/// The script is over long before the client has sent what nobody reads, and the client sends all of it before it reads:
-/// neither a short answer nor one that is larger than the buffers of the sockets may be lost.
+/// The script is over long before the client has sent its body, which nobody reads. The client sends all of it before it reads.
+/// Neither a short answer nor one that is larger than the sockets' buffers may be lost.
 #[tokio::test]
 async fn a_post_of_ten_megabytes_that_nobody_reads_gets_the_whole_answer() {
     let body = vec![b'x'; 10_000_000];

@@ -30,8 +30,8 @@ fn service(dir: &Path) -> WcgiBuilder {
     service.map_dir("/d", dir.join("d"), Access::ReadWrite)
 }
 
-/// Says whether it ignores that the client leaves, makes the directory `sub` as a sign, waits for another byte of the body,
-/// and then writes into `a.txt` what its calls gave.
+/// A script that sets whether it ignores that the client leaves, and makes the directory `sub` as a sign. It waits for another
+/// byte of the body, and then writes the results of its calls into `a.txt`.
 fn calls(ignore: u64) -> Vec<u8> {
     let open = [DIR, 0, FILE.0, FILE.1, 0, 1 << 1 | 1 << 6, 0, 0, BUFFER];
     body(

@@ -134,8 +134,8 @@ async fn nothing_of_one_request_is_seen_by_the_next() {
     }
 }
 
-/// The variables as they were are another matter: this php-cgi leaves the lines of the file, libc's copies of them and the file's
-/// buffer in memory that it has freed.
+/// The variables as they were are another matter. This php-cgi frees the lines of the file, libc's copies of them and the file's
+/// buffer, and leaves their content in that memory.
 #[tokio::test]
 async fn what_a_warm_up_page_made_of_its_secrets_is_not_in_the_image() {
     let secrets = ["q7Zt4vXw9LkB2nRs", "H3yJ8mPc5DfG6aQe", "u1TrVb0NiWoK7xYz"];

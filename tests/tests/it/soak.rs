@@ -11,10 +11,10 @@ use tower::{Service, service_fn};
 use tower_wcgi::{Access, Engine, WcgiService};
 use wcgi_tests::{Server, cache_dir, guest, wait_for_permits};
 
-/// Threads and permits are where they started, and resident memory is as after the first thousand requests, within what
-/// allocators keep of 64 exchanges at once: a leak of 4 KiB for each request would be 36 MiB. What the pool keeps of each
-/// slot is made the most it can be first. Mounts stay open for the next exchange, one view of them for each that was ever
-/// served at once; once the service is gone, so are they.
+/// Threads and permits are where they started. Resident memory is as after the first thousand requests, within the amount that
+/// allocators keep of 64 exchanges at once. A leak of 4 KiB for each request would be 36 MiB. First the pool keeps as much of each
+/// slot as it can. Mounts stay open for the next exchange, one view of them for each exchange that was ever
+/// served at once. Once the service is gone, so are they.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn ten_thousand_mixed_requests_leave_nothing_behind() {
     let dir = tempfile::tempdir().unwrap();
@@ -170,8 +170,8 @@ async fn until(what: &str, done: impl Fn() -> bool) {
     waited.unwrap_or_else(|_| panic!("{what}: no, {} files, {} threads", open_files(), threads()));
 }
 
-/// How many more files idle views may hold than after the first thousand requests: two scripts see files, and a view has two
-/// directories open, each once to be used and once to be looked at.
+/// How many more files idle views may hold than after the first thousand requests. Two scripts see files. A view has two
+/// directories open, each once for use and once for look-ups.
 const OPEN_VIEWS: usize = 2 * 4 * CONNECTIONS;
 
 const CONNECTIONS: usize = 64;

@@ -33,7 +33,7 @@ async fn what_is_sent_comes_back_before_the_rest_is_sent() {
     read_until(&mut stream, "world").await;
 }
 
-/// More than every buffer on the way, sent and received by one task: a gateway that read the whole upload before it wrote,
+/// One task sends and receives more than all buffers on the way hold. A gateway that read the whole upload before it wrote,
 /// or the other way round, would stop here for ever.
 #[tokio::test]
 async fn echoing_while_receiving_never_deadlocks() {

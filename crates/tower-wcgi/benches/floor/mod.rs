@@ -1,4 +1,4 @@
-//! The floor: an engine set up as the library's own (`src/engine/pool.rs`), and for each run an instance, WASI with a
+//! The floor: an engine set up as the library's own (`src/runtime/config.rs`), and for each run an instance, WASI with a
 //! captured stdout, and `_start`. No HTTP, no limits, no deadline, no queue, no other thread.
 
 use std::path::{Path, PathBuf};

@@ -1,6 +1,6 @@
-//! Who may run now: as many permits as the pool has slots, and a bounded queue before them.
+//! Admission: as many permits as the pool has slots, and a bounded queue before them.
 //!
-//! Admission happens inside the response future, not in `poll_ready`: axum polls readiness inside its own response future,
+//! Admission happens inside the response future, not in `poll_ready`. axum polls readiness inside its own response future,
 //! so a service that is not ready queues there without bound.
 
 use std::sync::Arc;
@@ -20,7 +20,7 @@ pub(crate) struct Admission {
     queue_wait: Duration,
 }
 
-/// The right to use one slot of the pool. Given back when dropped, which the exchange does after its instance is gone.
+/// The right to use one slot of the pool. Dropping it gives it back; the exchange does so after its instance is gone.
 #[derive(Debug)]
 pub(crate) struct Permit(#[expect(dead_code, reason = "held for its drop")] OwnedSemaphorePermit);
 
@@ -33,7 +33,7 @@ impl Admission {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Overloaded`] when the queue is full or the wait is over.
+    /// [`ErrorKind::Overloaded`] if the queue is full or the wait is over.
     pub(crate) async fn acquire(&self, timer: &Handle) -> Result<Permit, Error> {
         if let Ok(permit) = Arc::clone(&self.permits).try_acquire_owned() {
             return Ok(Permit(permit));

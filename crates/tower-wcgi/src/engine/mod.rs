@@ -1,6 +1,7 @@
-//! The engine: what scripts compile and run on, shared by any number of services.
+//! The engine, on which scripts compile and run, shared by any number of services.
 //!
-//! One pool of instances, one set of permits, a linker for each kind of script, the threads guests run on. Knows nothing of HTTP.
+//! It has one pool of instances, one set of permits, a linker for each kind of script, and the threads for guests. It must not know
+//! HTTP.
 
 mod admission;
 
@@ -14,18 +15,19 @@ use wasmtime::{Linker, component};
 
 pub(crate) use admission::Permit;
 
-use crate::error::{Error, ErrorKind};
-use crate::exchange::State;
-use crate::runtime::{Size, Wasmtime};
-use crate::scratch;
 #[cfg(feature = "compiler")]
-use crate::script::{Cache, CompileLimits};
-use crate::script::{Shelf, link, link_components};
+use crate::code::Cache;
+use crate::code::Shelf;
+use crate::defaults;
+use crate::error::{Error, ErrorKind};
+use crate::host::{HostState, link_components, link_modules};
+use crate::runtime::{Size, WASM_PAGE, Wasmtime};
+use crate::scratch;
 use crate::stdio::SpoolRoom;
 
-/// What scripts run on: a wasmtime engine with its pool of instances, the permits to use them, and the threads.
+/// The base of scripts: a wasmtime engine with its pool of instances, the permits to use them, and the threads.
 ///
-/// Cheap to clone; clones are the same engine. Give one engine to many services and they share one pool, one queue and one
+/// It is cheap to clone: clones are the same engine. Services with the same engine share one pool, one queue and one
 /// set of permits:
 ///
 /// ```no_run
@@ -37,7 +39,7 @@ use crate::stdio::SpoolRoom;
 /// # Ok(()) }
 /// ```
 #[derive(Clone)]
-pub struct Engine(Arc<Inner>);
+pub struct Engine(Arc<Parts>);
 
 impl Engine {
     /// A builder with every setting at its default.
@@ -72,11 +74,11 @@ impl Engine {
         &self.0.shelf
     }
 
-    pub(crate) fn linker(&self) -> &Linker<State> {
+    pub(crate) fn linker(&self) -> &Linker<HostState> {
         &self.0.linker
     }
 
-    pub(crate) fn component_linker(&self) -> &component::Linker<State> {
+    pub(crate) fn component_linker(&self) -> &component::Linker<HostState> {
         &self.0.component_linker
     }
 
@@ -98,7 +100,7 @@ impl Engine {
         self.0.max_memory
     }
 
-    /// Where guests run, and whose clock deadlines use.
+    /// The threads on which guests run. Deadlines use their clock.
     pub(crate) fn threads(&self) -> &Handle {
         self.0.threads.handle()
     }
@@ -108,7 +110,7 @@ impl Engine {
         &self.0.spool_room
     }
 
-    /// For scripts that compute for long: one for each thread.
+    /// Stints for scripts that compute for long: one for each thread.
     pub(crate) fn stints(&self) -> &Arc<Semaphore> {
         &self.0.stints
     }
@@ -133,7 +135,7 @@ impl std::fmt::Debug for Engine {
 ///
 /// | setting | default | reason |
 /// |---|---|---|
-/// | [`max_concurrency`](Self::max_concurrency) | 128 | what waits on a slow client holds a slot, so far more than cores |
+/// | [`max_concurrency`](Self::max_concurrency) | 128 | an exchange that waits for a slow client holds a slot, so far more than cores |
 /// | [`queue`](Self::queue) | 1024 | a burst waits instead of failing, and memory stays bounded |
 /// | [`queue_wait`](Self::queue_wait) | 10 s | below the usual patience of a proxy |
 /// | [`max_memory`](Self::max_memory) | 256 MiB | twice PHP's own default limit |
@@ -173,30 +175,33 @@ enum CacheSetting {
 impl Default for EngineBuilder {
     fn default() -> Self {
         Self {
-            max_concurrency: 128,
-            queue: 1024,
-            queue_wait: Duration::from_secs(10),
-            max_memory: 256 << 20,
-            max_spool: 1 << 30,
+            max_concurrency: defaults::MAX_CONCURRENCY,
+            queue: defaults::QUEUE,
+            queue_wait: defaults::QUEUE_WAIT,
+            max_memory: defaults::MAX_MEMORY,
+            max_spool: defaults::MAX_SPOOL,
             threads: None,
             pagemap_scan: true,
-            keep_resident: 256 << 20,
+            keep_resident: defaults::KEEP_RESIDENT,
             trust_precompiled: false,
             cache: CacheSetting::Default,
             #[cfg(feature = "compiler")]
-            compile_limits: CompileLimits { time: Some(MAX_COMPILE_TIME), memory: Some(2 << 30) },
+            compile_limits: CompileLimits {
+                time: Some(defaults::MAX_COMPILE_TIME),
+                memory: Some(defaults::MAX_COMPILE_MEMORY),
+            },
         }
     }
 }
 
 impl EngineBuilder {
-    /// How many exchanges run at once, each in an instance of its own; more wait in the queue. Default: 128.
+    /// How many exchanges run at once, each in its own instance. More requests wait in the queue. Default: 128.
     pub fn max_concurrency(mut self, exchanges: usize) -> Self {
         self.max_concurrency = exchanges;
         self
     }
 
-    /// How many requests may wait for a permit; more are answered 503 at once. Default: 1024.
+    /// How many requests may wait for a permit. Requests beyond that get 503 at once. Default: 1024.
     pub fn queue(mut self, requests: usize) -> Self {
         self.queue = requests;
         self
@@ -214,8 +219,8 @@ impl EngineBuilder {
         self
     }
 
-    /// What the request bodies that are kept on disk may have together, in bytes; a request that finds no room is answered
-    /// 503. Those are bodies without a length that are over 64 KiB, until they are read. Default: 1 GiB.
+    /// The most bytes of all request bodies on disk together. A request that finds no room is answered
+    /// 503. Bodies on disk are those without a length that are over 64 KiB, until they are read. Default: 1 GiB.
     pub fn max_spool(mut self, bytes: u64) -> Self {
         self.max_spool = bytes;
         self
@@ -227,35 +232,35 @@ impl EngineBuilder {
         self
     }
 
-    /// Whether the memory of an instance is reset page by page, as Linux's `PAGEMAP_SCAN` (6.7 and newer) finds them written.
-    /// Without it the kernel takes all pages back and gives new ones. Default: yes, where the kernel has it.
+    /// Whether the memory of an instance is reset page by page, as Linux's `PAGEMAP_SCAN` (6.7 and newer) finds written pages.
+    /// Without it the kernel takes all pages back and gives new ones. Default: yes, if the kernel has it.
     pub fn pagemap_scan(mut self, scan: bool) -> Self {
         self.pagemap_scan = scan;
         self
     }
 
-    /// How many bytes of memory are kept for the next instances when the last ones are over, all together. Each keeps 16 MiB at
-    /// most, and what nobody has used for ten seconds is given back. 0 gives all back at once. Default: 256 MiB.
+    /// How many bytes of memory all slots together keep for the next instances. Each keeps 16 MiB at
+    /// most. Memory that nobody has used for ten seconds is given back. 0 gives all back at once. Default: 256 MiB.
     pub fn keep_resident(mut self, bytes: usize) -> Self {
         self.keep_resident = bytes;
         self
     }
 
-    /// Whether the compiled code that a package may have beside its module is loaded. It is native code: whoever made the package
+    /// Whether the compiled code that a package may have beside its module is loaded. It is native code: the maker of the package
     /// can then do everything that this process can, and no limit or isolation holds. Say yes to your own packages. Files in use
     /// are mapped, so replace a package by renaming another into its place, and never write in it.
     ///
-    /// What was made by another version, or for another processor or [memory limit](Self::max_memory), is never loaded: the
-    /// module is compiled instead, with a warning, or refused where the feature `compiler` is off. See
+    /// Code of another version, or for another processor or [memory limit](Self::max_memory), is never loaded. The
+    /// module is compiled instead, with a warning. If the feature `compiler` is off, it is refused. See
     /// [`WcgiBuilder::export_compiled`](crate::WcgiBuilder::export_compiled). Default: no.
     pub fn trust_precompiled(mut self, trust: bool) -> Self {
         self.trust_precompiled = trust;
         self
     }
 
-    /// How long compiling one module may take; `None` is no limit. What takes longer is refused, or runs without the
+    /// How long compiling one module may take; `None` is no limit. A module that takes longer is refused, or runs without the
     /// [snapshot](crate::_docs::snapshots) of its start-up. In a program that calls [`compile_helper`](crate::compile_helper)
-    /// the compiler is ended then. In others it goes on, on a thread of its own, and functions that are known to take very long
+    /// the compiler is ended then. In others it goes on, on its own thread, and functions that are known to take very long
     /// are [refused](crate::_docs::security#compiling-what-strangers-upload) at once. Default: 5 minutes.
     #[cfg(feature = "compiler")]
     pub fn max_compile_time(mut self, limit: impl Into<Option<Duration>>) -> Self {
@@ -271,8 +276,8 @@ impl EngineBuilder {
         self
     }
 
-    /// Where compiled modules are kept. Whoever can write there can run code in this process, so on Unix a directory that
-    /// [others can change](crate::_docs::security#the-cache-of-compiled-modules) goes unused, with a warning.
+    /// The directory of compiled modules. Whoever can write there can run code in this process. So on Unix a directory that
+    /// [others can change](crate::_docs::security#the-cache-of-compiled-modules) is not used, and a warning says so.
     ///
     /// Default: `wcgi` below the user's cache directory (`$XDG_CACHE_HOME`, `~/.cache`; `%LOCALAPPDATA%` on Windows), or
     /// none where there is no such directory.
@@ -291,7 +296,7 @@ impl EngineBuilder {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Host`] when a limit is zero or absurd, or the operating system refuses memory or threads.
+    /// [`ErrorKind::Host`] if a limit is zero or absurd, or the operating system refuses memory or threads.
     pub fn build(self) -> Result<Engine, Error> {
         self.check()?;
         scratch::sweep();
@@ -301,7 +306,7 @@ impl EngineBuilder {
             keep_resident: self.keep_resident,
         };
         let wasmtime = Wasmtime::new(size)?;
-        let linker = link(&wasmtime.engine)?;
+        let linker = link_modules(&wasmtime.engine)?;
         let component_linker = link_components(&wasmtime.engine)?;
         let mut threads = tokio::runtime::Builder::new_multi_thread();
         if let Some(count) = self.threads {
@@ -319,7 +324,7 @@ impl EngineBuilder {
             CacheSetting::Dir(dir) => Some(Cache::new(dir)),
             CacheSetting::Off => None,
         };
-        Ok(Engine(Arc::new(Inner {
+        Ok(Engine(Arc::new(Parts {
             wasmtime,
             shelf: Shelf::default(),
             linker,
@@ -345,18 +350,27 @@ impl EngineBuilder {
         if self.threads == Some(0) {
             return Err(Error::new(ErrorKind::Host, "threads must be at least 1"));
         }
-        if self.max_memory < WASM_PAGE || self.max_memory > MAX_MEMORY {
+        if (self.max_memory as u64) < WASM_PAGE || self.max_memory > MAX_MEMORY {
             return Err(Error::new(ErrorKind::Host, "max_memory must be between 64 KiB and 4 GiB"));
         }
         Ok(())
     }
 }
 
-struct Inner {
+/// The limits for compiling one module.
+#[cfg(feature = "compiler")]
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct CompileLimits {
+    pub(crate) time: Option<Duration>,
+    /// In bytes.
+    pub(crate) memory: Option<u64>,
+}
+
+struct Parts {
     wasmtime: Wasmtime,
     shelf: Shelf,
-    linker: Linker<State>,
-    component_linker: component::Linker<State>,
+    linker: Linker<HostState>,
+    component_linker: component::Linker<HostState>,
     admission: admission::Admission,
     threads: Threads,
     stints: Arc<Semaphore>,
@@ -369,7 +383,7 @@ struct Inner {
     spool_room: Arc<SpoolRoom>,
 }
 
-/// Owns the runtime, which must not be dropped where blocking is not allowed, as in an async function.
+/// Owns the runtime. It must not be dropped where blocking is forbidden, as in an async function.
 struct Threads(Option<Runtime>);
 
 impl Threads {
@@ -390,9 +404,6 @@ fn host(message: &'static str, error: std::io::Error) -> Error {
     Error::new(ErrorKind::Host, message).with_source(error)
 }
 
-#[cfg(feature = "compiler")]
-const MAX_COMPILE_TIME: Duration = Duration::from_secs(300);
-const WASM_PAGE: usize = 64 << 10;
 const MAX_MEMORY: usize = 4 << 30;
 /// Far above what any machine can run at once, and small enough for every counter made from it.
 const MAX_INSTANCES: usize = 100_000;

@@ -1,9 +1,9 @@
-//! File systems that do not answer, as FUSE or NFS without the other side: what becomes of the thread, and of the client.
+//! File systems that do not answer, as FUSE or NFS without the other side.
 //!
-//! A file call is made on the guest's thread. Where a mount may hang, the runtime is told that the guest's thread may be
-//! gone, so another takes its place; and the reader has a clock of its own, as the exchange's task is stuck in its poll.
+//! A file call is made on the guest's thread. If a mount may hang, the runtime learns that the guest's thread may be
+//! gone, so another thread takes its place. The reader has its own clock, because the exchange's task is stuck in its poll.
 
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
@@ -12,27 +12,21 @@ use tokio::task::block_in_place;
 use tokio::time::{Sleep, sleep_until};
 use wasmtime::Store;
 
-use super::State;
 use crate::error::{Error, ErrorKind};
+use crate::host::HostState;
 
-/// Polls `future` where it may hold the thread.
-pub(super) async fn aside<F: Future>(future: F) -> F::Output {
-    let mut future = pin!(future);
-    std::future::poll_fn(|cx| block_in_place(|| future.as_mut().poll(cx))).await
-}
-
-/// A store that may hold the thread when it is dropped, as its files are closed then.
+/// A store that may hold the thread when it is dropped, because its files are closed then.
 pub(super) struct Kept {
-    store: Option<Store<State>>,
+    store: Option<Store<HostState>>,
     may_hang: bool,
 }
 
 impl Kept {
-    pub(super) fn new(store: Store<State>, may_hang: bool) -> Self {
+    pub(super) fn new(store: Store<HostState>, may_hang: bool) -> Self {
         Self { store: Some(store), may_hang }
     }
 
-    pub(super) fn store(&mut self) -> &mut Store<State> {
+    pub(super) fn store(&mut self) -> &mut Store<HostState> {
         self.store.as_mut().expect("taken only by drop")
     }
 }
@@ -59,7 +53,7 @@ impl Watch {
         Self { start, deadline, threads, sleep: None }
     }
 
-    /// Ready when the deadline has passed and the exchange itself has not said so.
+    /// Ready when the deadline has passed and the exchange itself has not reported it.
     pub(super) fn poll_late(&mut self, cx: &mut Context<'_>) -> Poll<Error> {
         let Self { start, deadline, threads, sleep } = self;
         let sleep = sleep.get_or_insert_with(|| {
@@ -76,5 +70,5 @@ impl Watch {
     }
 }
 
-/// What the exchange has to end by itself, and to say where it was.
+/// The time in which the exchange can still end by itself, and report its state.
 const PATIENCE: Duration = Duration::from_millis(100);

@@ -1,15 +1,15 @@
-//! How a run ended: which of wasmtime's errors is whose fault, and the log line it makes.
+//! How a run ended: whose fault each of wasmtime's errors is, and its log line.
 
 use std::time::Duration;
 
 use crate::error::{Error, ErrorKind};
-use crate::escape;
+use crate::host::Exit;
+use crate::observe;
 use crate::request::RequestId;
-use crate::script::Exit;
 use crate::stdio::Stderr;
 
-/// What the end of `_start` means. A script that exits, whatever its status, has said what it wanted to say: php-cgi exits
-/// with 255 after a valid error page. Whether that was a response is for the reader of its output to find out.
+/// The meaning of the end of `_start`. A script that exits, whatever its status, has finished its output: php-cgi exits
+/// with 255 after a valid error page. The reader of the output finds out whether it was a response.
 pub(super) fn judge(result: wasmtime::Result<()>, memory_exceeded: bool, request_id: &RequestId) -> Result<(), Error> {
     let Err(error) = result else { return Ok(()) };
     match error.downcast_ref::<Exit>() {
@@ -29,7 +29,7 @@ pub(super) fn judge(result: wasmtime::Result<()>, memory_exceeded: bool, request
     }
 }
 
-/// Whether it came of a call that the operating system refused for want of memory.
+/// Whether the cause is a call that the operating system refused for lack of memory.
 fn is_out_of_memory(error: &wasmtime::Error) -> bool {
     error.chain().any(|cause| {
         #[cfg(unix)]
@@ -40,7 +40,7 @@ fn is_out_of_memory(error: &wasmtime::Error) -> bool {
     })
 }
 
-/// What an exchange was at when its time was over.
+/// What an exchange was doing at its deadline.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum At {
     Running,
@@ -65,26 +65,6 @@ pub(super) fn logged(error: Error, request_id: &RequestId, stderr: &Stderr) -> E
     if error.is_logged() {
         return error;
     }
-    log(&error, request_id, &stderr.tail());
+    observe::log(&error, request_id, &stderr.tail());
     error.into_logged()
-}
-
-/// The one line that a failed request has in the log: whose fault, why, the wasm backtrace, the last the script said.
-pub(crate) fn log(error: &Error, request_id: &RequestId, stderr: &str) {
-    // The first source of a trap is the backtrace, the next says what it was.
-    let detail = error.causes().map(ToString::to_string).collect::<Vec<_>>().join("\n");
-    let detail = escape::Lines(&detail).to_string();
-    let stderr = escape::Lines(stderr).to_string();
-    let message = error.to_string();
-    let message = escape::Line(&message);
-    let hint = error.hint().map(|hint| escape::Line(hint).to_string());
-    let reason = error.kind().as_str();
-    if error.is_host() {
-        tracing::error!(%request_id, reason, detail, hint, stderr, "{message}");
-    } else if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::MethodNotAllowed) {
-        // What strangers ask for is no news, and an access log has it.
-        tracing::debug!(%request_id, reason, detail, hint, stderr, "{message}");
-    } else {
-        tracing::warn!(%request_id, reason, detail, hint, stderr, "{message}");
-    }
 }

@@ -1,8 +1,8 @@
-//! A script that whoever reads its output carries on with, as long as all it does is write.
+//! The reader of a script's output may drive the script itself while the script only writes.
 //!
-//! In: the run of a script that has waited once. Out: a task that sees it to its end on the engine's threads, and a way to
-//! poll it elsewhere in between: a script that waits for its reader and then a reader that waits for the script cost two
-//! changes of threads for each piece of a long body.
+//! In: the run of a script that has waited once. Out: a task that runs it to its end on the engine's threads, and a way to
+//! poll it elsewhere in between. Otherwise script and reader would wait for each other, which costs two changes of threads
+//! for each piece of a long body.
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -11,8 +11,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use tokio::runtime::Handle;
 use tokio::task::{AbortHandle, unconstrained};
+
+use crate::backoff::Backoff;
+use crate::error::Error;
+use crate::stdio::Reader;
 
 /// The run of a script.
 pub(super) type Run = Pin<Box<dyn Future<Output = ()> + Send>>;
@@ -20,42 +25,47 @@ pub(super) type Run = Pin<Box<dyn Future<Output = ()> + Send>>;
 /// The reader's side.
 #[derive(Debug)]
 pub(super) struct Relay {
-    shared: Arc<Shared>,
+    shared: Arc<SharedRun>,
     threads: Handle,
-    /// Pieces to leave to the task before the script is carried on with here again.
-    not_here: u32,
-    /// How many that will be the next time.
-    penalty: u32,
+    /// After a piece that took long here, the next pieces are left to the task: this thread is not the engine's.
+    backoff: Backoff,
 }
 
 impl Relay {
     /// Leaves a run to a task of `threads`.
     pub(super) fn start(progress: Progress, threads: &Handle) -> (AbortHandle, Self) {
-        let shared = Arc::new(Shared(Mutex::new(State { progress, task: None })));
+        let shared = Arc::new(SharedRun(Mutex::new(RelayState { progress, task: None })));
         let task = threads.spawn(Task(Arc::clone(&shared))).abort_handle();
-        (task, Self { shared, threads: threads.clone(), not_here: 0, penalty: 1 })
+        (task, Self { shared, threads: threads.clone(), backoff: Backoff::new(MAX_PENALTY) })
     }
 
-    /// Whether the next piece is to come from [`carry_on`](Self::carry_on). The task is given those after one that took
-    /// long: the thread here is another's.
-    pub(super) fn is_willing(&self) -> bool {
-        self.not_here == 0
+    /// The next piece of `stdout`. A script that waits for its reader is run here until it has written the piece. If that took long
+    /// of late, it is woken instead.
+    pub(super) fn poll_piece(
+        &mut self,
+        cx: &mut Context<'_>,
+        stdout: &mut Reader,
+    ) -> Poll<Option<Result<Bytes, Error>>> {
+        let is_due = self.backoff.is_due();
+        if stdout.come_back() && !(is_due && self.carry_on()) {
+            stdout.wake_writer();
+        }
+        let piece = if self.backoff.is_due() { stdout.poll_take(cx) } else { stdout.poll_read(cx) };
+        if piece.is_ready() && !is_due {
+            self.backoff.take_chance();
+        }
+        piece
     }
 
-    /// Another piece was read.
-    pub(super) fn count(&mut self) {
-        self.not_here = self.not_here.saturating_sub(1);
-    }
-
-    /// Polls the script here. False if it is not to be had: it is polled elsewhere just now, or over. What it waits for will
-    /// wake its task, which also tells of its end and of a panic.
-    pub(super) fn carry_on(&mut self) -> bool {
+    /// Polls the script here. False if that is not possible: another thread is polling it, or it is over. The event that it waits
+    /// for wakes its task, which also reports its end and a panic.
+    fn carry_on(&mut self) -> bool {
         let Some(mut state) = self.shared.try_lock() else { return false };
         let Some(task) = state.task.clone() else { return false };
         let Some(mut run) = state.take_run() else { return false };
         let begin = Instant::now();
         let _clock = self.threads.enter();
-        // The reader's own budget is not for the script to use up.
+        // The script must not use up the reader's own budget.
         let poll = || pin!(unconstrained(run.as_mut())).poll(&mut Context::from_waker(&task));
         state.progress = match catch_unwind(AssertUnwindSafe(poll)) {
             Ok(Poll::Pending) => Progress::Running(run),
@@ -65,19 +75,13 @@ impl Relay {
         if !matches!(state.progress, Progress::Running(_)) {
             task.wake();
         }
-        if begin.elapsed() > SHORT {
-            // The one that is there now comes first.
-            self.not_here = self.penalty + 1;
-            self.penalty = self.penalty.saturating_mul(2).min(MAX_PENALTY);
-        } else if self.penalty > 1 {
-            self.penalty -= 1;
-        }
+        self.backoff.tried(begin.elapsed() <= SHORT);
         true
     }
 }
 
-/// Sees the script to its end, or ends it when it is dropped.
-struct Task(Arc<Shared>);
+/// Runs the script to its end, or ends it when dropped.
+struct Task(Arc<SharedRun>);
 
 impl Future for Task {
     type Output = ();
@@ -109,20 +113,20 @@ impl Drop for Task {
     }
 }
 
-struct Shared(Mutex<State>);
+struct SharedRun(Mutex<RelayState>);
 
-impl std::fmt::Debug for Shared {
+impl std::fmt::Debug for SharedRun {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Shared").finish_non_exhaustive()
+        f.debug_struct("SharedRun").finish_non_exhaustive()
     }
 }
 
-impl Shared {
-    fn lock(&self) -> MutexGuard<'_, State> {
+impl SharedRun {
+    fn lock(&self) -> MutexGuard<'_, RelayState> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn try_lock(&self) -> Option<MutexGuard<'_, State>> {
+    fn try_lock(&self) -> Option<MutexGuard<'_, RelayState>> {
         match self.0.try_lock() {
             Ok(state) => Some(state),
             Err(TryLockError::Poisoned(state)) => Some(state.into_inner()),
@@ -131,13 +135,13 @@ impl Shared {
     }
 }
 
-struct State {
+struct RelayState {
     progress: Progress,
     task: Option<Waker>,
 }
 
-impl State {
-    /// The run, if it runs: then what takes its place is put there by the caller.
+impl RelayState {
+    /// Takes the run, if it runs. The caller then puts the next state in its place.
     fn take_run(&mut self) -> Option<Run> {
         match std::mem::replace(&mut self.progress, Progress::Over) {
             Progress::Running(run) => Some(run),
@@ -149,11 +153,11 @@ impl State {
     }
 }
 
-/// How far a run has come.
+/// The state of a run.
 pub(super) enum Progress {
     Running(Run),
     Over,
-    /// While it was polled by whoever reads; the task will tell.
+    /// It panicked while the reader polled it. The task will report that.
     Panicked(Run, Box<dyn Any + Send>),
 }
 
@@ -240,11 +244,9 @@ mod tests {
             Poll::Pending
         })
         .await;
-        assert!(relay.is_willing() && relay.carry_on());
-        for _ in 0..2 {
-            assert!(!relay.is_willing());
-            relay.count();
-        }
-        assert!(relay.is_willing());
+        assert!(relay.backoff.is_due() && relay.carry_on());
+        assert!(!relay.backoff.is_due());
+        relay.backoff.take_chance();
+        assert!(relay.backoff.is_due());
     }
 }

@@ -1,85 +1,103 @@
-//! Time slices: scripts that compute for long work in stints, and others hardly wait for them.
+//! Time slices: scripts that compute for long run in stints, and others hardly wait for them. A stint is the right to a batch of
+//! slices.
 //!
-//! A script has a slice of some epoch ticks, then whoever else is ready gets the thread. To go on after its first slice it needs a
-//! stint, of which the engine has one for each of its threads. With it, it goes on for many slices, yielding after each, until it waits for something. So a
-//! request that is soon over waits for a slice of those that have a stint, however many compute for long; and what these have
-//! in the processor's caches is not swept out by each other every few milliseconds.
+//! A script has a slice of some epoch ticks. Then another task that is ready gets the thread. To go on after its first slice it
+//! needs a stint, of which the engine has one for each of its threads. With a stint it goes on for many slices, yielding after
+//! each, until it waits for something. So a short request waits only for slices of scripts that have a stint, however many
+//! compute for long. Nor do these scripts replace each other's data in the processor's caches every few milliseconds.
 
 use std::future::poll_fn;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Poll;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use wasmtime::UpdateDeadline;
 
-/// How many epoch ticks a script computes before it lets others have the thread: as a rule, enough for a whole request to an
+/// How many epoch ticks a script computes before it yields the thread. That is mostly enough for a whole request to an
 /// interpreter that has started before.
 pub(super) const SLICE: u64 = 5;
-/// How many slices a stint is.
+/// The number of slices in a stint.
 const STINT: u32 = 10;
 
 /// The slices of one exchange.
 #[derive(Debug, Clone)]
-pub(crate) struct Slices(Arc<Shared>);
+pub(super) struct Slices(Arc<SharedSlices>);
 
 #[derive(Debug)]
-struct Shared {
+struct SharedSlices {
     stints: Arc<Semaphore>,
-    stint: Mutex<Option<OwnedSemaphorePermit>>,
-    /// Slices until it needs a stint, or another one.
-    left: AtomicU32,
-    yields: AtomicBool,
+    state: Mutex<SliceState>,
+}
+
+#[derive(Debug)]
+struct SliceState {
+    turn: Turn,
+    /// Whether a slice has ended in the current poll.
+    has_yielded: bool,
+}
+
+#[derive(Debug)]
+enum Turn {
+    /// It has so many slices before it needs a stint, the current one included.
+    Fresh { slices: u32 },
+    /// It has a stint, of which so many slices are left.
+    Stint { slices: u32, _permit: OwnedSemaphorePermit },
+    /// It waits for a stint.
+    Waiting,
 }
 
 impl Slices {
-    /// `stints` are those of all exchanges of an engine. What begins in place is stopped before it has had a slice.
+    /// `stints` are those of all exchanges of an engine. A script that begins in place is stopped before it has had a slice.
     pub(super) fn new(stints: Arc<Semaphore>, in_place: bool) -> Self {
-        let left = AtomicU32::new(if in_place { 2 } else { 1 });
-        Self(Arc::new(Shared { stints, stint: Mutex::new(None), left, yields: AtomicBool::new(false) }))
+        let turn = Turn::Fresh { slices: if in_place { 2 } else { 1 } };
+        Self(Arc::new(SharedSlices { stints, state: Mutex::new(SliceState { turn, has_yielded: false }) }))
     }
 
-    /// What the script does when a slice is over.
+    /// Polls the script. If it waits for something, it gives its stint back, and begins with a new slice afterwards: the old slice
+    /// is over by then.
+    pub(super) fn poll<T>(&self, script: impl FnOnce() -> Poll<T>) -> Poll<T> {
+        self.0.lock().has_yielded = false;
+        let progress = script();
+        let mut state = self.0.lock();
+        if progress.is_pending() && !state.has_yielded && !matches!(state.turn, Turn::Waiting) {
+            state.turn = Turn::Fresh { slices: 2 };
+        }
+        progress
+    }
+
+    /// The script's next step at the end of a slice.
     pub(super) fn next(&self) -> UpdateDeadline {
-        self.0.yields.store(true, Ordering::Relaxed);
-        // Only the exchange itself changes it, from whatever thread runs it.
-        let left = self.0.left.load(Ordering::Relaxed);
-        if left > 1 {
-            self.0.left.store(left - 1, Ordering::Relaxed);
+        let mut state = self.0.lock();
+        state.has_yielded = true;
+        if let Turn::Fresh { slices } | Turn::Stint { slices, .. } = &mut state.turn
+            && *slices > 1
+        {
+            *slices -= 1;
             return UpdateDeadline::Yield(SLICE);
         }
-        let over = self.0.take();
+        let over = std::mem::replace(&mut state.turn, Turn::Waiting);
         let shared = Arc::clone(&self.0);
         UpdateDeadline::YieldCustom(
             SLICE,
             Box::pin(async move {
-                // Those that have begun meanwhile come first, even if a stint is free, and before whoever gets this one.
+                // Scripts that have begun meanwhile come first, even if a stint is free, and before the one that gets this stint.
                 yield_now().await;
                 drop(over);
-                let stint = Arc::clone(&shared.stints).acquire_owned().await;
-                *shared.stint.lock().unwrap_or_else(PoisonError::into_inner) = stint.ok();
-                shared.left.store(STINT, Ordering::Relaxed);
+                let permit = Arc::clone(&shared.stints).acquire_owned().await;
+                let permit = permit.expect("stints are never closed");
+                shared.lock().turn = Turn::Stint { slices: STINT, _permit: permit };
             }),
         )
     }
+}
 
-    /// The script has let others have the thread. If it waits for something, it does not keep its stint, and begins with a slice
-    /// afterwards: the one it was in is over by then.
-    pub(super) fn pending(&self) {
-        if !self.0.yields.swap(false, Ordering::Relaxed) {
-            self.0.left.store(2, Ordering::Relaxed);
-            drop(self.0.take());
-        }
+impl SharedSlices {
+    fn lock(&self) -> MutexGuard<'_, SliceState> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Shared {
-    fn take(&self) -> Option<OwnedSemaphorePermit> {
-        self.stint.lock().unwrap_or_else(PoisonError::into_inner).take()
-    }
-}
-
-/// Goes to the end of the queue that any of the threads takes from. tokio's own waits for one thread to have nothing else to do.
+/// Yields to the end of the queue that all threads share. tokio's own yield waits until one thread has nothing else to do.
 async fn yield_now() {
     let mut yielded = false;
     poll_fn(|cx| {
@@ -99,61 +117,88 @@ mod tests {
 
     use super::*;
 
-    /// The end of a slice; whether the script may go on at once, or what it waits for.
-    fn next(slices: &Slices) -> Option<Pin<Box<dyn Future<Output = ()> + Send>>> {
-        match slices.next() {
-            UpdateDeadline::Yield(SLICE) => None,
-            UpdateDeadline::YieldCustom(SLICE, stint) => Some(stint),
-            _ => panic!("the script neither yields nor waits"),
-        }
+    type Stint = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+    /// The script is polled, computes to the end of a slice and yields: whether it may go on at once, or what it waits for.
+    fn compute(slices: &Slices) -> Option<Stint> {
+        let mut stint = None;
+        let poll: Poll<()> = slices.poll(|| {
+            stint = match slices.next() {
+                UpdateDeadline::Yield(SLICE) => None,
+                UpdateDeadline::YieldCustom(SLICE, stint) => Some(stint),
+                _ => panic!("the script neither yields nor waits"),
+            };
+            Poll::Pending
+        });
+        assert!(poll.is_pending());
+        stint
     }
 
-    fn is_ready(stint: &mut Pin<Box<dyn Future<Output = ()> + Send>>) -> bool {
-        stint.as_mut().poll(&mut Context::from_waker(Waker::noop())) == Poll::Ready(())
+    /// The script is polled and waits for something.
+    fn wait(slices: &Slices) {
+        assert!(slices.poll(|| Poll::<()>::Pending).is_pending());
     }
 
-    #[tokio::test]
-    async fn those_that_compute_for_long_work_in_stints() {
+    /// The script is polled, and waits for its stint if it does not get it now.
+    fn gets(slices: &Slices, stint: &mut Stint) -> bool {
+        slices.poll(|| stint.as_mut().poll(&mut Context::from_waker(Waker::noop()))) == Poll::Ready(())
+    }
+
+    #[test]
+    fn those_that_compute_for_long_work_in_stints() {
         let stints = Arc::new(Semaphore::new(1));
         let (first, second) = (Slices::new(Arc::clone(&stints), false), Slices::new(stints, false));
-        let mut stint = next(&first).unwrap();
-        assert!(!is_ready(&mut stint), "others come first");
-        stint.await;
-        first.pending();
+        let mut stint = compute(&first).unwrap();
+        assert!(!gets(&first, &mut stint), "others come first");
+        assert!(gets(&first, &mut stint));
 
-        let mut waits = next(&second).unwrap();
+        let mut waits = compute(&second).unwrap();
         for slice in 1..STINT {
-            assert!(next(&first).is_none(), "slice {slice}");
-            first.pending();
-            assert!(!is_ready(&mut waits), "slice {slice}");
-            second.pending();
+            assert!(compute(&first).is_none(), "slice {slice}");
+            assert!(!gets(&second, &mut waits), "slice {slice}");
         }
-        let mut again = next(&first).unwrap();
-        assert!(!is_ready(&mut again) && !is_ready(&mut waits), "others come first");
-        assert!(!is_ready(&mut again), "the stint is the second's");
-        waits.await;
-        assert!(!is_ready(&mut again), "for as long as it lasts");
-        drop(second);
-        again.await;
+        let mut again = compute(&first).unwrap();
+        assert!(!gets(&first, &mut again) && !gets(&second, &mut waits), "others come first");
+        assert!(!gets(&first, &mut again), "the stint is the second's");
+        assert!(gets(&second, &mut waits));
+        assert!(!gets(&first, &mut again), "for as long as it lasts");
+        drop((second, waits));
+        assert!(gets(&first, &mut again));
     }
 
-    #[tokio::test]
-    async fn whoever_waits_for_something_gives_its_stint_back() {
+    #[test]
+    fn whoever_waits_for_something_gives_its_stint_back() {
         let stints = Arc::new(Semaphore::new(1));
         let slices = Slices::new(Arc::clone(&stints), false);
-        next(&slices).unwrap().await;
-        slices.pending();
-        assert_eq!(stints.available_permits(), 0);
-        slices.pending();
+        let mut stint = compute(&slices).unwrap();
+        while !gets(&slices, &mut stint) {}
+        assert!(compute(&slices).is_none());
+        assert_eq!(stints.available_permits(), 0, "to yield is not to wait");
+        wait(&slices);
+        wait(&slices);
         assert_eq!(stints.available_permits(), 1);
-        assert!(next(&slices).is_none(), "it begins with a slice");
-        assert!(next(&slices).is_some());
+        assert!(compute(&slices).is_none(), "it begins with a slice");
+        assert!(compute(&slices).is_some());
     }
 
-    #[tokio::test]
-    async fn what_begins_in_place_has_a_slice_before_it_needs_a_stint() {
+    #[test]
+    fn one_that_waits_for_its_stint_has_all_of_it_afterwards() {
+        let stints = Arc::new(Semaphore::new(0));
+        let slices = Slices::new(Arc::clone(&stints), false);
+        let mut stint = compute(&slices).unwrap();
+        for _ in 0..3 {
+            assert!(!gets(&slices, &mut stint));
+        }
+        stints.add_permits(1);
+        assert!(gets(&slices, &mut stint));
+        let whole = (1..=STINT).position(|_| compute(&slices).is_some());
+        assert_eq!(whole, Some(STINT as usize - 1));
+    }
+
+    #[test]
+    fn what_begins_in_place_has_a_slice_before_it_needs_a_stint() {
         let slices = Slices::new(Arc::new(Semaphore::new(1)), true);
-        assert!(next(&slices).is_none());
-        assert!(next(&slices).is_some());
+        assert!(compute(&slices).is_none());
+        assert!(compute(&slices).is_some());
     }
 }

@@ -1,29 +1,30 @@
-//! Copies of mounts: the same files with the same times, which a start-up may have kept.
+//! Copies of mounts: the same files with the same times, because a start-up may have kept the times.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
-use super::{Mount, cannot_write};
 use crate::error::{Error, ErrorKind};
+use crate::mount::Mount;
+use crate::sys;
 
-/// What was copied.
+/// Number and size of the copied files.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Copied {
     pub(super) count: usize,
     pub(super) bytes: u64,
 }
 
-/// Each mount with where its files are, below a package.
+/// Each mount with the place of its files, below a package.
 pub(super) type Places<'m> = Vec<(&'m Mount, String)>;
 
-/// Copies `mounts` into `package`, and says where each is there. Of directories that lie in each other there is one copy.
+/// Copies `mounts` into `package`, and gives the place of each. Directories that lie in each other are copied once.
 pub(super) fn mounts<'m>(mounts: &[&'m Mount], package: &Path) -> Result<(Places<'m>, Copied), Error> {
     let mut hosts = Vec::new();
     for &mount in mounts {
         hosts.push((fs::canonicalize(&mount.host).map_err(|error| cannot_read(&mount.host, error))?, mount));
     }
-    // Directories before what is in them.
+    // Directories before their contents.
     hosts.sort_by(|(one, _), (other, _)| one.cmp(other));
     let (mut copied, mut placed) = (Copied::default(), BTreeMap::<PathBuf, String>::new());
     let mut copies = Vec::new();
@@ -57,14 +58,14 @@ impl Copied {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Package`] when there is anything else in it, or it cannot be read; [`ErrorKind::Host`] when the copy cannot
+    /// [`ErrorKind::Package`] if it holds anything else, or cannot be read. [`ErrorKind::Host`] if the copy cannot
     /// be written.
     pub(super) fn add(&mut self, from: &Path, to: &Path) -> Result<(), Error> {
         let metadata = fs::symlink_metadata(from).map_err(|error| cannot_read(from, error))?;
         if metadata.is_symlink() {
             self.count += 1;
             let target = fs::read_link(from).map_err(|error| cannot_read(from, error))?;
-            return link(&target, to).map_err(|error| cannot_write(to, error));
+            return sys::symlink(&target, to).map_err(|error| cannot_write(to, error));
         }
         if metadata.is_dir() {
             fs::create_dir(to).map_err(|error| cannot_write(to, error))?;
@@ -79,22 +80,16 @@ impl Copied {
             let why = format!("{} is neither a file nor a directory", from.display());
             return Err(Error::new(ErrorKind::Package, why));
         }
-        // After what is in it, which changes it too.
+        // After its contents, which change the time too.
         let modified = metadata.modified().map_err(|error| cannot_read(from, error))?;
         File::open(to).and_then(|copy| copy.set_modified(modified)).map_err(|error| cannot_write(to, error))
     }
 }
 
-#[cfg(unix)]
-fn link(target: &Path, at: &Path) -> std::io::Result<()> {
-    std::os::unix::fs::symlink(target, at)
-}
-
-#[cfg(not(unix))]
-fn link(_: &Path, _: &Path) -> std::io::Result<()> {
-    Err(std::io::ErrorKind::Unsupported.into())
-}
-
 fn cannot_read(path: &Path, error: std::io::Error) -> Error {
     Error::new(ErrorKind::Package, format!("cannot read {}", path.display())).with_source(error)
+}
+
+pub(super) fn cannot_write(path: &Path, error: std::io::Error) -> Error {
+    Error::new(ErrorKind::Host, format!("cannot write {}", path.display())).with_source(error)
 }

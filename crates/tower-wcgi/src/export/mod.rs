@@ -1,7 +1,7 @@
-//! Packages made ahead of time: a package whose module is the snapshot of another's.
+//! Packages made ahead of time: a package whose module is the snapshot of another package's module.
 //!
-//! In: a builder with a package, and where the new one goes. Out: a directory with a manifest, the module, all files, and
-//! the compiled code if that is wanted. It is made beside and gets its name when it is whole. Knows no HTTP, wasm or tokio.
+//! In: a builder with a package, and a path. Out: a directory with a manifest, the module, all files, and
+//! the compiled code if that is wanted. It is made beside the path and renamed when it is whole. It must not know HTTP, wasm or tokio.
 
 mod copy;
 
@@ -12,19 +12,23 @@ use std::sync::Arc;
 
 use tempfile::TempDir;
 
-use crate::builder::{Opened, WcgiBuilder};
+use copy::cannot_write;
+
+use crate::builder::{OpenedPackage, WcgiBuilder};
 use crate::error::{Error, ErrorKind};
-use crate::exchange::Seen;
-use crate::package::{self, Mount, Written};
+use crate::host::Seen;
+use crate::package::{self, Written};
 use crate::script::{self, Contents, Script, SnapshotReport, Source};
 
 impl WcgiBuilder {
     /// Runs the start-up of the package's module, and writes a package into `directory` whose module is the
     /// [snapshot](crate::_docs::snapshots#packages-made-ahead-of-time): it opens without an initialisation.
     ///
-    /// The new package has the one command, the variables of this builder, and the package's mounts with all their files, those
-    /// of writable ones too. A mount of [`map_dir`](Self::map_dir) is seen by the start-up and not copied, unless its directory
-    /// lies in one of the package's: whoever opens the new package has to give one at the same guest path. `directory` must not be there, or be empty.
+    /// The new package has the one command, the variables of this builder, and the package's mounts. All files of the mounts are
+    /// copied, those of writable ones too. `directory` must be empty or not exist.
+    ///
+    /// The start-up sees a mount of [`map_dir`](Self::map_dir). The mount is copied only if its directory lies in a mount of the
+    /// package. Otherwise the new package must be opened with a mount at the same guest path.
     ///
     /// ```no_run
     /// # use tower_wcgi::{Engine, WcgiService};
@@ -38,25 +42,25 @@ impl WcgiBuilder {
     ///
     /// # Errors
     ///
-    /// Those of [`build`](Self::build), and why there can be no snapshot, where that is but a warning when a package is opened;
-    /// [`ErrorKind::Module`] for a module without a start-up; [`ErrorKind::Host`] when `directory` cannot be written.
+    /// The errors of [`build`](Self::build). Also the reason why there can be no snapshot, which is only a warning when a package
+    /// is opened. [`ErrorKind::Module`] for a module without a start-up. [`ErrorKind::Host`] if `directory` cannot be written.
     pub fn export(self, directory: impl AsRef<Path>) -> Result<Exported, Error> {
         export(&self.open()?, directory.as_ref(), false)
     }
 
-    /// The same with the module compiled, for this version, this kind of host and the memory limit of this builder's engine.
-    /// It is used where the package is [trusted](crate::EngineBuilder::trust_precompiled). A module without a start-up is
-    /// compiled too.
+    /// Like [`export`](Self::export), and compiles the module for this version, this kind of host and the memory limit of this
+    /// builder's engine. An engine that [trusts](crate::EngineBuilder::trust_precompiled) the package uses that code. A module
+    /// without a start-up is compiled too.
     ///
     /// # Errors
     ///
-    /// As [`export`](Self::export), but for a module without a start-up.
+    /// The errors of [`export`](Self::export), except that of a module without a start-up.
     pub fn export_compiled(self, directory: impl AsRef<Path>) -> Result<Exported, Error> {
         export(&self.open()?, directory.as_ref(), true)
     }
 
-    /// Runs the start-up of the package's module several times, with other random numbers, another time and another variable in
-    /// its environment, and says where its memory comes out differently.
+    /// Runs the start-up of the package's module several times, and says where its memory differs. Each run has one change: other
+    /// random numbers, another time, or another variable in its environment.
     ///
     /// ```no_run
     /// # use tower_wcgi::WcgiService;
@@ -69,7 +73,7 @@ impl WcgiBuilder {
     ///
     /// # Errors
     ///
-    /// Those of [`build`](Self::build), and why there can be no snapshot.
+    /// The errors of [`build`](Self::build), and the reason why there can be no snapshot.
     pub fn check_snapshot(self) -> Result<SnapshotReport, Error> {
         let opened = self.open()?;
         if !opened.take_snapshot {
@@ -91,7 +95,7 @@ pub struct Exported {
 }
 
 impl Exported {
-    /// Whether the module is a snapshot; otherwise it has no start-up, and is as it was.
+    /// Whether the module is a snapshot. If not, it has no start-up, and is unchanged.
     #[must_use]
     pub fn is_snapshot(&self) -> bool {
         self.is_snapshot
@@ -122,15 +126,16 @@ impl Exported {
     }
 }
 
-fn export(opened: &Opened, directory: &Path, with_code: bool) -> Result<Exported, Error> {
+fn export(opened: &OpenedPackage, directory: &Path, with_code: bool) -> Result<Exported, Error> {
     let (package, label) = (&opened.package, &opened.package.module_label);
     let (parent, staging) = stage(directory)?;
     let own: Vec<_> = opened.surroundings.mounts.iter().filter(|mount| package.mounts.contains(mount)).collect();
     if let Some(around) = own.iter().find(|mount| is_within(&parent, &mount.host)) {
-        let message = format!("{} is in the mount {}, which would hold itself", directory.display(), around.guest);
+        let message =
+            format!("{} lies in the mount {}: the package would contain itself", directory.display(), around.guest);
         return Err(Error::new(ErrorKind::Package, message));
     }
-    // First, and the start-up sees the copies: so it has seen what the new package has.
+    // Copied first, so that the start-up sees the very files of the new package.
     let (copies, mut files) = copy::mounts(&own, staging.path())?;
     let mut surroundings = opened.surroundings.clone();
     for (mount, copy) in &copies {
@@ -141,7 +146,7 @@ fn export(opened: &Opened, directory: &Path, with_code: bool) -> Result<Exported
     for (_, name) in package.about.iter().filter(|(key, _)| key == "readme" || key == "license-file") {
         let Some(from) = package.directory.as_ref().map(|directory| directory.join(name)) else { continue };
         let to = staging.path().join(name);
-        // A link would be written through, if it had a name that something here gets; and elsewhere it leads nowhere.
+        // A link whose name is used here would be written through. Elsewhere it leads nowhere.
         let is_plain = Path::new(name).components().all(|part| matches!(part, std::path::Component::Normal(_)))
             && fs::symlink_metadata(&from).is_ok_and(|metadata| metadata.is_file());
         if is_plain && !to.exists() {
@@ -153,7 +158,7 @@ fn export(opened: &Opened, directory: &Path, with_code: bool) -> Result<Exported
 
     let wasm = opened.source().wasm()?;
     let snapshot = match opened.take_snapshot {
-        true => script::snapshot(&opened.engine, &wasm, &opened.source(), &surroundings)?,
+        true => script::module_after_start_up(&opened.engine, &wasm, &opened.source(), &surroundings)?,
         false => None,
     };
     let is_snapshot = snapshot.is_some();
@@ -165,7 +170,7 @@ fn export(opened: &Opened, directory: &Path, with_code: bool) -> Result<Exported
     let module = staging.path().join(&source);
     write_new(&module, &wasm)?;
 
-    // Sees to it that it can run, and has it in the cache for whoever opens the package here.
+    // Makes sure that it can run, and puts it into the cache for the next opening on this host.
     let max_memory = surroundings.max_memory;
     let module = package::Module::File(module);
     let script = Script::load(&opened.engine, &Source { module: &module, label, compiled: None }, max_memory, None)?;
@@ -190,19 +195,19 @@ fn export(opened: &Opened, directory: &Path, with_code: bool) -> Result<Exported
         seen: is_snapshot.then(|| surroundings.mounts.iter().map(|mount| mount.guest.clone()).collect()),
         mounts: &copies.into_iter().map(|(mount, copy)| (mount.guest.clone(), copy, mount.access)).collect::<Vec<_>>(),
     };
-    let manifest = staging.path().join("wasmer.toml");
+    let manifest = staging.path().join(package::MANIFESTS[0]);
     write_new(&manifest, written.text().as_bytes())?;
-    // As a package's directory usually is, where a temporary one is for its owner alone.
+    // The usual mode of a package's directory; a temporary directory is for its owner alone.
     #[cfg(unix)]
     fs::set_permissions(staging.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755))
         .map_err(|error| cannot_write(staging.path(), error))?;
     let staging = staging.keep();
     fs::rename(&staging, directory).map_err(|error| {
-        // It was made a moment ago, by this.
+        // This function has just made it.
         let _ = fs::remove_dir_all(&staging);
         cannot_write(directory, error)
     })?;
-    Ok(Exported { is_snapshot, contents: script::contents(&wasm), module_bytes: wasm.len(), code_bytes: code, files })
+    Ok(Exported { is_snapshot, contents: Contents::of(&wasm), module_bytes: wasm.len(), code_bytes: code, files })
 }
 
 fn no_start_up(label: &str) -> Error {
@@ -210,7 +215,7 @@ fn no_start_up(label: &str) -> Error {
         .with_hint("it exports no `wizer-initialize`, or its manifest says `enabled = false`; it can only be compiled")
 }
 
-/// The directory in which `directory` is to be, and one beside it that becomes it.
+/// The parent of `directory`, and a temporary directory beside it that is renamed to it.
 fn stage(directory: &Path) -> Result<(PathBuf, TempDir), Error> {
     match fs::read_dir(directory).map(|mut entries| entries.next().is_none()) {
         Ok(true) => {}
@@ -237,14 +242,10 @@ fn file_name(command: &str) -> String {
     command.chars().map(plain).collect()
 }
 
-/// A file that something of the package has already the name of is left as it is.
+/// Leaves the file alone if a file of the package already has its name.
 fn write_new(path: &Path, content: &[u8]) -> Result<(), Error> {
     let written = File::create_new(path).and_then(|mut file| file.write_all(content));
     written.map_err(|error| cannot_write(path, error))
-}
-
-fn cannot_write(path: &Path, error: io::Error) -> Error {
-    Error::new(ErrorKind::Host, format!("cannot write {}", path.display())).with_source(error)
 }
 
 const COMPILED: &str = "compiled";

@@ -1,6 +1,6 @@
-//! Who the client thinks it is talking to: the `Host` header or the authority of the request's target.
+//! The server as the client addresses it: the `Host` header, or the authority of the request's target.
 //!
-//! In come bytes, out go a host and a port that are safe to put into URLs, or nothing. It must not know headers.
+//! In: bytes. Out: a host and a port that are safe in URLs, or none. It must not know headers.
 
 use std::net::Ipv6Addr;
 
@@ -13,8 +13,8 @@ pub(crate) struct Authority<'a> {
 
 /// Reads `host [ ":" port ]` (RFC 9110 §7.2), as strictly as RFC 3875 §4.1.14 allows a server name to be.
 ///
-/// Scripts build links, cookies and even file names of it, so what could mean more than a host there is refused: user
-/// information, percent escapes, `/`, `\`, white space, empty labels (and so `..`).
+/// Scripts build links, cookies and even file names from it. So everything that could mean more than a host there is refused:
+/// user information, percent escapes, `/`, `\`, white space, empty labels (and so `..`).
 pub(crate) fn parse(text: &[u8]) -> Option<Authority<'_>> {
     let text = std::str::from_utf8(text).ok()?;
     let (host, port) = if let Some(bracketed) = text.strip_prefix('[') {
@@ -26,7 +26,7 @@ pub(crate) fn parse(text: &[u8]) -> Option<Authority<'_>> {
         let (name, port) = text.split_once(':').map_or((text, None), |(name, port)| (name, Some(port)));
         (is_host_name(name).then_some(name)?, port)
     };
-    // RFC 3986 §3.2.3 lets the digits after the colon be missing, which means the default port.
+    // RFC 3986 §3.2.3: the digits after the colon may be missing, which means the default port.
     let port = match port.unwrap_or_default() {
         "" => None,
         digits => Some(parse_port(digits)?),
@@ -35,11 +35,11 @@ pub(crate) fn parse(text: &[u8]) -> Option<Authority<'_>> {
 }
 
 fn is_host_name(name: &str) -> bool {
-    // A final dot says that the name is fully qualified.
+    // A final dot marks a fully qualified name.
     let labels = name.strip_suffix('.').unwrap_or(name);
     name.len() <= MAX_HOST_NAME
         && labels.split('.').all(|label| {
-            // `_` is in no host name by the book, but in many of test and container networks.
+            // By the RFCs no host name has a `_`, but many in test and container networks do.
             !label.is_empty() && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_')
         })
 }

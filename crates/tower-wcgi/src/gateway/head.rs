@@ -1,7 +1,7 @@
 //! The fields of a script's response head, and which kind of response they make (RFC 3875 §6.2, §6.3).
 //!
-//! In comes a whole head with its blank line, out comes a [`Head`] of valid HTTP. It must not know how the head
-//! arrived, nor the request it answers.
+//! In: a whole head with its blank line. Out: a [`Head`] of valid HTTP. It must not know how the head
+//! arrived, or the request that it answers.
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
@@ -9,12 +9,12 @@ use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use super::hop_by_hop::{is_hop_by_hop, named_by_connection};
 use crate::error::{Error, ErrorKind};
 
-/// What a script's response head asks for.
+/// The meaning of a script's response head.
 #[derive(Debug)]
 pub(crate) enum Head {
     /// A document or client redirect response (RFC 3875 §6.2.1, §6.2.3, §6.2.4): to be sent.
     Response(ResponseHead),
-    /// A local redirect response (§6.2.2): path and query, as the script said it, to be requested from the same
+    /// A local redirect response (§6.2.2): path and query, as the script wrote them, to be requested from the same
     /// service.
     LocalRedirect(String),
 }
@@ -25,9 +25,9 @@ pub(crate) struct ResponseHead {
     pub(crate) status: StatusCode,
     /// Without hop-by-hop fields, `Status` and `Content-Length`.
     pub(crate) headers: HeaderMap,
-    /// The length the script says its body has.
+    /// The length of the body, according to the script.
     pub(crate) content_length: Option<u64>,
-    /// What the script writes after its head is the response's body; otherwise it is to be dropped.
+    /// Whether the script's output after its head is the response's body. Otherwise it is dropped.
     pub(crate) has_body: bool,
 }
 
@@ -35,7 +35,7 @@ pub(crate) struct ResponseHead {
 ///
 /// # Errors
 ///
-/// `MalformedResponse` for all that is no CGI response, and for what would not be the same to every reader of it.
+/// `MalformedResponse` for a head that is no CGI response, or that two readers could read differently.
 pub(crate) fn parse(head: &Bytes) -> Result<Head, Error> {
     let Fields { mut headers, status, location, content_length } = Fields::parse(head)?;
     if let (Some(location), None) = (&location, status)
@@ -49,8 +49,8 @@ pub(crate) fn parse(head: &Bytes) -> Result<Head, Error> {
     let (status, has_body) = match (status, &location) {
         // §6.2.4, and §6.2.1 with a Location, as in 201: the status is as said.
         (Some(status), _) => (status, !is_bodiless(status)),
-        // §6.2.3: without a type there is no body. With one, §6.2.4 wants the status as well; Apache fills in 302, and
-        // so do we: 200 would hide the redirect, a local redirect the document.
+        // §6.2.3: without a type there is no body. With a type, §6.2.4 wants the status as well. Apache fills in 302, and
+        // so do we: 200 would hide the redirect, and a local redirect would hide the document.
         (None, Some(_)) => (StatusCode::FOUND, has_type),
         (None, None) if has_type => (StatusCode::OK, true), // §6.3.3
         // §6.3: at least one CGI field must be there.
@@ -67,7 +67,7 @@ pub(crate) fn parse(head: &Bytes) -> Result<Head, Error> {
     Ok(Head::Response(ResponseHead { status, headers, content_length, has_body }))
 }
 
-/// The fields of a head, those with a meaning for us apart.
+/// The fields of a head. Those with a meaning here stand apart.
 #[derive(Default)]
 struct Fields {
     headers: HeaderMap,
@@ -100,14 +100,14 @@ impl Fields {
         for name in named_by_connection(&this.headers) {
             this.headers.remove(name);
         }
-        // Only its options were of interest.
+        // Only its options matter.
         this.headers.remove(header::CONNECTION);
         Ok(this)
     }
 
     fn add_field(&mut self, head: &Bytes, field: &httparse::Header<'_>) -> Result<(), Error> {
         let name = HeaderName::from_bytes(field.name.as_bytes()).map_err(invalid)?;
-        // Shares the head's bytes. That a value cannot end its line is checked here once more.
+        // Shares the head's bytes. Checks once more that a value cannot end its line.
         let value = HeaderValue::from_maybe_shared(head.slice_ref(field.value)).map_err(invalid)?;
         self.add(name, value)
     }
@@ -140,8 +140,8 @@ impl Fields {
 
 /// Path and query, if the location is a local one.
 ///
-/// RFC 3875 §6.3.2: `abs-path [ "?" query-string ]`. `//host` is no abs-path but names a host, and a fragment is only
-/// for clients; both go to the client as they are.
+/// RFC 3875 §6.3.2: `abs-path [ "?" query-string ]`. `//host` is not an abs-path: it names a host. A fragment is only
+/// for clients. Both go to the client as they are.
 fn as_local(location: &HeaderValue) -> Result<Option<String>, Error> {
     let text = location.as_bytes();
     if !text.starts_with(b"/") || text.starts_with(b"//") || text.contains(&b'#') {
@@ -155,7 +155,7 @@ fn as_local(location: &HeaderValue) -> Result<Option<String>, Error> {
 
 /// RFC 3875 §6.3.3: three digits, a space and a phrase. The phrase may be missing; it is not sent on anyway.
 ///
-/// From 200 to 599: interim responses are the server's, and no client knows a sixth class.
+/// From 200 to 599: the server makes interim responses, and no client knows a sixth class.
 fn parse_status(text: &[u8]) -> Result<StatusCode, Error> {
     let code = match text {
         [a, b, c] | [a, b, c, b' ' | b'\t', ..] => StatusCode::from_bytes(&[*a, *b, *c]).ok(),
@@ -165,7 +165,7 @@ fn parse_status(text: &[u8]) -> Result<StatusCode, Error> {
         .ok_or_else(|| malformed("the response head has an invalid Status"))
 }
 
-/// RFC 9110 §8.6: digits, or a list of the same digits; nothing that two readers could read as two lengths.
+/// RFC 9110 §8.6: digits, or a list of the same digits. Two readers must not read two lengths.
 fn parse_content_length(text: &[u8], before: Option<u64>) -> Result<u64, Error> {
     let mut length = before;
     for member in text.split(|byte| *byte == b',') {
@@ -186,7 +186,7 @@ fn is_bodiless(status: StatusCode) -> bool {
     matches!(status, StatusCode::NO_CONTENT | StatusCode::RESET_CONTENT | StatusCode::NOT_MODIFIED)
 }
 
-/// What comes before the first end of a line, for the log.
+/// The text before the first end of a line, for the log.
 pub(super) fn first_line(head: &[u8]) -> &[u8] {
     lines(head).next().unwrap_or_default()
 }
@@ -195,7 +195,7 @@ fn lines(head: &[u8]) -> impl Iterator<Item = &[u8]> {
     head.split(|byte| *byte == b'\n')
 }
 
-/// Whether it can be no line of a head, by itself.
+/// Whether a line cannot be part of a head, judged by itself.
 fn is_malformed(line: &[u8]) -> bool {
     httparse::parse_headers(&[line, b"\n\n"].concat(), &mut [httparse::EMPTY_HEADER; 1]).is_err()
 }

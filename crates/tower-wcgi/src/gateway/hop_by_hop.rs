@@ -1,14 +1,14 @@
-//! Which header fields end at this hop, in both directions.
+//! Header fields that end at this hop, in both directions.
 //!
-//! In comes a header map, out go names. It must not know requests from responses.
+//! In: a header map. Out: names. It must not tell requests from responses.
 
 use std::collections::HashSet;
 
 use http::{HeaderMap, HeaderName, header};
 
-/// The field is about the connection it came on (RFC 9110 §7.6.1), not about the message.
+/// Whether the field is about its connection (RFC 9110 §7.6.1), and not about the message.
 ///
-/// `Proxy-Connection` was never standard, but is sent and means `Connection`.
+/// `Proxy-Connection` was never a standard, but clients send it in place of `Connection`.
 pub(crate) fn is_hop_by_hop(name: &HeaderName) -> bool {
     matches!(
         name.as_str(),
@@ -18,14 +18,14 @@ pub(crate) fn is_hop_by_hop(name: &HeaderName) -> bool {
 
 /// The fields of `headers` that its own `Connection` fields declare to be hop-by-hop, besides those that always are.
 ///
-/// A set, so that asking it for each of many headers is not quadratic.
+/// A set, so that the look-ups for many headers are not quadratic.
 pub(crate) fn named_by_connection(headers: &HeaderMap) -> HashSet<HeaderName> {
     headers
         .get_all(header::CONNECTION)
         .iter()
         .flat_map(|value| value.as_bytes().split(|byte| *byte == b','))
         .map(<[u8]>::trim_ascii)
-        // What nearly every request says; spares making a name of it.
+        // Nearly every request has this value. It needs no name.
         .filter(|option| !option.eq_ignore_ascii_case(b"keep-alive") && !option.eq_ignore_ascii_case(b"close"))
         .filter_map(|option| HeaderName::from_bytes(option).ok())
         .filter(|name| headers.contains_key(name) && !is_hop_by_hop(name))

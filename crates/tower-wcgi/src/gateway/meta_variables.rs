@@ -1,6 +1,6 @@
 //! Stage 3: a request's head becomes the meta-variables of RFC 3875 §4.1.
 //!
-//! In come what is known of the request, its [`Target`] and the settings of the service; out comes one [`Environ`]. It
+//! In: the facts about the request, its [`Target`] and the settings of the service. Out: one [`Environ`]. It
 //! must not know wasm, tokio, or where the script's files are.
 
 use std::net::SocketAddr;
@@ -8,12 +8,12 @@ use std::net::SocketAddr;
 use http::{HeaderMap, Method, Uri, Version, header};
 
 use super::authority::{self, Authority};
-use super::environ::{Environ, NulInValue};
 use super::request_headers::push_headers;
 use super::target::Target;
+use crate::environ::{Environ, InvalidVariable};
 use crate::error::{Error, ErrorKind};
 
-/// All that CGI wants to know of a request.
+/// All facts about a request that CGI needs.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Request<'a> {
     pub(crate) method: &'a Method,
@@ -22,29 +22,29 @@ pub(crate) struct Request<'a> {
     /// As the client sent it, before any router stripped a prefix; has an authority in HTTP/2.
     pub(crate) uri: &'a Uri,
     pub(crate) target: &'a Target,
-    /// The script's own path as the guest sees it; `None` where the script is not a file of a site.
+    /// The script's own path as the guest sees it; `None` if the script is not a file of a site.
     pub(crate) script_filename: Option<&'a str>,
     /// The true length of the body; `None` if there is no body.
     pub(crate) content_length: Option<u64>,
     /// The client's address; `None` if unknown.
     pub(crate) remote_addr: Option<SocketAddr>,
-    /// The request came over TLS; `None` if unknown. The settings have precedence.
+    /// Whether the request came over TLS; `None` if unknown. The settings have precedence.
     pub(crate) https: Option<bool>,
-    /// Scheme and user that an authentication layer vouches for.
+    /// Scheme and user that an authentication layer has established.
     pub(crate) remote_user: Option<(&'a str, &'a str)>,
 }
 
-/// What the operator decides about every request's meta-variables.
+/// The operator's settings for every request's meta-variables.
 #[derive(Clone, Debug)]
 pub(crate) struct Settings {
     pub(crate) server_software: String,
-    /// The server's name where the request has none.
+    /// The server's name if the request has none.
     pub(crate) server_name: String,
-    /// The server's port where the request has no authority; else the scheme's.
+    /// The server's port if the request has no authority. Without it the scheme's port.
     pub(crate) server_port: Option<u16>,
-    /// Whether all clients use TLS, if that is said. The constants have precedence.
+    /// Whether all clients use TLS, if that is set. The constants have precedence.
     pub(crate) https: Option<bool>,
-    /// Scripts see `Authorization` and `Proxy-Authorization`.
+    /// Whether scripts see `Authorization` and `Proxy-Authorization`.
     pub(crate) pass_authorization: bool,
     /// The root of the site as the guest sees it.
     pub(crate) document_root: Option<String>,
@@ -68,13 +68,13 @@ impl Default for Settings {
 
 /// The environment of one exchange: the request's variables, then the operator's constants; no name twice.
 ///
-/// A constant wins over what is derived from the request (`HTTP_*`, `SERVER_NAME`, `SCRIPT_NAME` …), so no client can
-/// override the operator; only what [`is_per_request`] never comes from a constant.
+/// A constant wins over a value derived from the request (`HTTP_*`, `SERVER_NAME`, `SCRIPT_NAME` …). So no client can
+/// override the operator. Only names that are [`is_per_request`] never come from a constant.
 ///
 /// # Errors
 ///
 /// `MalformedRequest` for a request with a bad or ambiguous `Host`, several `Content-Type`s, or more than 1 MiB of
-/// variables; `Host` for a setting with a NUL.
+/// variables. `Host` for a setting with a NUL.
 pub(crate) fn environ(request: &Request<'_>, settings: &Settings) -> Result<Environ, Error> {
     let constants = &settings.constants;
     let authority = Authorities::of(request)?;
@@ -115,9 +115,9 @@ pub(crate) fn is_per_request(name: &str) -> bool {
     ) || name.starts_with("REMOTE_")
 }
 
-/// What the request says about the server's name.
+/// The server's name according to the request.
 struct Authorities<'a> {
-    /// Validated; `None` if the request says nothing.
+    /// Validated; `None` if the request has none.
     server: Option<Authority<'a>>,
     /// The bytes of `HTTP_HOST`.
     http_host: Option<&'a [u8]>,
@@ -136,7 +136,7 @@ impl<'a> Authorities<'a> {
             None | Some(b"") => None,
             Some(text) => Some(authority::parse(text).ok_or_else(|| malformed("the request's Host is malformed"))?),
         };
-        // The target's authority replaces the Host field (RFC 9112 §3.2.2, RFC 9113 §8.3.1), here for HTTP_HOST as
+        // The target's authority replaces the Host field (RFC 9112 §3.2.2, RFC 9113 §8.3.1). It replaces HTTP_HOST as
         // well: a script that reads both variables must not see two hosts.
         let Some(authority) = request.uri.authority() else {
             return Ok(Self { server: from_field, http_host: field });
@@ -147,7 +147,7 @@ impl<'a> Authorities<'a> {
     }
 }
 
-fn push_request_line(environ: &mut Environ, request: &Request<'_>, constants: &Environ) -> Result<(), NulInValue> {
+fn push_request_line(environ: &mut Environ, request: &Request<'_>, constants: &Environ) -> Result<(), InvalidVariable> {
     let Request { method, uri, target, .. } = request;
     environ.push("GATEWAY_INTERFACE", "CGI/1.1")?; // §4.1.4
     environ.push_display("SERVER_PROTOCOL", format_args!("{:?}", request.version))?; // §4.1.16
@@ -173,14 +173,14 @@ fn push_content(environ: &mut Environ, request: &Request<'_>) -> Result<(), Erro
     if let Some(content_type) = types.next() {
         environ.push("CONTENT_TYPE", content_type.as_bytes()).map_err(in_request)?; // §4.1.3
     }
-    // It is no list, and whoever checked one of them may not have checked the other.
+    // The field is not a list. A proxy that has checked one of them may not have checked the other.
     if types.next().is_some() {
         return Err(Error::new(ErrorKind::MalformedRequest, "the request has several Content-Type headers"));
     }
     Ok(())
 }
 
-fn push_remote(environ: &mut Environ, request: &Request<'_>) -> Result<(), NulInValue> {
+fn push_remote(environ: &mut Environ, request: &Request<'_>) -> Result<(), InvalidVariable> {
     if let Some(address) = request.remote_addr {
         // A dual-stack listener shows an IPv4 client as ::ffff:1.2.3.4, which no script's allow-list has.
         let ip = address.ip().to_canonical();
@@ -202,7 +202,7 @@ fn push_server(
     request: &Request<'_>,
     settings: &Settings,
     authority: &Authorities<'_>,
-) -> Result<(), NulInValue> {
+) -> Result<(), InvalidVariable> {
     let unset = |name| !settings.constants.contains(name);
     let https = https(request, settings);
     if unset("SERVER_SOFTWARE") {
@@ -214,7 +214,7 @@ fn push_server(
     }
     if unset("SERVER_PORT") {
         let by_scheme = if https == Some(true) { 443 } else { 80 };
-        // A client that names a host without a port means the scheme's, wherever the server really listens.
+        // A client that names a host without a port means the scheme's port, wherever the server really listens.
         let port = match authority.server {
             Some(authority) => authority.port,
             None => settings.server_port,
@@ -237,8 +237,8 @@ fn push_server(
     Ok(())
 }
 
-/// Whether the client uses TLS: what a constant says, else the setting for all requests, else what is known of this one. All
-/// variables that depend on it are made from this, so that they agree.
+/// Whether the client uses TLS: by a constant, else by the setting for all requests, else by the facts about this request. All
+/// variables that depend on TLS are made from this result, so that they agree.
 fn https(request: &Request<'_>, settings: &Settings) -> Option<bool> {
     if let Some(value) = settings.constants.get("HTTPS") {
         // As PHP reads it.
@@ -263,8 +263,8 @@ fn push_site(environ: &mut Environ, request: &Request<'_>, settings: &Settings) 
     if constant.is_none() {
         environ.push("DOCUMENT_ROOT", root).map_err(in_settings)?;
     }
-    // §4.1.6: not set if PATH_INFO is empty. Nor where the script is known by its file: PHP with `cgi.fix_pathinfo = 0` would
-    // run what PATH_TRANSLATED names, which is the client's choice, and no rule of the site is about it.
+    // §4.1.6: not set if PATH_INFO is empty. Nor if the script is known by its file: PHP with `cgi.fix_pathinfo = 0` would
+    // run the file that PATH_TRANSLATED names. The client chooses that file, and no rule of the site covers it.
     let names_its_script = is_constant || request.script_filename.is_some();
     if !request.target.path_info.is_empty() && !names_its_script {
         let root = root.strip_suffix(b"/").unwrap_or(root);
@@ -273,7 +273,7 @@ fn push_site(environ: &mut Environ, request: &Request<'_>, settings: &Settings) 
     Ok(())
 }
 
-/// Room for all that will be pushed, so that the block is allocated once.
+/// Room for all variables, so that the block is allocated once.
 fn with_enough_capacity(request: &Request<'_>, settings: &Settings) -> Environ {
     let headers: usize =
         request.headers.iter().map(|(name, value)| name.as_str().len() + value.len() + PER_HEADER_BYTES).sum();
@@ -285,22 +285,22 @@ fn with_enough_capacity(request: &Request<'_>, settings: &Settings) -> Environ {
     )
 }
 
-fn in_request(error: NulInValue) -> Error {
+fn in_request(error: InvalidVariable) -> Error {
     Error::new(ErrorKind::MalformedRequest, "the request cannot be expressed as environment variables")
         .with_source(error)
 }
 
-fn in_settings(error: NulInValue) -> Error {
-    Error::new(ErrorKind::Host, "a setting cannot be expressed as environment variable").with_source(error)
+fn in_settings(error: InvalidVariable) -> Error {
+    Error::new(ErrorKind::Host, "a setting cannot be expressed as an environment variable").with_source(error)
 }
 
-/// The request's share of an environment. HTTP servers allow far less; this holds where the service is called by
-/// others.
+/// The request's share of an environment. HTTP servers allow far less. This limit is for other callers of the
+/// service.
 const MAX_REQUEST_BYTES: usize = 1024 * 1024;
 
 /// `HTTP_`, `=` and NUL.
 const PER_HEADER_BYTES: usize = 7;
 
-/// What the variables that are in every environment take, names included, but for the request's own texts.
+/// Room for the variables of every environment, names included, without the request's own texts.
 const FIXED_BYTES: usize = 640;
 const FIXED_VARIABLES: usize = 24;

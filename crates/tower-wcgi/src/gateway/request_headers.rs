@@ -1,23 +1,23 @@
-//! Which of a request's headers a script gets to see, and how repeated ones become one variable.
+//! The headers of a request that a script may see. Repeated headers become one variable.
 //!
-//! In come a header map and the names already taken by the operator, out go `HTTP_*` variables (RFC 3875 §4.1.18). It
+//! In: a header map, and the names that the operator has set. Out: `HTTP_*` variables (RFC 3875 §4.1.18). It
 //! must not know the other meta-variables.
 
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 
-use super::environ::{Environ, NulInValue};
 use super::hop_by_hop::{is_hop_by_hop, named_by_connection};
+use crate::environ::{Environ, InvalidVariable};
 
-/// Pushes every header that may pass, but those in `constants`, until `environ` is longer than `max_bytes`.
+/// Pushes every header that may pass, except those in `constants`, until `environ` is longer than `max_bytes`.
 ///
-/// `Host` is not among them: what a script sees of it depends on the request's target as well.
+/// `Host` is not among them: its variable depends on the request's target as well.
 pub(super) fn push_headers(
     environ: &mut Environ,
     headers: &HeaderMap,
     pass_authorization: bool,
     constants: &Environ,
     max_bytes: usize,
-) -> Result<(), NulInValue> {
+) -> Result<(), InvalidVariable> {
     let dropped = named_by_connection(headers);
     // Most packages set none, which spares the search for each header.
     let overridden = constants.contains_any_header();
@@ -38,18 +38,18 @@ pub(super) fn push_headers(
     Ok(())
 }
 
-/// A header of this name may become a variable.
+/// Whether a header of this name may become a variable.
 fn passes(name: &HeaderName, pass_authorization: bool) -> bool {
     match name.as_str() {
         // RFC 3875 §9.2: credentials are for the server, unless it leaves their check to the script.
         "authorization" | "proxy-authorization" => pass_authorization,
-        // HTTP_PROXY is how many programs are told to send their own requests through a proxy (CVE-2016-5385).
+        // HTTP_PROXY makes many programs send their own requests through a proxy (CVE-2016-5385).
         "proxy" => false,
-        // RFC 3875 §4.1.18: what has a variable of its own need not come twice, and then cannot disagree.
+        // RFC 3875 §4.1.18: these have their own variables. Without a second copy nothing can disagree.
         "content-type" | "content-length" | "host" => false,
         // The server has answered it before the script sees the body.
         "expect" => false,
-        // `X_Forwarded_For` and `X-Forwarded-For` would be one variable, and only one of them is a proxy's word.
+        // `X_Forwarded_For` and `X-Forwarded-For` would be one variable, but only one of them comes from a proxy.
         text => text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-') && !is_hop_by_hop(name),
     }
 }

@@ -1,7 +1,7 @@
-//! Stage 8: what a script writes, up to the blank line, becomes a response's head (RFC 3875 §6).
+//! Stage 8: a script's output, up to the blank line, becomes a response's head (RFC 3875 §6).
 //!
-//! In come chunks as the script wrote them, out come a [`Head`] and the body's first bytes. This file finds where the
-//! head ends; [`head`] reads it. It must not know wasm, tokio, or what becomes of the body.
+//! In: chunks as the script wrote them. Out: a [`Head`] and the body's first bytes. This file finds the end of the
+//! head, and [`head`] reads it. It must not know wasm, tokio, or what becomes of the body.
 
 use bytes::{Bytes, BytesMut};
 
@@ -10,21 +10,21 @@ use crate::error::{Error, ErrorKind};
 
 /// Waits for the end of a head that comes in chunks.
 ///
-/// Feed it until it says [`Progress::Head`] or fails; after that it is of no more use.
+/// Feed it until it gives [`Progress::Head`] or fails. Do not use it after that.
 #[derive(Debug, Default)]
 pub(crate) struct HeadParser {
-    /// What came before, if that was not the whole head.
+    /// Earlier chunks, if they were not the whole head.
     seen: BytesMut,
-    /// What of the current line came before.
+    /// The part of the current line in earlier chunks.
     line: Line,
 }
 
-/// How far a [`HeadParser`] is.
+/// The progress of a [`HeadParser`].
 #[derive(Debug)]
 pub(crate) enum Progress {
     /// The head goes on in the next chunk.
     More,
-    /// The head, and what of the body came in the same chunk.
+    /// The head, and the part of the body in the same chunk.
     Head { head: Head, rest: Bytes },
 }
 
@@ -33,7 +33,7 @@ impl HeadParser {
         Self::default()
     }
 
-    /// Takes the next chunk. Each byte is looked at once, however many chunks there are.
+    /// Takes the next chunk. Each byte is read once, whatever the number of chunks.
     ///
     /// # Errors
     ///
@@ -41,7 +41,7 @@ impl HeadParser {
     pub(crate) fn feed(&mut self, mut chunk: Bytes) -> Result<Progress, Error> {
         let allowed = MAX_HEAD_BYTES - self.seen.len();
         let Some(end) = self.line.find_blank(chunk.iter().take(allowed)) else {
-            // A blank line that comes now would come too late, so it need not be waited for.
+            // A blank line would come too late now, so waiting for it is useless.
             if chunk.len() >= allowed {
                 self.seen.extend_from_slice(chunk.get(..allowed).unwrap_or(&chunk));
                 let error = Error::new(ErrorKind::MalformedResponse, "the response head is over 64 KiB");
@@ -72,7 +72,7 @@ impl HeadParser {
     }
 }
 
-/// What of a line has been seen.
+/// The part of a line that has been read.
 #[derive(Clone, Copy, Debug, Default)]
 enum Line {
     #[default]
@@ -82,8 +82,8 @@ enum Line {
 }
 
 impl Line {
-    /// How many bytes it takes to reach the end of an empty line. NL is `\n` or `\r\n` (RFC 3875 §6.1 leaves it to the
-    /// system; scripts of all systems run here).
+    /// How many bytes it takes to reach the end of an empty line. NL is `\n` or `\r\n`: RFC 3875 §6.1 leaves it to the
+    /// system, and scripts of all systems run here.
     fn find_blank<'a>(&mut self, bytes: impl Iterator<Item = &'a u8>) -> Option<usize> {
         for (at, byte) in bytes.enumerate() {
             *self = match (*self, byte) {
@@ -97,5 +97,5 @@ impl Line {
     }
 }
 
-/// The longest head, blank line included: what the largest web servers take from a backend, and far above any real one.
+/// The longest head, blank line included. The largest web servers take as much from a backend. Real heads are far shorter.
 const MAX_HEAD_BYTES: usize = 64 * 1024;

@@ -1,7 +1,7 @@
 //! The path of a request: decoded, normalised, and split where the mount ends.
 //!
-//! In come the URI's path as the client sent it and the part a router left of it; out come `SCRIPT_NAME` and
-//! `PATH_INFO` (RFC 3875 §4.1.13, §4.1.5). It must not know which scripts and files there are.
+//! In: the URI's path as the client sent it, and the part that a router left of it. Out: `SCRIPT_NAME` and
+//! `PATH_INFO` (RFC 3875 §4.1.13, §4.1.5). It must not know which scripts and files exist.
 
 use std::borrow::Cow;
 
@@ -12,22 +12,22 @@ use crate::error::{Error, ErrorKind};
 /// A request's path in two parts, both decoded.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Target {
-    /// Where the service is mounted, and in a site the script's own path below that: empty, or `/` and what follows up to,
-    /// without, the next `/`.
+    /// The path at which the service is mounted. In a site the script's own path follows. Empty, or begins with `/` and
+    /// does not end with one.
     pub(crate) script_name: Vec<u8>,
-    /// What follows: empty, or an absolute path without `.`, `..` and empty segments.
+    /// The rest: empty, or an absolute path without `.`, `..` and empty segments.
     pub(crate) path_info: Vec<u8>,
 }
 
 /// Splits a request's path.
 ///
-/// `original` is the URI's path as the client sent it. `inner` is what a router left of it after stripping the prefix
-/// it routes by; equal to `original` if nothing was stripped. `mount` is the prefix if it was set explicitly, in plain
-/// text: empty, or `/x` without a trailing slash. It then decides alone, and `inner` is not looked at.
+/// `original` is the URI's path as the client sent it. `inner` is the part that a router left after stripping its prefix.
+/// It equals `original` if nothing was stripped. `mount` is the prefix if it was set explicitly, in plain
+/// text: empty, or `/x` without a trailing slash. It then decides alone, and `inner` does not count.
 ///
 /// # Errors
 ///
-/// `MalformedRequest` where [`decode_path`] fails, which includes climbing above the mount; `NotFound` for a path that
+/// `MalformedRequest` if [`decode_path`] fails, which includes climbing above the mount. `NotFound` for a path that
 /// is not below the explicit mount.
 pub(crate) fn split(original: &str, inner: &str, mount: Option<&str>) -> Result<Target, Error> {
     let mount = mount.map(|mount| mount.trim_end_matches('/'));
@@ -41,25 +41,25 @@ pub(crate) fn split(original: &str, inner: &str, mount: Option<&str>) -> Result<
         Some(mount) => (mount.as_bytes().to_vec(), strip_mount(original, mount)?),
         None => match original.strip_suffix(inner) {
             Some(prefix) => (decode_prefix(prefix)?, inner),
-            // axum makes `/` of the nothing that is left of `/php` below `/php`.
+            // Below `/php` nothing is left of `/php`, and axum makes `/` of that.
             None if inner == "/" => (decode_prefix(original)?, ""),
-            // Not stripped but rewritten: where the new path is mounted is not known, so all of it is PATH_INFO.
+            // Not stripped but rewritten: the mount of the new path is unknown, so all of it is PATH_INFO.
             None => (Vec::new(), inner),
         },
     };
     Ok(Target { script_name, path_info: decode_path(rest)?.into_owned() })
 }
 
-/// Decodes a URI's path, once, and removes what would make two names of one place: `.`, `..` and empty segments.
+/// Decodes a URI's path once, and removes `.`, `..` and empty segments, so that one place has one name.
 ///
-/// Escapes are decoded first, so `%2e` and `%2f` are as `.` and `/`. A trailing slash stays, and what is not UTF-8
-/// stays what it is. A path is absolute; nothing stays nothing.
+/// Escapes are decoded first, so `%2e` and `%2f` are as `.` and `/`. A trailing slash stays. Bytes that are not UTF-8
+/// stay as they are. A path is absolute; an empty one stays empty.
 ///
 /// # Errors
 ///
 /// `MalformedRequest` for a relative path, `%` without two hexadecimal digits (as Apache and nginx do), NUL, and `..`
-/// above the root. Also for `..` beside a `\`: a path separator to some of those who get to see the path, part of a
-/// name to us.
+/// above the root. Also for `..` beside a `\`, which is part of a name here, but a path separator for some readers of the
+/// path.
 pub(crate) fn decode_path(raw: &str) -> Result<Cow<'_, [u8]>, Error> {
     let path = percent_decode(raw)?;
     if path.is_empty() {
@@ -76,7 +76,7 @@ pub(crate) fn decode_path(raw: &str) -> Result<Cow<'_, [u8]>, Error> {
     let mut normal = Vec::with_capacity(path.len());
     let mut is_directory = false;
     for segment in segments.split(|byte| *byte == b'/') {
-        // RFC 3986 §5.2.4: what ends in a dot segment names a directory.
+        // RFC 3986 §5.2.4: a path that ends in a dot segment names a directory.
         is_directory = matches!(segment, b"" | b"." | b"..");
         match segment {
             b"" | b"." => {}
@@ -99,7 +99,7 @@ pub(crate) fn decode_path(raw: &str) -> Result<Cow<'_, [u8]>, Error> {
     Ok(Cow::Owned(normal))
 }
 
-/// What follows the mount in the original path, still encoded.
+/// The part of the original path after the mount, still encoded.
 ///
 /// The mount is compared segment by segment: `/xyz` and `/x%2fy` are not below `/x`.
 fn strip_mount<'a>(original: &'a str, mount: &str) -> Result<&'a str, Error> {
@@ -120,8 +120,8 @@ fn strip_mount<'a>(original: &'a str, mount: &str) -> Result<&'a str, Error> {
 
 /// Decodes the part of the path that a router matched.
 ///
-/// Nothing in it is normalised: a prefix that would need it cannot be told from an attempt to make `SCRIPT_NAME` name
-/// another place than the one that was routed to.
+/// It is not normalised. A prefix that needs that looks like an attempt to make `SCRIPT_NAME` name another place than the
+/// one that was routed to.
 fn decode_prefix(raw: &str) -> Result<Vec<u8>, Error> {
     let prefix = percent_decode(raw)?;
     if prefix.is_empty() || decode_path(raw)? == prefix && !prefix.ends_with(b"/") {
@@ -132,7 +132,7 @@ fn decode_prefix(raw: &str) -> Result<Vec<u8>, Error> {
 
 /// Percent-decodes, once.
 fn percent_decode(raw: &str) -> Result<Cow<'_, [u8]>, Error> {
-    // The crate leaves what is no escape as it is, and two who disagree on that see two paths.
+    // The crate leaves invalid escapes as they are. Two programs that disagree on that see two paths.
     let mut after_percent = raw.as_bytes().split(|byte| *byte == b'%').skip(1);
     if !after_percent.all(|text| matches!(text, [a, b, ..] if a.is_ascii_hexdigit() && b.is_ascii_hexdigit())) {
         return Err(malformed("the request's path has a `%` that begins no escape"));
@@ -145,8 +145,8 @@ fn percent_decode(raw: &str) -> Result<Cow<'_, [u8]>, Error> {
     Ok(decoded)
 }
 
-/// Nothing is to be done for these segments, as far as a look at each byte can tell: none but the last is empty, none
-/// begins with a dot, none has a `\`.
+/// Whether these segments need no change, as far as a look at each byte can tell. Only the last may be empty, and none
+/// begins with a dot or has a `\`.
 fn is_normal(segments: &[u8]) -> bool {
     let mut after_slash = true;
     let mut plain = segments.iter().map(|byte| {
@@ -362,8 +362,17 @@ mod tests {
 
         #[test]
         fn any_text_is_decoded_or_refused(raw in "\\PC*", inner in "\\PC*", mount in prop::option::of("(/\\PC+)?")) {
-            let _ = decode_path(&raw);
-            let _ = split(&raw, &inner, mount.as_deref());
+            let is_plain = |path: &[u8]| path.is_empty() || path.starts_with(b"/") && !path.contains(&0);
+            match decode_path(&raw) {
+                Ok(path) => prop_assert!(is_plain(&path), "{path:?}"),
+                Err(error) => prop_assert_eq!(error.kind(), ErrorKind::MalformedRequest),
+            }
+            match split(&raw, &inner, mount.as_deref()) {
+                Ok(target) => prop_assert!(is_plain(&target.path_info) && is_plain(&target.script_name), "{target:?}"),
+                Err(error) => {
+                    prop_assert!(matches!(error.kind(), ErrorKind::MalformedRequest | ErrorKind::NotFound), "{error:?}");
+                }
+            }
         }
 
         #[test]

@@ -2,7 +2,8 @@
 
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, Version};
 
-use super::{Environ, Request, Settings, Target, environ, is_per_request};
+use super::{Request, Settings, Target, environ, is_per_request};
+use crate::environ::Environ;
 use crate::error::{Error, ErrorKind};
 
 /// A request that a test changes where it matters.

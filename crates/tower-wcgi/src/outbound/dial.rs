@@ -12,10 +12,11 @@ use std::sync::Arc;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, timeout_at};
 
+use super::failure::Failure;
 use super::resolve::Places;
 use super::rule::{Name, Target};
+use super::service::Outbound;
 use super::stream::{Direction, Stream};
-use super::{Failure, Outbound};
 
 /// Where a connection goes.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -9,8 +9,8 @@ use std::sync::Arc;
 
 use tokio::sync::Semaphore;
 
-use super::Failure;
 use super::allow::LOOPBACK;
+use super::failure::Failure;
 use super::rule::Name;
 
 /// The look-ups of a service.

@@ -14,11 +14,12 @@ use std::time::Duration;
 
 use super::allow::Peer;
 use super::dial::{Connection, Way, dial};
+use super::failure::Failure;
 use super::refused::Refused;
 use super::resolve::Places;
 use super::rule::Name;
+use super::service::Outbound;
 use super::stream::Direction;
-use super::{Failure, MAX_SOCKETS, Outbound};
 use crate::request::RequestId;
 
 pub(crate) struct Sockets {
@@ -475,6 +476,8 @@ fn is_stand_in(address: IpAddr) -> bool {
 /// 198.18.0.0/15, which no network has (RFC 2544).
 const STAND_INS: u32 = 0xc612_0000;
 const STAND_IN_MASK: u32 = 0xfffe_0000;
+/// Sockets that an exchange may have, connected or not.
+pub(crate) const MAX_SOCKETS: usize = 64;
 /// No name or address is longer.
 const MAX_TEXT: usize = 255;
 /// What one exchange may have looked up.

@@ -1,33 +1,32 @@
-//! Commands: which one of a package is run, and with which settings.
+//! Commands: the command of a package that is run, and its settings.
 //!
 //! In: the names and runners of the commands, and the annotations of the one that was picked, from a manifest or a
-//! `.webc` alike. Out: [`Settings`]. Knows no files but by name.
+//! `.webc` alike. Out: [`Settings`]. It knows files by name only.
 
 use super::document::{Table, Text, TextOrTable};
-use super::mount::guest_path;
-use super::refuse;
+use super::refuse::refuse;
 use super::site::Site;
 use crate::connection::TrustedProxies;
 use crate::error::Error;
-use crate::outbound::InvalidNetRule;
-use crate::outbound::NetRule;
+use crate::mount::guest_path;
+use crate::outbound::{InvalidNetRule, NetRule};
 
-/// How a command wants to be run. Both run the same way here; `wcgi` makes a command the one to pick.
+/// The runner that a command asks for. Both run in the same way here. A `wcgi` command is picked first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Runner {
     Wcgi,
     Wasi,
 }
 
-/// What picking needs to know of a command.
+/// The facts about a command that picking needs.
 #[derive(Debug)]
 pub(super) struct Candidate<'a> {
     pub(super) name: &'a str,
-    /// Nothing when it is no runner known here.
+    /// None for an unknown runner.
     pub(super) runner: Option<Runner>,
 }
 
-/// What the annotations of a command add to its name and module.
+/// The settings in the annotations of a command.
 #[derive(Debug, Default)]
 pub(super) struct Settings<'d> {
     pub(super) atom: Option<Text<'d>>,
@@ -42,10 +41,10 @@ pub(super) struct Settings<'d> {
     pub(super) connect: Vec<NetRule>,
 }
 
-/// What a command says of the server in front of it.
+/// A command's settings about the server in front of it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Front {
-    /// Whether every client uses TLS, if that is said.
+    /// Whether every client uses TLS, if that is set.
     pub(crate) https: Option<bool>,
     pub(crate) pass_authorization: Option<bool>,
     pub(crate) trusted_proxies: Option<TrustedProxies>,
@@ -66,17 +65,17 @@ impl Front {
     }
 }
 
-/// What a command says about a snapshot of its start-up.
+/// A command's settings about the snapshot of its start-up.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Snapshot {
     pub(crate) enabled: bool,
-    /// The script seeds its random numbers anew in every request, so what its memory keeps of earlier ones does no harm.
+    /// The script seeds its random numbers anew in every request, so old ones in its memory do no harm.
     pub(crate) reseeds: bool,
-    /// Variables the initialisation sees besides the command's own, and over those of the same name.
+    /// Variables for the start-up, besides the command's own and in place of those of the same name.
     pub(crate) env: Vec<(String, String)>,
-    /// Requests for the start-up to answer beforehand: `/path?query`, as a client would send it.
+    /// Requests that the start-up answers in advance: `/path?query`, as a client would send it.
     pub(crate) warmup: Vec<String>,
-    /// Of a module that is a snapshot already: the guest paths of the mounts that its start-up has seen.
+    /// For a module that is already a snapshot: the guest paths of the mounts that its start-up has seen.
     pub(crate) mounts: Option<Vec<String>>,
 }
 
@@ -113,12 +112,12 @@ impl Runner {
     }
 }
 
-/// The index of the command to run: `asked`, else `entrypoint`, else the only `wcgi` command, else the only one where
-/// there is no `wcgi` command at all.
+/// The index of the command to run: `asked`, else `entrypoint`, else the only `wcgi` command. If there is no `wcgi` command,
+/// the only command.
 ///
 /// # Errors
 ///
-/// When what was asked for or the entrypoint is no command, or no single one is left; the message lists the commands.
+/// Fails if `asked` or the entrypoint is not a command, or if several commands remain. The message lists the commands.
 pub(super) fn pick(
     file: &str,
     candidates: &[Candidate<'_>],
@@ -143,19 +142,19 @@ pub(super) fn pick(
     match (of_wcgi.next(), of_wcgi.next(), candidates) {
         (Some((only, _)), None, _) => Ok(only),
         (None, None, [_]) => Ok(0),
-        _ => Err(refuse(format!("{file}: which command? there are {names}"))
-            .with_hint("choose one with `--command NAME`, or name it in `package.entrypoint`")),
+        _ => Err(refuse(format!("{file}: which command? choose one of {names}"))
+            .with_hint("name it with `--command NAME`, or in `package.entrypoint`")),
     }
 }
 
 impl<'d> Settings<'d> {
-    /// Reads the annotations of a command: the `wasi` and `wcgi` tables, and the same keys beside them, as some older
-    /// manifests have them and every newer `.webc` has its `atom`. They are read in this order; environments are merged,
-    /// and of what is said twice the last counts.
+    /// Reads the annotations of a command: the `wasi` and `wcgi` tables, then the same keys beside them. Some older
+    /// manifests have keys there, and every newer `.webc` has its `atom` there. Environments are merged. If a key is set twice,
+    /// the last value counts.
     ///
     /// # Errors
     ///
-    /// When a key has the wrong type, an unusable value, or asks for what cannot be given.
+    /// Fails if a key has the wrong type or an unusable value, or asks for something that does not exist here.
     pub(super) fn read(annotations: &Table<'d>) -> Result<Self, Error> {
         let mut settings = Self::default();
         annotations.warn_unknown(&[SETTINGS, RUNNERS].concat());
@@ -270,23 +269,23 @@ fn warmup_request(entry: &Text<'_>) -> Result<String, Error> {
     let text = entry.value;
     let target = text.strip_prefix("GET ").unwrap_or(text);
     if !target.starts_with('/') {
-        return Err(entry.error(&format!("{text:?} is no request, as \"/path?query\" or \"GET /path\"")));
+        return Err(entry.error(&format!("{text:?} is not a request such as \"/path?query\" or \"GET /path\"")));
     }
     let mut escapes = target.split('%').skip(1).map(|rest| rest.bytes().take(2));
     let escaped = escapes.all(|mut digits| digits.len() == 2 && digits.all(|digit| digit.is_ascii_hexdigit()));
     if !escaped || !target.bytes().all(|byte| byte.is_ascii_graphic() && !b"\"#<>\\^`{|}".contains(&byte)) {
-        return Err(entry.error(&format!("{text:?} has what a URL can only have percent-encoded")));
+        return Err(entry.error(&format!("{text:?} has characters that must be percent-encoded in a URL")));
     }
     Ok(target.to_owned())
 }
 
-/// The one dialect there ever was: CGI as RFC 3875 has it.
+/// The only dialect: CGI as in RFC 3875.
 const DIALECT: &str = "rfc-3875";
 
-/// What the first packages call it.
+/// Its name in the first packages.
 const OLDER_DIALECT: &str = "wcgi";
 
-/// What an annotation may set. The last ones exist in the wild and have no effect here.
+/// The keys of an annotation. The last ones exist in the wild and have no effect here.
 const SETTINGS: &[&str] = &[
     "dialect",
     "atom",
@@ -301,8 +300,8 @@ const SETTINGS: &[&str] = &[
     "mount_atom_in_volume",
 ];
 
-/// What the `wcgi` table may set besides.
+/// Further keys of the `wcgi` table.
 const WCGI_SETTINGS: &[&str] = &["https", "network", "pass_authorization", "site", "snapshot", "trusted_proxies"];
 
-/// Whose annotations may be there: ours, and those of runners and registries that are nothing to us.
+/// Names of annotations: ours, and those of other runners and registries, which are ignored.
 const RUNNERS: &[&str] = &["wasi", "wcgi", "emscripten", "wasm4", "wapm", "wasmer"];

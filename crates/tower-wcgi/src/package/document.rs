@@ -1,14 +1,14 @@
-//! Documents: what a package says about itself, as a tree that remembers where each part was written.
+//! Documents: a package's description as a tree that remembers where each part was written.
 //!
 //! In: the text of a manifest, or the CBOR values of a `.webc`. Out: [`Table`]s to read by key, whose errors and warnings
-//! name the file, the line where there is one, and the key. Knows the shapes of values, not what any key means.
+//! name the file, the line if there is one, and the key. It knows the shapes of values, not the meaning of any key.
 
 use std::cell::RefCell;
 
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::refuse;
+use super::refuse::refuse;
 use crate::error::Error;
 
 /// One file's tree and the warnings collected while reading it.
@@ -33,7 +33,7 @@ enum Value {
     List(Vec<Node>),
     Table(Vec<Entry>),
     Bool(bool),
-    /// A number, a date and so on: no key here means anything by one, so only its name is kept.
+    /// A number, a date and so on. No key here takes one, so only the name of its type is kept.
     Other(&'static str),
 }
 
@@ -75,7 +75,7 @@ impl Document {
     ///
     /// # Errors
     ///
-    /// When `text` is not TOML; the message names the file and the line.
+    /// Fails if `text` is not TOML; the message names the file and the line.
     pub(super) fn from_toml(file: String, text: &str) -> Result<Self, Error> {
         let table = DeTable::parse(text).map_err(|error| {
             let line = error.span().map_or(1, |span| line_of(text, span.start));
@@ -88,7 +88,7 @@ impl Document {
         Ok(Self { file, root, warnings: RefCell::default() })
     }
 
-    /// Puts together what was decoded elsewhere and has no lines.
+    /// A document from values that were decoded elsewhere and have no lines.
     #[cfg(feature = "webc")]
     pub(super) fn from_entries(file: String, entries: impl IntoIterator<Item = (String, Node)>) -> Self {
         Self { file, root: Node::table(entries), warnings: RefCell::default() }
@@ -168,20 +168,20 @@ impl Value {
 }
 
 impl<'d> Table<'d> {
-    /// The string under the first of `names` that is there; several names are spellings of one key.
+    /// The string under the first of `names` that exists. Several names are spellings of one key.
     ///
     /// # Errors
     ///
-    /// When it is not a string.
+    /// Fails if it is not a string.
     pub(super) fn text(&self, names: &[&str]) -> Result<Option<Text<'d>>, Error> {
         self.find(names).map(|(key, node)| self.as_text(key, node, "a string")).transpose()
     }
 
-    /// The strings of the array under the first of `names` that is there, none when it is not.
+    /// The strings of the array under the first of `names` that exists. None if none exists.
     ///
     /// # Errors
     ///
-    /// When it is not an array of strings.
+    /// Fails if it is not an array of strings.
     pub(super) fn texts(&self, names: &[&str]) -> Result<Vec<Text<'d>>, Error> {
         let Some((key, node)) = self.find(names) else { return Ok(Vec::new()) };
         let Value::List(items) = &node.value else {
@@ -194,7 +194,7 @@ impl<'d> Table<'d> {
     ///
     /// # Errors
     ///
-    /// When it is none.
+    /// Fails if it is none.
     pub(super) fn bool(&self, name: &str) -> Result<Option<bool>, Error> {
         match self.find(&[name]) {
             None => Ok(None),
@@ -207,16 +207,16 @@ impl<'d> Table<'d> {
     ///
     /// # Errors
     ///
-    /// When it is not a table.
+    /// Fails if it is not a table.
     pub(super) fn table(&self, name: &str) -> Result<Option<Self>, Error> {
         self.find(&[name]).map(|(key, node)| self.as_table(key, node, "a table")).transpose()
     }
 
-    /// The tables of the array under `name`; a table alone counts as an array of one.
+    /// The tables of the array under `name`. A single table counts as an array of one.
     ///
     /// # Errors
     ///
-    /// When it is neither.
+    /// Fails if it is neither.
     pub(super) fn tables(&self, name: &str) -> Result<Vec<Self>, Error> {
         let Some((key, node)) = self.find(&[name]) else { return Ok(Vec::new()) };
         match &node.value {
@@ -229,7 +229,7 @@ impl<'d> Table<'d> {
     ///
     /// # Errors
     ///
-    /// When it is neither.
+    /// Fails if it is neither.
     pub(super) fn text_or_table(&self, name: &str) -> Result<Option<TextOrTable<'d>>, Error> {
         let Some((key, node)) = self.find(&[name]) else { return Ok(None) };
         Ok(Some(match &node.value {
@@ -254,7 +254,7 @@ impl<'d> Table<'d> {
         }
     }
 
-    /// An error about the key `name` of this table, on its line, or on the table's where it is missing.
+    /// An error about the key `name` of this table, on its line, or on the table's line if it is missing.
     pub(super) fn error(&self, name: &str, why: &str) -> Error {
         let (line, key) = self.place(name);
         self.document.error(line, &key, why)
@@ -310,11 +310,11 @@ impl Text<'_> {
         self.document.warn(self.line, &self.key, what);
     }
 
-    /// Its value, for what becomes an argument or a path.
+    /// Its value, as an argument or a path.
     ///
     /// # Errors
     ///
-    /// When it holds a NUL, which ends such strings early.
+    /// Fails if it holds a NUL, which ends such strings early.
     pub(super) fn without_nul(&self) -> Result<&str, Error> {
         if self.value.contains('\0') { Err(self.error("contains a NUL")) } else { Ok(self.value) }
     }

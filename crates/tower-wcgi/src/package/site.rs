@@ -1,14 +1,14 @@
 //! A site: how the URL paths below a mount name the files of a directory.
 //!
-//! In: the `site` table of a command's annotations, or what a program says through the builder. Out: a [`Site`] whose
-//! values mean something by themselves. Whether its files are there is not looked at. Knows no files, HTTP or wasm.
+//! In: the `site` table of a command's annotations, or a program's settings. Out: a [`Site`] whose values are valid by
+//! themselves. Whether its files exist is not checked here. It must not know files, HTTP or wasm.
 
 use super::document::{Table, Text};
-use super::mount::guest_path;
-use super::refuse;
+use super::refuse::refuse;
 use crate::error::Error;
+use crate::mount::guest_path;
 
-/// A site of many files: scripts, which run, and everything else, which is served as it is.
+/// A site of many files: scripts run, and other files are served as they are.
 ///
 /// Without a site one script answers every URL path. With one, a path names a file below the site's root, as with nginx
 /// and PHP-FPM:
@@ -30,24 +30,24 @@ use crate::error::Error;
 /// # Ok(()) }
 /// ```
 ///
-/// A manifest says the same in the table `[command.annotations.wcgi.site]`, with keys of the same names. The page on
+/// A manifest has the same settings in the table `[command.annotations.wcgi.site]`, with keys of the same names. The page on
 /// [sites](crate::_docs::sites) has the rules.
 #[derive(Debug, Clone)]
 #[must_use]
 pub struct Site {
     pub(crate) root: String,
-    /// Where the root was said, for what is wrong with it.
+    /// The place where the root was set, for error messages.
     pub(crate) root_place: String,
     pub(crate) scripts: Vec<String>,
-    /// As it was set; what counts is [`index_names`](Self::index_names).
+    /// As it was set. [`index_names`](Self::index_names) has the names that count.
     index: Option<Vec<String>>,
     pub(crate) fallback: Option<String>,
     pub(crate) deny: Vec<String>,
 }
 
 impl Site {
-    /// A site of the files below `root`, a path as scripts see it: a mount's or one below it. No file is a script, so all
-    /// are served as they are.
+    /// A site of the files below `root`. That is a path as scripts see it: a mount's path or one below it. No file is a script,
+    /// so all are served as they are.
     pub fn new(root: impl Into<String>) -> Self {
         Self {
             root: root.into(),
@@ -59,39 +59,39 @@ impl Site {
         }
     }
 
-    /// The extensions of files that run, each with its dot: `.php`. Their content is never served, whatever the spelling of
-    /// a path. Default: none.
+    /// The extensions of files that run, each with its dot: `.php`. The content of such files is never served, whatever the
+    /// spelling of a path. Default: none.
     pub fn scripts(mut self, extensions: impl IntoIterator<Item = impl Into<String>>) -> Self {
         self.scripts = extensions.into_iter().map(Into::into).collect();
         self
     }
 
-    /// What answers for a directory: the first of these names that it has. Default: `index` with each extension of
+    /// The names of index files. The first that a directory has answers for it. Default: `index` with each extension of
     /// [`scripts`](Self::scripts), then `index.html`.
     pub fn index(mut self, names: impl IntoIterator<Item = impl Into<String>>) -> Self {
         self.index = Some(names.into_iter().map(Into::into).collect());
         self
     }
 
-    /// What answers for a path that names no file, itself a path below the root: `/index.php`, a front controller, or
+    /// The file that answers for paths that name no file, as a path below the root. It may be a front controller, `/index.php`, or
     /// `/index.html`. A script sees itself as `SCRIPT_NAME`, an empty `PATH_INFO`, and the original path in `REQUEST_URI`.
-    /// Default: none, such a path is answered 404.
+    /// Default: none. Such paths are answered 404.
     pub fn fallback(mut self, path: impl Into<String>) -> Self {
         self.fallback = Some(path.into());
         self
     }
 
-    /// Paths that are answered 404, whatever is there. `*` stands for any characters, slashes too. A pattern that begins with
-    /// a slash is about whole paths, another one about names at any depth; both are also about everything below what they
-    /// match, and upper and lower case are the same. So `/uploads/*.php` denies `/uploads/2026/a.php` and `/uploads/a.php/x`,
-    /// and `*.sql` any dump. Default: none, beside what is
+    /// Patterns of paths that are answered 404, whatever files exist. `*` stands for any characters, slashes too. Upper and lower
+    /// case are the same. A pattern that begins with a slash matches whole paths. Any other pattern matches names at any depth. Both
+    /// also deny everything below a match. So `/uploads/*.php` denies `/uploads/2026/a.php` and `/uploads/a.php/x`,
+    /// and `*.sql` any dump. Default: none, beside the files that are
     /// [never served](crate::_docs::sites#what-is-never-served).
     pub fn deny(mut self, patterns: impl IntoIterator<Item = impl Into<String>>) -> Self {
         self.deny = patterns.into_iter().map(Into::into).collect();
         self
     }
 
-    /// The names that answer for a directory, the first one that is there.
+    /// The names of index files, the first one that exists counts.
     pub(crate) fn index_names(&self) -> Vec<String> {
         let default = || {
             let scripts = self.scripts.iter().map(|extension| format!("index{extension}"));
@@ -104,7 +104,7 @@ impl Site {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Package`](crate::ErrorKind::Package) for a value that means nothing.
+    /// [`ErrorKind::Package`](crate::ErrorKind::Package) for an invalid value.
     pub(crate) fn checked(mut self) -> Result<Self, Error> {
         let place = &self.root_place;
         self.root = guest_path(&self.root).map_err(|error| refuse(format!("{place}: {error}")))?;
@@ -118,7 +118,7 @@ impl Site {
         Ok(self)
     }
 
-    /// The `site` table of a manifest that says the same.
+    /// The `site` table of a manifest with the same settings.
     #[cfg(feature = "compiler")]
     pub(super) fn to_table(&self) -> toml::Table {
         let list = |texts: &[String]| toml::Value::Array(texts.iter().cloned().map(toml::Value::String).collect());
@@ -139,7 +139,7 @@ impl Site {
     ///
     /// # Errors
     ///
-    /// When `root` or `scripts` is missing, or a value has the wrong type or means nothing.
+    /// Fails if `root` or `scripts` is missing, or a value is invalid or of the wrong type.
     pub(super) fn read(table: &Table<'_>) -> Result<Self, Error> {
         table.warn_unknown(KEYS);
         let Some(root) = table.text(&["root"])? else {
@@ -148,7 +148,7 @@ impl Site {
                 .with_hint("a site needs the guest path of its files, as \"/app\""));
         };
         let has = |name| table.names().any(|key| key == name);
-        // Nobody means to have the source of every script served, which is what a default of none would do.
+        // A default of none would serve the source of every script, which nobody wants.
         if !has("scripts") {
             let hint = "say which files run, as [\".php\"]; a site without scripts says `scripts = []`";
             return Err(table.error("scripts", "missing").with_hint(hint));
@@ -165,7 +165,7 @@ impl Site {
     }
 }
 
-/// Says why a value means nothing.
+/// Says why a value is invalid.
 type Check = fn(&str) -> Result<(), String>;
 
 fn values(table: &Table<'_>, key: &str, check: Check) -> Result<Vec<String>, Error> {

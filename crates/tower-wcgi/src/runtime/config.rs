@@ -1,7 +1,7 @@
-//! The wasmtime configuration, and where instances get their memory from.
+//! The wasmtime configuration, and the memory of instances.
 //!
-//! On Linux it comes from slots that are mapped once and reset after each instance. Where the address space is too short for
-//! that, and on other systems, each memory is made anew and its image copied: slower, otherwise the same.
+//! On Linux memory comes from slots that are mapped once and reset after each instance. If the address space is too small for
+//! that, and on other systems, each memory is made anew and its image copied. That is slower, but otherwise the same.
 
 use wasmtime::Config;
 #[cfg(target_os = "linux")]
@@ -10,12 +10,12 @@ use wcgi_memory::Pool;
 use super::ticker;
 use crate::error::{Error, ErrorKind};
 
-/// What sizes the memory of all instances.
+/// The sizes of all instances' memory.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Size {
     /// Instances at once.
     pub(crate) instances: usize,
-    /// Whether `PAGEMAP_SCAN` is used where the kernel has it.
+    /// Whether `PAGEMAP_SCAN` is used if the kernel has it.
     pub(crate) pagemap_scan: bool,
     /// Bytes of memory that stay with slots between instances, all together.
     pub(crate) keep_resident: usize,
@@ -31,7 +31,7 @@ pub(crate) struct Wasmtime {
 impl Wasmtime {
     /// # Errors
     ///
-    /// [`ErrorKind::Host`] when the system refuses memory or a thread.
+    /// [`ErrorKind::Host`] if the system refuses memory or a thread.
     pub(crate) fn new(size: Size) -> Result<Self, Error> {
         let mut config = base();
         #[cfg(target_os = "linux")]
@@ -60,7 +60,7 @@ impl Wasmtime {
         })
     }
 
-    /// Bytes of memory that slots hold which no instance has.
+    /// Bytes of memory in slots without an instance.
     pub(crate) fn kept_bytes(&self) -> usize {
         #[cfg(target_os = "linux")]
         let kept = self.pool.as_ref().map_or(0, |pool| pool.usage().kept_bytes);
@@ -70,7 +70,7 @@ impl Wasmtime {
     }
 }
 
-/// What the engines above compile with, whatever instances get their memory from.
+/// The settings of compilation. They do not depend on the source of instances' memory.
 #[cfg(feature = "compiler")]
 pub(crate) fn compilers() -> [Config; 2] {
     let (mut config, mut without_room) = (base(), base());
@@ -80,9 +80,9 @@ pub(crate) fn compilers() -> [Config; 2] {
     [config, without_room]
 }
 
-/// Grown as it is needed, with bounds checks in the code, where a slot reserves 4 GiB of addresses.
+/// Memory that grows as needed, with bounds checks in the code. A slot reserves 4 GiB of addresses instead.
 fn bounds_checked(config: &mut Config) {
-    config.memory_reservation(0).memory_guard_size(64 << 10).memory_reservation_for_growth(1 << 20);
+    config.memory_reservation(0).memory_guard_size(WASM_PAGE).memory_reservation_for_growth(1 << 20);
 }
 
 /// A pool, if there are addresses for `size.instances`.
@@ -95,9 +95,11 @@ fn slots(size: Size) -> Option<Pool> {
     })
 }
 
+/// A page of linear memory, in bytes.
+pub(crate) const WASM_PAGE: u64 = 64 << 10;
 /// The largest table a module may have, in elements: php-cgi has 12,000.
 pub(crate) const MAX_TABLE_ELEMENTS: usize = 100_000;
-/// A component is made of modules: the program, what adapts its imports, and what else it was composed of.
+/// A component is made of modules: the program, the adapter of its imports, and others that it was composed of.
 pub(crate) const MAX_INSTANCES: usize = 16;
 pub(crate) const MAX_TABLES: usize = 8;
 /// Two programs composed into one.
@@ -113,7 +115,7 @@ fn base() -> Config {
         .wasm_exceptions(true)
         .max_wasm_stack(WASM_STACK)
         .async_stack_size(WASM_STACK + HOST_STACK)
-        // What a memory holds at first is an image of ours, where it can be.
+        // The first content of a memory is an image of ours, if possible.
         .memory_init_cow(false);
     config
 }

@@ -1,7 +1,7 @@
 //! The memory of instances, and the stacks they run on, from slots of [`wcgi_memory`].
 //!
-//! The only adapter between wasmtime and that crate. wasmtime asks for a memory in the middle of an instantiation and does
-//! not say for whom, so the image that it is to hold is left for it on the thread.
+//! This is the only adapter between wasmtime and that crate. wasmtime asks for a memory in the middle of an instantiation and
+//! does not say for which module. So the image for that memory is left on the thread.
 
 use std::cell::RefCell;
 use std::future::Future;
@@ -12,13 +12,13 @@ use std::sync::Arc;
 use wasmtime::{Config, LinearMemory, MemoryCreator, MemoryType, StackCreator, StackMemory};
 use wcgi_memory::{Image, Memory, Pool, Shape, Stack};
 
-/// Has `config` take memories and stacks from `pool`.
+/// Makes `config` take memories and stacks from `pool`.
 pub(super) fn install(config: &mut Config, pool: &Pool) {
     tune(config);
     config.with_host_memory(Arc::new(Slots(pool.clone()))).with_host_stack(Arc::new(Slots(pool.clone())));
 }
 
-/// Has `config` compile for memories that slots are.
+/// Makes `config` compile for the memories of slots.
 pub(super) fn tune(config: &mut Config) {
     config
         .memory_reservation(RESERVATION as u64)
@@ -63,8 +63,8 @@ thread_local! {
 
 struct Slots(Pool);
 
-// SAFETY: a memory has `RESERVATION` bytes of addresses and the guard that wasmtime asked for behind it, never moves, and holds zeros
-// where no image says otherwise: `wcgi_memory` promises it. An image is only there for a module that was compiled to begin
+// SAFETY: `wcgi_memory` promises three things. A memory has `RESERVATION` bytes of addresses, with wasmtime's guard behind it. It never
+// moves. It holds zeros where no image says otherwise. An image is only there for a module that was compiled to begin
 // with it.
 #[expect(unsafe_code, reason = "wasmtime leans on what a memory promises")]
 unsafe impl MemoryCreator for Slots {
@@ -77,7 +77,7 @@ unsafe impl MemoryCreator for Slots {
         guard: usize,
     ) -> Result<Box<dyn LinearMemory>, String> {
         let shape = Shape { reservation: reserved.unwrap_or(RESERVATION), guard };
-        // The heap in which exceptions live is a memory too, and not the one an image is for.
+        // The heap of exceptions is a memory too, and no image is for it.
         let image = if shape == SHAPE { NEXT.take() } else { None };
         let memory = self.0.memory(shape, image.as_ref(), minimum).map_err(|error| error.to_string())?;
         Ok(Box::new(Linear(memory)))
@@ -132,8 +132,8 @@ unsafe impl StackMemory for FiberStack {
     }
 }
 
-/// What a 32-bit memory can address: code needs no bounds checks then.
+/// All that a 32-bit memory can address, so that code needs no bounds checks.
 pub(super) const SHAPE: Shape = Shape { reservation: RESERVATION, guard: 32 << 20 };
 const RESERVATION: usize = 4 << 30;
-/// Another one than a memory's, so that they can be told apart.
+/// Different from a memory's, so that they can be told apart.
 const GC_HEAP_GUARD: usize = 16 << 20;

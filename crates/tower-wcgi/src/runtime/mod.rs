@@ -1,6 +1,6 @@
-//! What guests run on: wasmtime's configuration, the memory of their instances, the epoch thread.
+//! The base of guests: wasmtime's configuration, the memory of their instances, the epoch thread.
 //!
-//! Knows no WASI and nothing of what a store holds.
+//! It must not know WASI, or the contents of a store.
 
 mod config;
 #[cfg(target_os = "linux")]
@@ -14,11 +14,13 @@ use wcgi_memory::Image;
 
 #[cfg(feature = "compiler")]
 pub(crate) use config::compilers;
-pub(crate) use config::{MAX_FUNCTIONS, MAX_INSTANCES, MAX_MEMORIES, MAX_TABLE_ELEMENTS, MAX_TABLES, Size, Wasmtime};
+pub(crate) use config::{
+    MAX_FUNCTIONS, MAX_INSTANCES, MAX_MEMORIES, MAX_TABLE_ELEMENTS, MAX_TABLES, Size, WASM_PAGE, Wasmtime,
+};
 pub(crate) use ticker::Ticking;
 
-/// Runs `instantiate` so that the memory it asks for holds `image`. Gives the image back if no memory was made with it: then
-/// what instantiated has to copy it.
+/// Runs `instantiate` so that the memory it asks for holds `image`. Gives the image back if no memory was made with it. Then
+/// the caller has to copy the image.
 pub(crate) async fn with_image<F: Future>(image: Arc<Image>, instantiate: F) -> (F::Output, Option<Arc<Image>>) {
     #[cfg(target_os = "linux")]
     return memory::with_image(image, instantiate).await;

@@ -1,7 +1,7 @@
 //! The epoch thread: makes busy guests yield.
 //!
-//! One thread for the whole process (a thread per engine or per request was wasmtime#11814), ticking every engine while any
-//! exchange runs and asleep when none does.
+//! One thread for the whole process ticks every engine while any exchange runs, and sleeps when none does. A thread per engine
+//! or per request was wasmtime#11814.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, OnceLock, PoisonError};
@@ -10,14 +10,14 @@ use std::time::Duration;
 
 use wasmtime::EngineWeak;
 
-/// The unit of the time that a guest computes before it lets others have its thread.
+/// The unit of the time that a guest computes before it yields its thread.
 pub(crate) const TICK: Duration = Duration::from_millis(1);
 
-/// Has `engine`'s epoch incremented for as long as it exists.
+/// Increments `engine`'s epoch for as long as the engine exists.
 ///
 /// # Errors
 ///
-/// The operating system's, when the process cannot start the thread.
+/// Fails with the system's error if the process cannot start the thread.
 pub(crate) fn register(engine: &wasmtime::Engine) -> std::io::Result<()> {
     static STARTED: Mutex<bool> = Mutex::new(false);
     TICKER.engines.lock().unwrap_or_else(PoisonError::into_inner).push(engine.weak());

@@ -1,8 +1,8 @@
 //! `X-Sendfile`: a script names a file, and the file is the response's body.
 //!
-//! In: a script's response head, and the mounts of the service. Out: the file, open, or why it may not be sent; then, from
-//! [`plan`], which part of it. A path is resolved in the mounts and nowhere else, as the script's own would be. It must not
-//! know wasm, tokio, or how the bytes reach the client.
+//! In: a script's response head, and the mounts of the service. Out: the open file, or the reason why it may not be sent. Then,
+//! from [`plan`], the part of it that answers. A path is resolved in the mounts and nowhere else, like the script's own paths. It
+//! must not know wasm, tokio, or how the bytes reach the client.
 
 mod plan;
 #[cfg(test)]
@@ -32,11 +32,11 @@ impl SendFile {
         Self { tree }
     }
 
-    /// Opens what a script calls `path`. Blocks for as long as the file system does.
+    /// Opens the file that a script calls `path`. Blocks for as long as the file system does.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::MalformedResponse`] when there is no such regular file in a mount, [`ErrorKind::Host`] when the mount
+    /// [`ErrorKind::MalformedResponse`] if there is no such regular file in a mount. [`ErrorKind::Host`] if the mount
     /// itself cannot be opened.
     pub(crate) fn open(&self, path: &str) -> Result<(File, Facts), Error> {
         let (file, metadata) = self.tree.open(path).map_err(|failure| match failure {
@@ -51,11 +51,11 @@ impl SendFile {
     }
 }
 
-/// Takes the field out of a script's response head.
+/// Removes the field from a script's response head.
 ///
 /// # Errors
 ///
-/// [`ErrorKind::MalformedResponse`] when it is there twice, or is not UTF-8, as paths of a script are.
+/// [`ErrorKind::MalformedResponse`] if it appears twice, or is not UTF-8, as paths of a script are.
 pub(crate) fn take(headers: &mut HeaderMap) -> Result<Option<String>, Error> {
     let mut values = headers.get_all(&FIELD).iter();
     let Some(value) = values.next() else { return Ok(None) };
@@ -82,7 +82,7 @@ mod tests {
     use std::path::Path;
 
     use super::*;
-    use crate::package::{Access, Mount, overlay};
+    use crate::mount::{Access, Mount, overlay};
 
     fn mounts(mounts: &[(&str, &Path)]) -> SendFile {
         let mount = |&(guest, host): &(&str, &Path)| Mount {

@@ -1,7 +1,7 @@
 //! Which part of the file answers the request, and with what head (RFC 9110 §13, §14).
 //!
 //! In: the request's method and fields, the response's status and fields so far, a file's length and time. Out: the
-//! status, the fields completed in place, and the bytes to send. A pure function; it must not know files, tokio or the clock.
+//! status, the fields completed in place, and the bytes to send. It is a pure function, and must not know files, tokio or the clock.
 
 use std::ops::Range;
 use std::time::{Duration, UNIX_EPOCH};
@@ -15,16 +15,16 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use super::validators::{entity_tag, last_modified};
 use crate::tree::Facts;
 
-/// What to answer with.
+/// The answer.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Plan {
     pub(crate) status: StatusCode,
-    /// The bytes of the file that are the response's body; empty where it has none.
+    /// The bytes of the file that are the response's body. Empty if it has none.
     pub(crate) part: Range<u64>,
 }
 
-/// Plans the response to a request with `method` and the fields `asked`. `status` and `answer` are the script's; what it
-/// says of validators counts, what it says of lengths and ranges does not.
+/// Plans the response to a request with `method` and the fields `asked`. `status` and `answer` are the script's. Its
+/// validators count; its lengths and ranges do not.
 pub(crate) fn plan(
     method: &Method,
     asked: &HeaderMap,
@@ -36,20 +36,20 @@ pub(crate) fn plan(
     let is_head = method == Method::HEAD;
     let whole = Plan { status, part: if is_head { 0..0 } else { 0..length } };
     answer.insert(CONTENT_LENGTH, length.into());
-    // An error page is that whatever the client has already (§13.2.1, §14.2).
+    // An error page stays one, whatever the client already has (§13.2.1, §14.2).
     if status != StatusCode::OK {
         return whole;
     }
     answer.remove(CONTENT_RANGE);
     answer.insert(ACCEPT_RANGES, HeaderValue::from_static("bytes"));
     let date_is_strong = add_validators(facts, answer);
-    // What another method meant to do, the script has done.
+    // The work of another method has been done by the script.
     if !is_head && method != Method::GET {
         return whole;
     }
     match failed_precondition(asked, answer) {
         Some(StatusCode::NOT_MODIFIED) => {
-            // §15.4.5: nothing about the content but what a cache needs.
+            // §15.4.5: of the content only what a cache needs.
             return without_content(StatusCode::NOT_MODIFIED, answer, &[ACCEPT_RANGES, CONTENT_LENGTH]);
         }
         Some(status) => return refused(status, answer),
@@ -74,7 +74,7 @@ pub(crate) fn plan(
     }
 }
 
-/// `ETag` and `Last-Modified`, where nobody has said them yet. Says whether another version of the file has another date.
+/// Adds `ETag` and `Last-Modified` if they are missing. True if another version of the file has another date.
 fn add_validators(facts: &Facts, answer: &mut HeaderMap) -> bool {
     if !answer.contains_key(ETAG)
         && let Some(tag) = entity_tag(facts)
@@ -108,7 +108,7 @@ fn failed_precondition(asked: &HeaderMap, answer: &HeaderMap) -> Option<StatusCo
     (modified? <= since).then_some(StatusCode::NOT_MODIFIED)
 }
 
-/// Whether the field `name` is `*` or has a tag that `same` finds to be the answer's.
+/// Whether the field `name` is `*` or has a tag that equals the answer's by `same`.
 fn lists(asked: &HeaderMap, name: HeaderName, answer: &HeaderMap, same: fn(&[u8], &[u8]) -> bool) -> bool {
     let current = answer.get(ETAG).map(HeaderValue::as_bytes);
     asked.get_all(name).iter().any(|value| {
@@ -116,7 +116,7 @@ fn lists(asked: &HeaderMap, name: HeaderName, answer: &HeaderMap, same: fn(&[u8]
     })
 }
 
-/// §13.1.5: a tag or a date, which must be strong and exactly what the answer says, as part of another version fits to nothing.
+/// §13.1.5: a tag or a date. It must be strong and equal the answer's, because parts of two versions do not fit.
 fn if_range_holds(asked: &HeaderMap, answer: &HeaderMap, date_is_strong: bool) -> bool {
     if !asked.contains_key(IF_RANGE) {
         return true;
@@ -129,7 +129,7 @@ fn if_range_holds(asked: &HeaderMap, answer: &HeaderMap, date_is_strong: bool) -
     }
 }
 
-/// The entity tags of a list, `W/` included, up to what is none (§8.8.3). A tag may have commas in it.
+/// The entity tags of a list, `W/` included, up to the first that is invalid (§8.8.3). A tag may have commas in it.
 fn tags(mut list: &[u8]) -> impl Iterator<Item = &[u8]> {
     std::iter::from_fn(move || {
         let start = list.iter().position(|byte| !matches!(byte, b' ' | b'\t' | b','))?;
@@ -153,17 +153,17 @@ fn is_same_weak(a: &[u8], b: &[u8]) -> bool {
     a.strip_prefix(b"W/").unwrap_or(a) == b.strip_prefix(b"W/").unwrap_or(b)
 }
 
-/// What of the file a `Range` field asks for.
+/// The part of the file that a `Range` field asks for.
 #[derive(Debug, PartialEq, Eq)]
 enum Wanted {
-    /// All of it, or what is not understood and so ignored (§14.2).
+    /// All of it. Also for a field that is not understood and so ignored (§14.2).
     Whole,
     Part(Range<u64>),
     Nothing,
 }
 
-/// §14.1.2. Several ranges are answered with the whole, which a server may always do: it costs the client some bytes,
-/// where many small overlapping ranges would cost the server far more (§17.15).
+/// §14.1.2. Several ranges are answered with the whole file, which a server may always do. That costs the client some bytes.
+/// Many small overlapping ranges would cost the server far more (§17.15).
 fn wanted(value: &HeaderValue, length: u64) -> Wanted {
     let range = || {
         let (unit, range) = value.to_str().ok()?.split_once('=')?;
@@ -172,7 +172,7 @@ fn wanted(value: &HeaderValue, length: u64) -> Wanted {
         unit.eq_ignore_ascii_case("bytes").then_some((bound(first)?, bound(last)?))
     };
     match range() {
-        // Some clients put `bytes=0-` on every request, and no part of nothing can be told.
+        // Some clients put `bytes=0-` on every request, and an empty file has no parts.
         _ if length == 0 => Wanted::Whole,
         None | Some((None, None)) => Wanted::Whole,
         Some((Some(first), Some(last))) if last < first => Wanted::Whole,
@@ -196,13 +196,13 @@ fn date(value: &HeaderValue) -> Option<Duration> {
     httpdate::parse_http_date(value.to_str().ok()?).ok()?.duration_since(UNIX_EPOCH).ok()
 }
 
-/// The field's value, unless it appears twice: then it means nothing.
+/// The field's value. None if it appears twice, which has no meaning.
 fn only<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a HeaderValue> {
     let mut values = headers.get_all(name).iter();
     values.next().filter(|_| values.next().is_none())
 }
 
-/// The validators and freshness that the script gave are the file's, and this response is not the file.
+/// Removes the script's validators and freshness: they are the file's, and this response is not the file.
 fn refused(status: StatusCode, answer: &mut HeaderMap) -> Plan {
     answer.insert(CONTENT_LENGTH, 0.into());
     without_content(status, answer, &[CACHE_CONTROL, ETAG, EXPIRES, LAST_MODIFIED])

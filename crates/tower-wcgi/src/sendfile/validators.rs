@@ -1,19 +1,19 @@
-//! What tells one version of a file from another (RFC 9110 §8.8): an entity tag, and a date where it can be trusted.
+//! Validators, which distinguish versions of a file (RFC 9110 §8.8): an entity tag, and a date if it can be trusted.
 //!
-//! In: what is known of an open file. Out: `ETag` and `Last-Modified`. A time that programs can set proves nothing: archives,
-//! package stores and reproducible builds give all their files the same one. The kernel's own time of change does. Pure
-//! functions; they must not know files or the clock.
+//! In: the facts about an open file. Out: `ETag` and `Last-Modified`. A time that programs can set proves nothing: archives,
+//! package stores and reproducible builds give all their files the same time. The kernel's own time of change is reliable. Pure
+//! functions, which must not know files or the clock.
 
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::tree::Facts;
 
-/// A tag that another version of the file does not get: of its size, its inode and both its times. They go into a hash, as
-/// inodes are nobody's business.
+/// A tag that no other version of the file gets, made of its size, its inode and both its times. They go into a hash, because
+/// clients should not learn inodes.
 ///
-/// A file that was changed a moment ago may be changed again without another time. Its tag is weak, and the next response has
-/// another one: it vouches for nothing.
+/// A file that was changed a moment ago may change again and keep its time. Its tag is weak, and the next response has
+/// another tag, so it never matches.
 pub(super) fn entity_tag(facts: &Facts) -> Option<String> {
     let &Facts { length, modified, changed, inode, now, coding } = facts;
     let last = changed.or(modified)?;
@@ -35,10 +35,10 @@ pub(super) struct Date {
     pub(super) is_strong: bool,
 }
 
-/// When the file was changed, if that is what its time says: the kernel noted its change at about that time.
+/// The time of modification, if it is reliable: the kernel noted a change at about that time.
 ///
 /// A later change within the same second would have the same date. So until that second is over, the date is the second
-/// before, which no version has afterwards (§8.8.2.2).
+/// before, which no later version has (§8.8.2.2).
 pub(super) fn last_modified(facts: &Facts) -> Option<Date> {
     let &Facts { modified, changed, now, .. } = facts;
     let modified = modified.filter(|modified| *modified >= UNIX_EPOCH + YEAR_1980)?;
@@ -64,9 +64,9 @@ fn between(a: SystemTime, b: SystemTime) -> Duration {
 
 /// The kernel's clock for files steps by 10 ms at most.
 const TICK: Duration = Duration::from_millis(20);
-/// A file system that keeps no fractions, as FAT, which counts by two seconds.
+/// A file system may keep no fractions, as FAT, which counts by two seconds.
 const WHOLE_SECONDS: Duration = Duration::from_secs(3);
 /// A writer sets mode and owner right after the content.
 const SAME_CHANGE: Duration = Duration::from_secs(2);
-/// The first time of ZIP archives and of FAT, in any time zone. What is not after it is no time at all.
+/// The first time of ZIP archives and of FAT, in any time zone. Earlier times mean nothing.
 const YEAR_1980: Duration = Duration::from_secs(315_532_800 + 24 * 60 * 60);

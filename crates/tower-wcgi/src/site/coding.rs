@@ -9,13 +9,13 @@ use http::header::ACCEPT_ENCODING;
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Coding {
     pub(super) name: &'static str,
-    /// What the name of a file coded so has at its end.
+    /// The end of the name of such a file.
     pub(super) extension: &'static str,
-    /// What tells its entity tag from those of others.
+    /// The part that distinguishes its entity tag.
     pub(super) tag: &'static str,
 }
 
-/// What a client accepts beside the file as it is.
+/// The codings that a client accepts, beside the file as it is.
 #[derive(Debug, Default)]
 pub(crate) struct Accepted(Vec<&'static Coding>);
 
@@ -26,7 +26,7 @@ impl Accepted {
             .map(|coding| (weight(asked, coding.name), coding))
             .filter(|(weight, _)| *weight > 0.0)
             .collect();
-        // Where the client has no preference, the order of the table.
+        // Without a preference of the client, the order of the table.
         accepted.sort_by(|(a, _), (b, _)| b.total_cmp(a));
         Self(accepted.into_iter().map(|(_, coding)| coding).collect())
     }

@@ -1,6 +1,6 @@
-//! A static file: its content, as it is or compressed, and what the response's head says of it.
+//! A static file: its content, plain or compressed, and the fields of the response's head about it.
 //!
-//! In: an open file and its path. Out: the file and the fields that describe it; validators and ranges are added later. It
+//! In: an open file and its path. Out: the file and the fields that describe it. Validators and ranges are added later. It
 //! must not know where files come from.
 
 use std::fs::File;
@@ -11,7 +11,7 @@ use http::{HeaderMap, HeaderValue};
 
 use super::coding::Coding;
 use super::media_type::media_type;
-use crate::tree::{Facts, Opened};
+use crate::tree::{Facts, OpenFile};
 
 /// A file to serve.
 #[derive(Debug)]
@@ -23,7 +23,7 @@ pub(crate) struct StaticFile {
 }
 
 impl StaticFile {
-    pub(super) fn new(path: &str, opened: Opened) -> Self {
+    pub(super) fn new(path: &str, opened: OpenFile) -> Self {
         let media_type = media_type(path);
         let content_type = match media_type.strip_prefix("text/") {
             Some(kind) => {
@@ -33,28 +33,28 @@ impl StaticFile {
         };
         let mut headers = HeaderMap::new();
         headers.insert(CONTENT_TYPE, content_type);
-        // A file that a visitor has left is what its name says, whatever is in it.
+        // A visitor's file is what its name says, whatever it contains.
         headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
         let mut file = Self { file: opened.file, facts: opened.facts, headers, media_type };
         if path.to_ascii_lowercase().ends_with(".svgz") {
-            // Browsers know such a picture only by its coding.
+            // Browsers recognise such a picture only by its coding.
             file.headers.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
         } else if file.is_worth_coding() {
-            // RFC 9110 §12.5.5: also where there is no compressed one now, as there may be one later.
+            // RFC 9110 §12.5.5: also without a compressed sibling now, because there may be one later.
             file.headers.insert(VARY, HeaderValue::from_static("accept-encoding"));
         }
         file
     }
 
-    /// Files of this kind are smaller when they are compressed; others are compressed already.
+    /// Whether compression makes files of this type smaller. Other types are compressed already.
     pub(super) fn is_worth_coding(&self) -> bool {
         let kind = self.media_type;
         let is_coded = self.headers.contains_key(CONTENT_ENCODING);
         !is_coded && (kind.starts_with("text/") || COMPRESSIBLE.iter().any(|end| kind.ends_with(end)))
     }
 
-    /// Serves `opened`, which is the file in `coding`, in its place; unless the file was changed since that was made.
-    pub(super) fn encode(&mut self, coding: &'static Coding, opened: Opened) -> bool {
+    /// Serves `opened`, which is the file in `coding`, in its place, unless the file was changed after `opened` was made.
+    pub(super) fn encode(&mut self, coding: &'static Coding, opened: OpenFile) -> bool {
         if is_older(&opened.facts, &self.facts) {
             return false;
         }
@@ -65,9 +65,9 @@ impl StaticFile {
     }
 }
 
-/// Whether the compressed `sibling` was made before `file` was changed. In whole seconds, as many archives and copies have no
-/// more. Where both have one and the same time that the kernel knows nothing of, as all files of a release may, its own times
-/// of change decide; a release is not put there at once.
+/// Whether the compressed `sibling` was made before `file` was changed. In whole seconds, because many archives and copies keep
+/// no fractions. All files of a release may have one and the same unreliable time. Then the kernel's times of change decide,
+/// with some tolerance: it takes a while to put all files of a release in place.
 fn is_older(sibling: &Facts, file: &Facts) -> bool {
     let seconds = |time: Option<SystemTime>| time?.duration_since(UNIX_EPOCH).ok().map(|age| age.as_secs());
     let times = [seconds(sibling.modified), seconds(file.modified)];
@@ -80,10 +80,10 @@ fn is_older(sibling: &Facts, file: &Facts) -> bool {
     }
 }
 
-/// How long it takes at most to put the files of a release there.
+/// How long it takes at most to put the files of a release in place.
 const RELEASE_SECONDS: u64 = 60;
 
-/// How the names of those media types end.
+/// Ends of the names of those media types.
 const COMPRESSIBLE: [&str; 7] =
     ["json", "xml", "font/ttf", "font/otf", "image/bmp", "image/x-icon", "vnd.ms-fontobject"];
 

@@ -1,7 +1,7 @@
-//! What a file is, by its name: the media types that browsers and nginx agree on.
+//! Media types by a file's name, as browsers and nginx agree on them.
 //!
-//! In: the path of a file. Out: a media type, without a charset. Names that the library has older or other types for come
-//! first. Pure functions; what is in the file is not looked at.
+//! In: the path of a file. Out: a media type, without a charset. Names for which the library has older or other types come
+//! first. Pure functions: the file's content does not count.
 
 /// The media type of the file at `path`.
 pub(super) fn media_type(path: &str) -> &'static str {
@@ -19,7 +19,7 @@ pub(super) fn media_type(path: &str) -> &'static str {
     }
 }
 
-/// Files without an extension that programs ask for by their well-known name.
+/// Files without an extension that programs request by a well-known name.
 const NAMES: [(&str, &str); 5] = [
     ("apple-app-site-association", "application/json"),
     ("host-meta", "application/xrd+xml"),
@@ -28,7 +28,7 @@ const NAMES: [(&str, &str); 5] = [
     ("openid-configuration", "application/json"),
 ];
 
-/// Where `mime_guess` has none, or none that is in use.
+/// Types that `mime_guess` lacks, or has in a form that nobody uses.
 const EXTENSIONS: [(&str, &str); 30] = [
     ("3mf", "model/3mf"),
     ("avifs", "image/avif"),
@@ -48,7 +48,7 @@ const EXTENSIONS: [(&str, &str); 30] = [
     ("rb", "text/plain"),
     ("svgz", "image/svg+xml"),
     ("toml", "application/toml"),
-    // A piece of a video, to nginx and to players. Nothing in a browser asks for TypeScript.
+    // A piece of a video, for nginx and for players. No browser requests TypeScript.
     ("ts", "video/mp2t"),
     ("tsx", "text/plain"),
     ("ttc", "font/collection"),

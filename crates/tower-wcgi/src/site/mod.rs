@@ -1,8 +1,8 @@
 //! Stage 2: a URL path becomes a script with its `PATH_INFO`, a file to serve, a redirect, or nothing.
 //!
 //! In: the path below the service's mount, decoded and normalised, and the site. Out: a [`Route`]. Files are looked up for
-//! each request and nothing is remembered of them, so a changed site is the site. It must not know wasm or tokio, and of
-//! HTTP only what the head of a static file has.
+//! each request and nothing is remembered, so a change of the site counts at once. It must not know wasm or tokio. Of HTTP it
+//! knows only the head of a static file.
 
 mod coding;
 mod content;
@@ -17,7 +17,7 @@ use names::Names;
 
 use crate::error::{Error, ErrorKind};
 use crate::package::Site;
-use crate::tree::{Found, Lookup, Opened, Tree};
+use crate::tree::{Found, Lookup, OpenFile, Tree};
 
 /// A site and its files.
 #[derive(Debug)]
@@ -30,12 +30,12 @@ pub(crate) struct Routes {
     names: Names,
 }
 
-/// What a path names.
+/// The result of routing a path.
 #[derive(Debug)]
 pub(crate) enum Route {
     Script(ScriptPath),
     File(Box<StaticFile>),
-    /// A directory that has an index, without the slash that belongs to its name.
+    /// A directory that has an index, and lacks the slash at its end.
     Directory,
 }
 
@@ -44,7 +44,7 @@ pub(crate) enum Route {
 pub(crate) struct ScriptPath {
     /// Below the site's root, and so also below the service's mount: `/a.php`.
     pub(crate) name: String,
-    /// What the script itself is called in its file system: `/app/a.php`.
+    /// The script's path in its own file system: `/app/a.php`.
     pub(crate) filename: String,
     pub(crate) path_info: Vec<u8>,
 }
@@ -54,8 +54,8 @@ impl Routes {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Package`] when a value of the site means nothing, its root is no directory of a mount, or what should
-    /// answer for others is itself never served.
+    /// [`ErrorKind::Package`] if a value of the site is invalid, or its root is not a directory of a mount. Also if the index or
+    /// fallback is itself never served.
     pub(crate) fn new(site: Site, tree: Arc<Tree>) -> Result<Self, Error> {
         let site = site.checked()?;
         let refuse = |message: String| Error::new(ErrorKind::Package, message);
@@ -64,7 +64,7 @@ impl Routes {
             Some(Found::Directory) => {}
             Some(Found::File(_)) => return Err(refuse(format!("{place}: {} is a file", site.root))),
             None => {
-                return Err(refuse(format!("{place}: {} is no directory of a mount", site.root))
+                return Err(refuse(format!("{place}: {} is not a directory of a mount", site.root))
                     .with_hint("mount the directory with the site's files there, in `[fs]` or with --mapdir"));
             }
         }
@@ -87,20 +87,20 @@ impl Routes {
         if self.root.is_empty() { "/" } else { &self.root }
     }
 
-    /// What `path` names: absolute, without `.`, `..` and empty segments, or empty for the root without its slash.
-    /// `accepted` is what the client can decode. Blocks for as long as the file system does.
+    /// Routes `path`. It is absolute, without `.`, `..` and empty segments, or empty for the root without its slash.
+    /// The client can decode `accepted`. Blocks for as long as the file system does.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::NotFound`] when it names nothing or may not be named, [`ErrorKind::Host`] when a mount cannot be opened.
+    /// [`ErrorKind::NotFound`] if it names nothing or is never served. [`ErrorKind::Host`] if a mount cannot be opened.
     pub(crate) fn route(&self, path: &[u8], accepted: &Accepted) -> Result<Route, Error> {
         self.route_in(&mut self.tree.look(), path, accepted)
     }
 
-    /// The same without waiting for anything, or nothing where that cannot be: for a file that is served, and where the
+    /// The same without waiting. None if that is not possible: for a file that is served, and if the
     /// kernel would have to ask a disk.
     pub(crate) fn route_at_once(&self, path: &[u8]) -> Option<Result<Route, Error>> {
-        // Of a longer path the rules alone take their time.
+        // For a longer path the rules alone take too long.
         if path.len() > 1024 {
             return None;
         }
@@ -116,7 +116,7 @@ impl Routes {
         }
         let route = match self.script(path, tree)? {
             Step::Script(script) => Some(Route::Script(script)),
-            // Not for the fallback either: it has nothing to do with what is never served, and whoever asks is no visitor.
+            // Not for the fallback either: nothing needs such a path, and no visitor asks for it.
             _ if self.names.is_hidden(&lossy) => {
                 return Err(not_found("the request's path is one of those that are never served"));
             }
@@ -133,7 +133,7 @@ impl Routes {
         }
     }
 
-    /// The first part of `path` that is a script's file. Where that is not there, nothing is below it either.
+    /// The first part of `path` that is a script's file. If that file is missing, nothing is below it either.
     fn script(&self, path: &[u8], tree: &mut Lookup<'_>) -> Result<Step, Error> {
         let text = path.utf8_chunks().next().map_or("", |chunk| chunk.valid());
         let slashes = path.iter().enumerate().skip(1).filter(|(_, byte)| **byte == b'/').map(|(at, _)| at);
@@ -157,7 +157,7 @@ impl Routes {
         Ok(Step::NoScript)
     }
 
-    /// What answers for the directory `path`, which ends in a slash.
+    /// The index that answers for the directory `path`, which ends in a slash.
     fn index_of(&self, path: &[u8], tree: &mut Lookup<'_>, accepted: &Accepted) -> Result<Option<Route>, Error> {
         for name in &self.index {
             let path = [path, name.as_bytes()].concat();
@@ -179,7 +179,7 @@ impl Routes {
     ) -> Result<Option<Route>, Error> {
         match self.find(path, tree)? {
             Some(Found::File(opened)) => self.static_file(path, opened, tree, accepted),
-            // A directory without an index is nothing, so that it says nothing of itself.
+            // A directory without an index counts as missing, so that nobody learns of it.
             Some(Found::Directory) => {
                 let index = self.index_of(&[path, b"/"].concat(), tree, accepted)?;
                 Ok(index.map(|_| Route::Directory))
@@ -188,7 +188,7 @@ impl Routes {
         }
     }
 
-    /// The file `path`, run or served as its name says. A script's path is UTF-8, as it is to open it by that.
+    /// The file `path`, run or served as its name says. A script's path must be UTF-8, because the script opens it by that.
     fn file(&self, path: &[u8], tree: &mut Lookup<'_>, accepted: &Accepted) -> Result<Option<Route>, Error> {
         match self.find(path, tree)? {
             Some(Found::File(opened)) if self.names.is_script(&String::from_utf8_lossy(path)) => {
@@ -203,7 +203,7 @@ impl Routes {
     fn static_file(
         &self,
         path: &[u8],
-        opened: Opened,
+        opened: OpenFile,
         tree: &mut Lookup<'_>,
         accepted: &Accepted,
     ) -> Result<Option<Route>, Error> {
@@ -225,16 +225,16 @@ impl Routes {
         Ok(Some(Route::File(Box::new(file))))
     }
 
-    /// Neither the path nor, where links led to the file, its own name is one of those that are never served.
-    fn may_be_served(&self, path: &[u8], opened: &Opened) -> bool {
+    /// Whether neither the path nor the file's own name, if links led to it, is never served.
+    fn may_be_served(&self, path: &[u8], opened: &OpenFile) -> bool {
         let is_served = |path: &str| !self.names.is_never_served(path);
         is_served(&String::from_utf8_lossy(path))
             && opened.linked.as_deref().is_none_or(is_served)
             && self.is_open_to_all(opened)
     }
 
-    /// Where links led to the file, its place is neither hidden nor denied.
-    fn is_open_to_all(&self, opened: &Opened) -> bool {
+    /// Whether the file's place, if links led to it, is neither hidden nor denied.
+    fn is_open_to_all(&self, opened: &OpenFile) -> bool {
         opened.linked.as_deref().is_none_or(|real| {
             let below = real.strip_prefix(&self.root).filter(|rest| rest.starts_with('/'));
             let path = below.unwrap_or(real);
@@ -243,7 +243,7 @@ impl Routes {
     }
 
     fn find(&self, path: &[u8], tree: &mut Lookup<'_>) -> Result<Option<Found>, Error> {
-        // To some systems a backslash is a slash, and then the path is not the one that was looked at.
+        // For some systems a backslash is a slash. Then the path is not the one that was checked.
         if path.contains(&b'\\') {
             return Ok(None);
         }
@@ -258,7 +258,7 @@ impl Routes {
 /// Whether a script is on a path.
 enum Step {
     Script(ScriptPath),
-    /// A script should be, and is not there.
+    /// A script's name is, but its file is missing.
     Missing,
     NoScript,
 }

@@ -1,11 +1,11 @@
-//! Which names run, which are served, and which never are.
+//! Rules for names: which run, which are served, and which are never served.
 //!
-//! In: paths below a site's root. Out: yes or no. Pure functions; whether there is such a file is not looked at.
+//! In: paths below a site's root. Out: yes or no. Pure functions: they do not check whether the file exists.
 
 use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
 
 use crate::error::{Error, ErrorKind};
-use crate::package::Site;
+use crate::package::{MANIFESTS, Site};
 
 /// The rules of one site.
 #[derive(Debug)]
@@ -19,7 +19,7 @@ impl Names {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Package`] for a pattern that is none.
+    /// [`ErrorKind::Package`] for an invalid pattern.
     pub(super) fn new(site: &Site) -> Result<Self, Error> {
         let deny = denied(&site.deny).map_err(|error| {
             Error::new(ErrorKind::Package, "site.deny: the patterns cannot be used").with_source(error)
@@ -27,17 +27,17 @@ impl Names {
         Ok(Self { scripts: site.scripts.clone(), deny })
     }
 
-    /// A file of that name runs. Upper case counts: `A.PHP` does not run where `.php` does, nor is it served.
+    /// Whether a file of that name runs. Case counts: where `.php` runs, `A.PHP` neither runs nor is served.
     pub(super) fn is_script(&self, path: &str) -> bool {
         self.scripts.iter().any(|extension| path.ends_with(extension.as_str()))
     }
 
-    /// A pattern of the site matches the path, or what it is below.
+    /// Whether a pattern of the site matches the path, or a directory above it.
     pub(super) fn is_denied(&self, path: &str) -> bool {
         !self.deny.is_empty() && self.deny.is_match(path)
     }
 
-    /// Nobody may ask for the path: a part of it begins with a dot, or it is a manifest, a module or a database.
+    /// Whether the path is hidden: a part of it begins with a dot, or it is a manifest, a module or a database.
     pub(super) fn is_hidden(&self, path: &str) -> bool {
         let path = path.strip_prefix('/').unwrap_or(path);
         // RFC 8615: the one directory of that kind that is for visitors.
@@ -45,15 +45,15 @@ impl Names {
         visible.split('/').any(|segment| segment.starts_with('.')) || is_private(last(path.trim_end_matches('/')))
     }
 
-    /// A file of that name is served to nobody: it is hidden, or looks like a script or what editors and people leave beside
-    /// one, as `a.php~`, `a.php.bak`, `A.PHP`, `a.php5` and `a.php::$DATA`.
+    /// Whether a file of that name is never served: it is hidden, or looks like a script or a copy of one that editors and people
+    /// leave. Examples are `a.php~`, `a.php.bak`, `A.PHP`, `a.php5` and `a.php::$DATA`.
     pub(super) fn is_never_served(&self, path: &str) -> bool {
         let name = last(path);
         is_private(name) || self.scripts.iter().any(|extension| has_extension(name, extension))
     }
 }
 
-/// Patterns as the site writes them, each also for what is below.
+/// The site's patterns, each also for everything below a match.
 fn denied(patterns: &[String]) -> Result<GlobSet, globset::Error> {
     let mut set = GlobSetBuilder::new();
     for pattern in patterns {
@@ -62,7 +62,7 @@ fn denied(patterns: &[String]) -> Result<GlobSet, globset::Error> {
         for below in ["", "/*"] {
             let pattern = format!("{anywhere}{pattern}{below}");
             let mut glob = GlobBuilder::new(&pattern);
-            // What a file system takes for the same file must not be another one here.
+            // If a file system takes two names for one file, so do these patterns.
             set.add(glob.case_insensitive(true).literal_separator(false).backslash_escape(false).build()?);
         }
     }
@@ -74,8 +74,8 @@ fn is_private(name: &str) -> bool {
     MANIFESTS.iter().any(|manifest| begins(manifest)) || PRIVATE.iter().any(|extension| has_extension(name, extension))
 }
 
-/// The extension is somewhere in the name, and not only the beginning of a longer word: `.php` is in `a.php`, `a.PHP.bak`
-/// and `a.php5`, and not in `a.phpunit`.
+/// Whether the extension is somewhere in the name, and not only the beginning of a longer word. `.php` is in `a.php`,
+/// `a.PHP.bak` and `a.php5`, but not in `a.phpunit`.
 fn has_extension(name: &str, extension: &str) -> bool {
     let (name, extension) = (name.as_bytes(), extension.as_bytes());
     name.windows(extension.len()).enumerate().any(|(at, part)| {
@@ -89,7 +89,5 @@ fn last(path: &str) -> &str {
     path.rsplit_once('/').map_or(path, |(_, name)| name)
 }
 
-const MANIFESTS: [&str; 2] = ["wasmer.toml", "wapm.toml"];
-
-/// Modules, packages and databases, with what SQLite puts beside them: `-journal`, `-wal`, `-shm`.
+/// Modules, packages and databases, with the files that SQLite puts beside them: `-journal`, `-wal`, `-shm`.
 const PRIVATE: [&str; 7] = [".wasm", ".wat", ".cwasm", ".webc", ".sqlite", ".sqlitedb", ".db"];

@@ -1,7 +1,7 @@
 //! A part of a file, read in pieces on threads that may block.
 //!
-//! In: an open file and which of its bytes. Out: exactly those bytes, one piece in memory at a time, or an error. It must
-//! not know what they are for: spooled request bodies and files that a script sends are both read by this.
+//! In: an open file and a range of its bytes. Out: exactly those bytes, one piece in memory at a time, or an error. It must
+//! not know their use: it reads spooled request bodies and files that a script sends.
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
@@ -24,7 +24,7 @@ pub(crate) struct FileReader {
 }
 
 impl FileReader {
-    /// The bytes `part` of `file`. `threads` is the runtime whose blocking threads read them; it must outlive this.
+    /// The bytes `part` of `file`. `threads` is the runtime whose blocking threads read them. It must outlive this.
     pub(crate) fn new(file: File, part: Range<u64>, threads: Handle) -> Self {
         Self { file: Arc::new(file), part, reading: None, threads }
     }
@@ -38,7 +38,7 @@ impl FileReader {
     ///
     /// # Errors
     ///
-    /// The system's, and `UnexpectedEof` when the file has become shorter than the part. Nothing comes after an error.
+    /// Fails with the system's error, or with `UnexpectedEof` if the file has become shorter than the part. No piece follows.
     pub(crate) fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<Option<io::Result<Bytes>>> {
         if self.part.is_empty() {
             return Poll::Ready(None);
@@ -68,7 +68,7 @@ fn read_piece(mut file: &File, at: u64, wanted: usize) -> io::Result<Bytes> {
     Ok(piece.into())
 }
 
-/// Large enough that a thread's wake does not count, small enough for one in memory for each connection.
+/// Large enough that waking a thread costs little, and small enough to hold one for each connection.
 pub(super) const PIECE_BYTES: usize = 64 << 10;
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! What the script writes to: its stdout or its stderr.
+//! The script's outputs: stdout and stderr.
 
 use wasmtime_wasi::p2::StreamResult;
 
@@ -20,12 +20,12 @@ impl Output {
         }
     }
 
-    /// Writes all of `bytes`, when there is room for them. Other tasks get the thread now and then, as no epoch tick comes
+    /// Writes all of `bytes`, waiting for room. Now and then it lets other tasks have the thread, because no epoch tick comes
     /// between the parts of a large write.
     ///
     /// # Errors
     ///
-    /// `Closed` when nobody will read them, a trap for what must end the script.
+    /// `Closed` if nobody will read them. A trap if the script must end.
     pub(crate) async fn write(&self, bytes: &[u8]) -> StreamResult<()> {
         match self {
             Self::Stdout(writer) => writer.write(bytes).await,

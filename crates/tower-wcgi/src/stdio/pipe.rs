@@ -1,10 +1,10 @@
-//! stdout: a bounded pipe from the guest to whoever reads the response.
+//! stdout: a bounded pipe from the guest to the reader of the response.
 //!
-//! In: what the script writes. Out: chunks of [`Bytes`] and, at the end, how the exchange ended. A reader that is slow
-//! blocks the guest, never the server; memory is bounded by the pipe's capacity whatever the response's size.
+//! In: the script's output. Out: chunks of [`Bytes`] and, at the end, how the exchange ended. A slow reader
+//! blocks the guest, never the server. The pipe's capacity bounds its memory, whatever the response's size.
 //!
-//! It implements wasmtime's `OutputStream` itself: the adapter that wasmtime-wasi would put before an `AsyncWrite` has a
-//! worker task whose last bytes can be lost when the store is dropped right after `_start` returns.
+//! It implements wasmtime's `OutputStream` itself. The adapter of wasmtime-wasi for an `AsyncWrite` has a worker task. The last
+//! bytes of that task can be lost if the store is dropped right after `_start` returns.
 
 use std::future::poll_fn;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -18,13 +18,12 @@ use wasmtime_wasi::p2::{OutputStream, Pollable, StreamError, StreamResult};
 
 use crate::error::Error;
 
-/// A pipe that holds up to `capacity` bytes, with what its reader was given first. For a reader that has come back it holds
-/// [`KEEPS_UP`] times as much: each time the guest waits for room costs two changes of threads.
+/// A pipe that holds up to `capacity` bytes, the reader's first chunk included. It holds [`KEEPS_UP`] times as much for a reader
+/// that has come back: each wait of the guest for room costs two changes of threads.
 pub(crate) fn pipe(capacity: usize) -> (Writer, Reader) {
-    let shared = Arc::new(Shared(Mutex::new(State {
+    let shared = Arc::new(SharedPipe(Mutex::new(PipeState {
         buffer: BytesMut::new(),
-        given_first: 0,
-        came_back: false,
+        window: Window::Unread,
         capacity,
         overflowed: false,
         closed: false,
@@ -33,6 +32,7 @@ pub(crate) fn pipe(capacity: usize) -> (Writer, Reader) {
         outlives: false,
         reader_waker: None,
         writer_waker: None,
+        drain_waker: None,
         discard_waker: None,
     })));
     (Writer(Arc::clone(&shared)), Reader(shared))
@@ -40,11 +40,11 @@ pub(crate) fn pipe(capacity: usize) -> (Writer, Reader) {
 
 /// The guest's side.
 #[derive(Debug, Clone)]
-pub(crate) struct Writer(Arc<Shared>);
+pub(crate) struct Writer(Arc<SharedPipe>);
 
 impl Writer {
-    /// Ends the stream. The first end counts: a script that closed its stdout has ended it, whatever becomes of it later.
-    /// To be called when the script is over; before that, [`wake_reader`](Self::wake_reader) finds out that it closed its
+    /// Ends the stream. The first end counts: a script that closed its stdout has ended the stream, whatever happens later.
+    /// Call it when the script is over. Before that, [`wake_reader`](Self::wake_reader) notices that the script closed its
     /// stdout.
     pub(crate) fn finish(&self, end: Result<(), Error>) {
         let waker = {
@@ -55,7 +55,7 @@ impl Writer {
         wake(waker);
     }
 
-    /// Replaces a clean end that the reader has not reached, because the rest of the output will never be read.
+    /// Replaces a clean end that the reader has not reached, when the rest of the output will never be read.
     pub(crate) fn fail(&self, error: Error) {
         let waker = {
             let mut state = self.0.lock();
@@ -66,8 +66,8 @@ impl Writer {
         wake(waker);
     }
 
-    /// Wakes the reader if there is something for it. Writing does not: whoever polls the guest calls this each time the
-    /// guest stops to wait or is made to yield, so that a small response is one chunk and one wake.
+    /// Wakes the reader if there is something for it. Writing does not wake it. The task that polls the guest calls this each
+    /// time the guest waits or yields. So a small response is one chunk and one wake.
     pub(crate) fn wake_reader(&self) {
         let waker = {
             let mut state = self.0.lock();
@@ -79,7 +79,7 @@ impl Writer {
         wake(waker);
     }
 
-    /// Whether output is left that only a slow reader can explain: more was written than the pipe holds at once.
+    /// Whether a slow reader has left output: more was written than the pipe holds at once.
     pub(crate) fn is_backed_up(&self) -> bool {
         let state = self.0.lock();
         state.overflowed && !state.buffer.is_empty() && matches!(state.reader, ReaderState::Reading)
@@ -90,23 +90,23 @@ impl Writer {
         self.0.lock().writer_waker.is_some()
     }
 
-    /// The stdout of a component: in WASI 0.2 programs get it anew as often as they like, for one line at a time, and giving
+    /// The stdout of a component. In WASI 0.2 programs get it anew as often as they like, even for each line. Giving
     /// it back does not close it.
     pub(crate) fn never_closed(self) -> NeverClosed {
         NeverClosed(self)
     }
 
-    /// Says whether the guest wants to come to its end though its reader leaves.
+    /// Sets whether the guest wants to finish even if its reader leaves.
     pub(crate) fn outlive_reader(&self, outlives: bool) {
         self.0.lock().outlives = outlives;
     }
 
-    /// Whether nobody reads what is written.
+    /// Whether nobody reads the output.
     pub(crate) fn is_unread(&self) -> bool {
         !matches!(self.0.lock().reader, ReaderState::Reading)
     }
 
-    /// Waits until the reader has said that it takes no more.
+    /// Waits until the reader takes no more.
     pub(crate) async fn discarding(&self) {
         poll_fn(|cx| {
             let mut state = self.0.lock();
@@ -126,7 +126,7 @@ impl Writer {
             if state.buffer.is_empty() || !matches!(state.reader, ReaderState::Reading) {
                 return Poll::Ready(());
             }
-            register(&mut state.writer_waker, cx);
+            register(&mut state.drain_waker, cx);
             Poll::Pending
         })
         .await;
@@ -136,7 +136,7 @@ impl Writer {
     ///
     /// # Errors
     ///
-    /// `Closed` when the reader has left; a trap for a script that goes on writing what nobody reads.
+    /// `Closed` if the reader has left. A trap for a script that goes on writing without a reader.
     pub(crate) async fn write(&self, mut bytes: &[u8]) -> StreamResult<()> {
         tokio::task::coop::consume_budget().await;
         while !bytes.is_empty() {
@@ -163,26 +163,37 @@ impl Writer {
 
 /// The response's side. Dropping it makes every later write of the guest fail.
 #[derive(Debug)]
-pub(crate) struct Reader(Arc<Shared>);
+pub(crate) struct Reader(Arc<SharedPipe>);
 
 impl Reader {
-    /// What is there now; `None` at a clean end. The first time it is half of what the pipe holds, as the client may read no
-    /// more than that, unless that is all there will be. Without `wakes`, a guest that waits for room is left waiting, for
-    /// whoever asks [`is_waited_for`](Self::is_waited_for) before the next read.
-    pub(crate) fn poll_read(&mut self, cx: &mut Context<'_>, wakes: bool) -> Poll<Option<Result<Bytes, Error>>> {
+    /// The available output; `None` at a clean end. The first chunk is half of what the pipe holds, because the client may read no
+    /// more than that, unless there is no more.
+    pub(crate) fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Error>>> {
+        self.poll(cx, true)
+    }
+
+    /// The same, but a guest that waits for room stays waiting. The caller uses [`come_back`](Self::come_back) before
+    /// the next read.
+    pub(crate) fn poll_take(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Error>>> {
+        self.poll(cx, false)
+    }
+
+    fn poll(&mut self, cx: &mut Context<'_>, wakes: bool) -> Poll<Option<Result<Bytes, Error>>> {
         let mut state = self.0.lock();
         let had_room = state.room() > 0;
-        state.came_back |= state.given_first > 0;
+        state.come_back();
         if !state.buffer.is_empty() {
-            let is_all = state.came_back || state.end.is_some();
+            let is_all = matches!(state.window, Window::KeepsUp) || state.end.is_some();
             let len = if is_all { state.buffer.len() } else { state.buffer.len().min(state.capacity.div_ceil(2)) };
             let chunk = state.buffer.split_to(len).freeze();
-            if !state.came_back {
-                state.given_first = len;
+            if matches!(state.window, Window::Unread) {
+                state.window = Window::GivenFirst(len);
             }
             let waker = if wakes { state.writer_waker.take() } else { None };
+            let drained = if state.buffer.is_empty() { state.drain_waker.take() } else { None };
             drop(state);
             wake(waker);
+            wake(drained);
             return Poll::Ready(Some(Ok(chunk)));
         }
         match &mut state.end {
@@ -200,13 +211,13 @@ impl Reader {
 
     #[cfg(test)]
     pub(crate) async fn read(&mut self) -> Option<Result<Bytes, Error>> {
-        poll_fn(|cx| self.poll_read(cx, true)).await
+        poll_fn(|cx| self.poll_read(cx)).await
     }
 
-    /// Whether the guest waits for room and there is some, now that the reader has come back for more than is there.
-    pub(crate) fn is_waited_for(&mut self) -> bool {
+    /// Notes that the reader is back for more. True if the guest waits for that: it has waited for room, and there is some now.
+    pub(crate) fn come_back(&mut self) -> bool {
         let mut state = self.0.lock();
-        state.came_back |= state.given_first > 0;
+        state.come_back();
         state.buffer.is_empty() && state.writer_waker.is_some()
     }
 
@@ -222,41 +233,40 @@ impl Reader {
         matches!(state.end, Some(Ok(()))).then_some(state.buffer.len() as u64)
     }
 
-    /// Whether all that will ever come is there, and nothing went wrong.
+    /// Whether all output has arrived, without a failure.
     pub(crate) fn has_ended_well(&self) -> bool {
         matches!(self.0.lock().end, Some(Ok(())))
     }
 
-    /// Whether the guest wants to come to its end without a reader.
+    /// Whether the guest wants to finish without a reader.
     pub(crate) fn is_outlived(&self) -> bool {
         self.0.lock().outlives
     }
 
-    /// From here on, what the guest writes is dropped and it may go on to its end, unless it has no end: a script that
-    /// writes more than anybody could have wanted is ended.
+    /// From here on the guest's output is dropped, and the guest may go on to its end. A script that writes far too much is
+    /// ended: it may have no end.
     pub(crate) fn discard(&mut self) {
-        let (writer, discard) = {
+        let wakers = {
             let mut state = self.0.lock();
             state.reader = ReaderState::Discarding { budget: DISCARDED_BYTES };
             state.buffer = BytesMut::new();
-            (state.writer_waker.take(), state.discard_waker.take())
+            [state.writer_waker.take(), state.drain_waker.take(), state.discard_waker.take()]
         };
-        wake(writer);
-        wake(discard);
+        wakers.into_iter().for_each(wake);
     }
 }
 
 impl Drop for Reader {
     fn drop(&mut self) {
-        let waker = {
+        let wakers = {
             let mut state = self.0.lock();
             if matches!(state.reader, ReaderState::Reading) {
                 state.reader = ReaderState::Gone;
             }
             state.buffer = BytesMut::new();
-            state.writer_waker.take()
+            [state.writer_waker.take(), state.drain_waker.take()]
         };
-        wake(waker);
+        wakers.into_iter().for_each(wake);
     }
 }
 
@@ -300,12 +310,12 @@ impl StdoutStream for NeverClosed {
 /// The stream in the guest's table.
 struct Stdout {
     writer: Writer,
-    /// Whether dropping it says that there will be no more output.
+    /// Whether dropping it means that no more output will come.
     closes: bool,
 }
 
 impl Drop for Stdout {
-    /// Either the guest closes its stdout, or its store is dropped after a failure that is about to be told.
+    /// Either the guest closes its stdout, or its store is dropped after a failure that is about to be reported.
     fn drop(&mut self) {
         if self.closes {
             self.writer.0.lock().closed = true;
@@ -323,7 +333,7 @@ impl Pollable for Stdout {
 #[async_trait]
 impl OutputStream for Stdout {
     fn write(&mut self, bytes: Bytes) -> StreamResult<()> {
-        // `check_write` said how much may come.
+        // `check_write` has limited the size.
         self.writer.0.lock().write(&bytes).map(drop)
     }
 
@@ -339,28 +349,25 @@ impl OutputStream for Stdout {
         }
     }
 
-    /// The default waits for room once more after the last byte.
+    /// The default implementation waits for room once more after the last byte.
     async fn blocking_write_and_flush(&mut self, bytes: Bytes) -> StreamResult<()> {
         self.writer.write(&bytes).await
     }
 }
 
 #[derive(Debug)]
-struct Shared(Mutex<State>);
+struct SharedPipe(Mutex<PipeState>);
 
-impl Shared {
-    fn lock(&self) -> MutexGuard<'_, State> {
+impl SharedPipe {
+    fn lock(&self) -> MutexGuard<'_, PipeState> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 #[derive(Debug)]
-struct State {
+struct PipeState {
     buffer: BytesMut,
-    /// The length of the reader's first chunk.
-    given_first: usize,
-    /// The reader has read again after that.
-    came_back: bool,
+    window: Window,
     capacity: usize,
     /// The guest has waited for room at least once.
     overflowed: bool,
@@ -370,8 +377,22 @@ struct State {
     reader: ReaderState,
     outlives: bool,
     reader_waker: Option<Waker>,
+    /// Of the guest, which waits for room.
     writer_waker: Option<Waker>,
+    /// Of the task that waits until everything is read.
+    drain_waker: Option<Waker>,
     discard_waker: Option<Waker>,
+}
+
+/// How the reader keeps up. That decides how much output may wait for it.
+#[derive(Debug, Clone, Copy)]
+enum Window {
+    /// It has read nothing yet.
+    Unread,
+    /// It was given so many bytes. They count until it reads again: the client may not have them.
+    GivenFirst(usize),
+    /// It has come back for more.
+    KeepsUp,
 }
 
 #[derive(Debug)]
@@ -381,8 +402,8 @@ enum ReaderState {
     Gone,
 }
 
-impl State {
-    /// Writes as much of `bytes` as there is room for, and says how much that was.
+impl PipeState {
+    /// Writes as much of `bytes` as there is room for, and gives the number of bytes.
     fn write(&mut self, bytes: &[u8]) -> StreamResult<usize> {
         let part = bytes.get(..self.room()).unwrap_or(bytes);
         match &mut self.reader {
@@ -398,14 +419,21 @@ impl State {
         Ok(part.len())
     }
 
-    /// How many bytes a write may have now; never zero for a reader that takes no more, so that its writer finds out.
+    /// The reader reads. What it was given first is with the client by then.
+    fn come_back(&mut self) {
+        if let Window::GivenFirst(_) = self.window {
+            self.window = Window::KeepsUp;
+        }
+    }
+
+    /// How many bytes a write may have now. Never zero if the reader takes no more, so that the writer notices.
     fn room(&self) -> usize {
         match self.reader {
             ReaderState::Reading => {
-                let (capacity, with_reader) = if self.came_back {
-                    (self.capacity.saturating_mul(KEEPS_UP), 0)
-                } else {
-                    (self.capacity, self.given_first)
+                let (capacity, with_reader) = match self.window {
+                    Window::Unread => (self.capacity, 0),
+                    Window::GivenFirst(len) => (self.capacity, len),
+                    Window::KeepsUp => (self.capacity.saturating_mul(KEEPS_UP), 0),
                 };
                 capacity.saturating_sub(self.buffer.len() + with_reader)
             }
@@ -434,6 +462,9 @@ fn wake(waker: Option<Waker>) {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicBool, Ordering};
+    use std::task::Wake;
+
     use super::*;
     use crate::error::ErrorKind;
 
@@ -494,8 +525,34 @@ mod tests {
         assert!(write.as_mut().poll(&mut cx).is_pending());
         assert_eq!(reader.read().await.unwrap().unwrap(), "a");
         assert!(write.as_mut().poll(&mut cx).is_pending());
-        assert!(reader.poll_read(&mut cx, true).is_pending());
+        assert!(reader.poll_read(&mut cx).is_pending());
         assert!(write.as_mut().poll(&mut cx).is_ready());
+    }
+
+    #[tokio::test]
+    async fn who_waits_until_all_is_read_is_woken_by_the_last_read_and_not_as_the_guest() {
+        let (writer, mut reader) = pipe(4);
+        writer.write(b"abcd").await.unwrap();
+        let mut drained = Box::pin(writer.drained());
+        let woken = Arc::new(Woken::default());
+        let waker = Waker::from(Arc::clone(&woken));
+        assert!(drained.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
+        assert!(!writer.is_waiting() && !reader.come_back(), "the guest does not wait");
+        assert_eq!(reader.read().await.unwrap().unwrap(), "ab");
+        assert!(!woken.0.load(Ordering::Relaxed));
+        assert_eq!(reader.read().await.unwrap().unwrap(), "cd");
+        assert!(woken.0.load(Ordering::Relaxed));
+        drained.await;
+    }
+
+    /// Whether it was woken.
+    #[derive(Default)]
+    struct Woken(AtomicBool);
+
+    impl Wake for Woken {
+        fn wake(self: Arc<Self>) {
+            self.0.store(true, Ordering::Relaxed);
+        }
     }
 
     #[tokio::test]

@@ -1,6 +1,6 @@
 //! Bodies without a length, read whole so that `CONTENT_LENGTH` can be true (RFC 3875 §4.1.2).
 //!
-//! In: a body of unknown length. Out: the same bytes with their number, from memory when small, else from an unnamed
+//! In: a body of unknown length. Out: the same bytes with their number, from memory if they are few, else from an unnamed
 //! temporary file. Never more than the limit.
 
 use std::future::poll_fn;
@@ -23,8 +23,10 @@ use crate::error::{Error, ErrorKind};
 ///
 /// # Errors
 ///
-/// [`ErrorKind::BodyTooLarge`] as soon as more than `limit` bytes came, [`ErrorKind::MalformedRequest`] when the body fails,
-/// [`ErrorKind::Overloaded`] when the bodies on disk have no `room` for it, [`ErrorKind::Host`] when the disk has none.
+/// - [`ErrorKind::BodyTooLarge`] as soon as more than `limit` bytes have arrived.
+/// - [`ErrorKind::MalformedRequest`] if the body fails.
+/// - [`ErrorKind::Overloaded`] if the bodies on disk leave no `room` for it.
+/// - [`ErrorKind::Host`] if the disk has no room.
 pub(crate) async fn spool(
     mut body: BoxBody,
     limit: u64,
@@ -76,7 +78,7 @@ pub(crate) async fn spool(
     Ok((body, length))
 }
 
-/// A layer around the service may have a smaller limit, which it tells as the body's error.
+/// A layer around the service may have a smaller limit, and report that as the body's error.
 fn failed(source: BoxError, length: u64) -> Error {
     let mut causes =
         std::iter::successors(Some(&*source as &(dyn std::error::Error + 'static)), |error| error.source());
@@ -88,7 +90,7 @@ fn failed(source: BoxError, length: u64) -> Error {
     Error::new(ErrorKind::MalformedRequest, message).with_source(source)
 }
 
-/// What all bodies on disk may have together.
+/// The room of all bodies on disk together.
 #[derive(Debug)]
 pub(crate) struct SpoolRoom {
     limit: u64,
@@ -101,7 +103,7 @@ impl SpoolRoom {
     }
 }
 
-/// What one body has of that.
+/// One body's share of that room.
 struct Taken {
     room: Arc<SpoolRoom>,
     bytes: u64,
@@ -112,7 +114,7 @@ impl Taken {
         let SpoolRoom { limit, used } = &*self.room;
         let more = |used: u64| used.checked_add(bytes).filter(|used| used <= limit);
         if used.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more).is_err() {
-            let message = format!("the request bodies kept on disk have {limit} bytes together, and no more room");
+            let message = format!("the request bodies on disk have reached their limit of {limit} bytes together");
             return Err(Error::new(ErrorKind::Overloaded, message));
         }
         self.bytes += bytes;

@@ -1,6 +1,6 @@
-//! stderr: the guest's complaints, by line, into `tracing`.
+//! stderr: the guest's messages go into `tracing`, line by line.
 //!
-//! Bounded thrice: the length of a line, the bytes logged per exchange, and the tail kept for the log line of a failure.
+//! Three bounds: the length of a line, the bytes logged per exchange, and the tail kept for the log line of a failure.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -14,13 +14,13 @@ use wasmtime_wasi::p2::{OutputStream, Pollable, StreamResult};
 use crate::escape;
 use crate::request::RequestId;
 
-/// Where the guest's stderr goes.
+/// The log of one guest's stderr.
 #[derive(Debug, Clone)]
-pub(crate) struct Stderr(Arc<Mutex<State>>);
+pub(crate) struct Stderr(Arc<Mutex<StderrState>>);
 
 impl Stderr {
     pub(crate) fn new(request_id: RequestId) -> Self {
-        Self(Arc::new(Mutex::new(State {
+        Self(Arc::new(Mutex::new(StderrState {
             request_id,
             line: Vec::new(),
             line_cut: false,
@@ -29,7 +29,7 @@ impl Stderr {
         })))
     }
 
-    /// Takes what the guest writes.
+    /// Takes the guest's output.
     pub(crate) async fn write(&self, bytes: &[u8]) {
         for part in bytes.chunks(WRITE_AT_ONCE) {
             tokio::task::coop::consume_budget().await;
@@ -37,7 +37,7 @@ impl Stderr {
         }
     }
 
-    /// Logs what was written without an end of line.
+    /// Logs a last line that has no end.
     pub(crate) fn finish(&self) {
         let mut state = self.lock();
         if !state.line.is_empty() {
@@ -52,7 +52,7 @@ impl Stderr {
         String::from_utf8_lossy(&[front, back].concat()).into_owned()
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, StderrState> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -96,7 +96,7 @@ impl OutputStream for Stderr {
 }
 
 #[derive(Debug)]
-struct State {
+struct StderrState {
     request_id: RequestId,
     line: Vec<u8>,
     line_cut: bool,
@@ -105,7 +105,7 @@ struct State {
     budget: usize,
 }
 
-impl State {
+impl StderrState {
     fn write(&mut self, bytes: &[u8]) {
         let kept = bytes.get(bytes.len().saturating_sub(TAIL_BYTES)..).unwrap_or(bytes);
         let excess = (self.tail.len() + kept.len()).saturating_sub(TAIL_BYTES);

@@ -1,8 +1,8 @@
 //! stdin: the request's body, polled by the guest's own reads.
 //!
-//! In: an http body. Out: what the guest reads. Nothing is read ahead but the frame the guest is in, so a guest that does
+//! In: an http body. Out: the bytes that the guest reads. Only the guest's current frame is read ahead. So a guest that does
 //! not read leaves the body where it is, and back-pressure reaches the client. A body that breaks off is never a clean end.
-//! A read of it waits until the exchange is ended, or fails where the answer has begun.
+//! A read of it waits until the exchange is ended, or fails if the answer has begun.
 
 use std::future::poll_fn;
 use std::pin::Pin;
@@ -21,10 +21,10 @@ pub(crate) type BoxBody = Pin<Box<dyn Body<Data = Bytes, Error = BoxError> + Sen
 
 /// What the guest reads from.
 #[derive(Clone)]
-pub(crate) struct Stdin(Arc<Mutex<State>>);
+pub(crate) struct Stdin(Arc<Mutex<StdinState>>);
 
 impl Stdin {
-    /// Reads exactly `length` bytes from `body`: what `CONTENT_LENGTH` says is what there is (RFC 3875 §4.2).
+    /// Reads exactly `length` bytes from `body`, as many as `CONTENT_LENGTH` says (RFC 3875 §4.2).
     pub(crate) fn new(body: BoxBody, length: u64) -> Self {
         Self::of(Source::Body(body), length)
     }
@@ -36,7 +36,7 @@ impl Stdin {
     fn of(source: Source, length: u64) -> Self {
         let (chunk, remaining) = (Bytes::new(), length);
         let state =
-            State { source, chunk, length, remaining, waiting: false, begun: false, reader: None, watcher: None };
+            StdinState { source, chunk, length, remaining, waiting: false, begun: false, reader: None, watcher: None };
         Self(Arc::new(Mutex::new(state)))
     }
 
@@ -44,7 +44,7 @@ impl Stdin {
     ///
     /// # Errors
     ///
-    /// When the request's body fails.
+    /// Fails if the request's body fails.
     pub(crate) async fn read(&self, target: &mut [u8]) -> StreamResult<usize> {
         self.clone().ready().await;
         match self.lock().read(target.len()) {
@@ -63,7 +63,7 @@ impl Stdin {
         self.lock().waiting
     }
 
-    /// Ready when the request's body has broken off and a read of it waits to hear what becomes of that.
+    /// Ready when the request's body has broken off and a read of it waits for a decision.
     pub(crate) fn poll_cut(&self, cx: &mut Context<'_>) -> Poll<Cut> {
         let mut state = self.lock();
         match state.cut() {
@@ -75,12 +75,12 @@ impl Stdin {
         }
     }
 
-    /// How the body broke off, if it has.
+    /// How the body broke off, if it did.
     pub(crate) fn cut(&self) -> Option<Cut> {
         self.lock().cut()
     }
 
-    /// The script's answer has begun. From here on a body that breaks off is a read that fails.
+    /// Notes that the script's answer has begun. From here on a read of a body that breaks off fails.
     pub(crate) fn answer_begun(&self) {
         let mut state = self.lock();
         state.begun = true;
@@ -89,12 +89,12 @@ impl Stdin {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, StdinState> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// How much of a request's body came before it broke off, in bytes.
+/// How much of a request's body arrived before it broke off, in bytes.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Cut {
     pub(crate) came: u64,
@@ -150,18 +150,18 @@ impl InputStream for Stdin {
     }
 }
 
-struct State {
+struct StdinState {
     source: Source,
     chunk: Bytes,
-    /// `CONTENT_LENGTH`, and how much of it has not come yet.
+    /// `CONTENT_LENGTH`, and how much of it has not arrived yet.
     length: u64,
     remaining: u64,
     waiting: bool,
     /// Whether the script's answer has begun.
     begun: bool,
-    /// A read that waits to hear of that.
+    /// A read that waits for that.
     reader: Option<Waker>,
-    /// Who waits for the body to break off.
+    /// The task that waits for the body to break off.
     watcher: Option<Waker>,
 }
 
@@ -171,7 +171,7 @@ enum Source {
     Ended,
 }
 
-impl State {
+impl StdinState {
     /// Ready when a read would give bytes, the end or an error.
     fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         while self.chunk.is_empty() {
@@ -209,7 +209,7 @@ impl State {
         }
     }
 
-    /// Whether the script is at the end of a body that has broken off, and may yet be ended for it.
+    /// Whether the script is at the end of a body that has broken off, and may still be ended for that.
     fn is_undecided(&self) -> bool {
         matches!(self.source, Source::BrokenOff) && self.chunk.is_empty() && !self.begun
     }
@@ -226,7 +226,7 @@ impl State {
         match &self.source {
             Source::Body(_) if self.remaining > 0 => Ok(Bytes::new()),
             Source::Body(_) | Source::Ended => Err(StreamError::Closed),
-            // As if nothing had come yet.
+            // As if nothing had arrived yet.
             Source::BrokenOff if !self.begun => Ok(Bytes::new()),
             Source::BrokenOff => {
                 Err(StreamError::LastOperationFailed(wasmtime::Error::msg("the request's body broke off")))

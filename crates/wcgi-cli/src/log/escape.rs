@@ -1,11 +1,11 @@
-//! Control characters in a line of the log become `\u001b` and the like: what a client or a script has written neither forges
-//! lines nor drives a terminal.
+//! Control characters in a line of the log become `\u001b` and the like. So the text of a client or a script neither forges
+//! lines nor controls a terminal.
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
 
 /// `text` with escapes in place of control characters, except at the ends of its lines. With `colors` the sequences that set a
-/// color stay: `tracing-subscriber` has escaped the others' by then.
+/// color stay: `tracing-subscriber` has already escaped those of other texts.
 pub(super) fn escape(text: &str, colors: bool) -> Cow<'_, str> {
     if !text.trim_end_matches('\n').contains(is_control) {
         return Cow::Borrowed(text);
@@ -17,14 +17,14 @@ pub(super) fn escape(text: &str, colors: bool) -> Cow<'_, str> {
         if stays {
             escaped.push(c);
         } else {
-            // As JSON has it.
+            // As in JSON.
             write!(escaped, "\\u{:04x}", u32::from(c)).expect("a String takes everything");
         }
     }
     Cow::Owned(escaped)
 }
 
-/// Also what ends a line or turns its direction in Unicode.
+/// Also Unicode's ends of lines and changes of direction.
 fn is_control(c: char) -> bool {
     c.is_control() || matches!(c, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }

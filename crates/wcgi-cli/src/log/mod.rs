@@ -1,4 +1,4 @@
-//! Where log lines go: stderr, by way of a [queue]. Nothing is written before the server listens, so that its address
+//! The log writes to stderr, through a [queue]. Nothing is written before the server listens, so that its address
 //! is the first line.
 //!
 //! In: events of `tracing`, the address, errors. Out: one line for each, without control characters.
@@ -31,7 +31,7 @@ pub(crate) fn init(verbosity: Verbosity) -> Log {
     let writer = log.clone();
     let lines = tracing_subscriber::fmt::layer()
         .with_ansi(colors)
-        // They would be printed to stderr, and that panics when stderr is gone.
+        // Such errors would be printed to stderr, which panics if stderr is gone.
         .log_internal_errors(false)
         .with_writer(move || writer.clone())
         .with_filter(filter);
@@ -39,12 +39,12 @@ pub(crate) fn init(verbosity: Verbosity) -> Log {
     // The default hook writes to stderr itself, and waits for its reader.
     std::panic::set_hook(Box::new(say_panic));
     for directive in ignored {
-        tracing::warn!("RUST_LOG: `{directive}` is not a directive, ignored");
+        tracing::warn!("RUST_LOG: `{directive}` is not a directive and is ignored");
     }
     log
 }
 
-/// What is logged, and the parts of `RUST_LOG` that say nothing. `EnvFilter` would print those.
+/// The filter, and the invalid parts of `RUST_LOG`. `EnvFilter` would print those itself.
 fn filter(verbosity: Verbosity) -> (EnvFilter, Vec<String>) {
     let level = match verbosity {
         Verbosity::Quiet => LevelFilter::WARN,
@@ -52,7 +52,7 @@ fn filter(verbosity: Verbosity) -> (EnvFilter, Vec<String>) {
         Verbosity::Verbose => LevelFilter::DEBUG,
         Verbosity::Everything => LevelFilter::TRACE,
     };
-    // Of the libraries below only what is wrong, unless everything is wanted.
+    // Only warnings of the libraries below, unless everything is wanted.
     let default = match verbosity {
         Verbosity::Everything => level.to_string(),
         _ => format!("warn,tower_wcgi={level},wcgi={level},wcgi_cli={level}"),
@@ -61,7 +61,7 @@ fn filter(verbosity: Verbosity) -> (EnvFilter, Vec<String>) {
         Ok(directives) if !directives.is_empty() => directives,
         _ => default,
     };
-    // That lines were lost is said whatever else is asked for.
+    // Lost lines are reported whatever else is asked for.
     let mut filter = EnvFilter::default().add_directive(Directive::from(LevelFilter::OFF));
     filter = filter.add_directive("wcgi::log=warn".parse().expect("a directive"));
     let mut ignored = Vec::new();
@@ -82,12 +82,12 @@ pub(crate) struct Log {
 }
 
 impl Log {
-    /// Writes the line that a program waits for that starts this one, and then what was held back.
+    /// Writes the line for which a parent program waits, and then the lines that were held back.
     pub(crate) fn announce(&self, line: &str) {
         self.queue.release(format!("{line}\n").as_bytes());
     }
 
-    /// Writes what was held back. From here on lines are written at once.
+    /// Writes the lines that were held back. From here on lines are written at once.
     pub(crate) fn release(&self) {
         self.queue.release(b"");
     }

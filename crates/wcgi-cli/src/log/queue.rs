@@ -1,7 +1,7 @@
 //! The queue of the log, and the thread that writes it.
 //!
-//! Lines go in from any thread and never wait: whoever logs may be answering a request. What the queue has no room for is
-//! dropped and counted, and so is what could not be written; the count is told once lines can be written again.
+//! Lines go in from any thread and never wait, because the thread that logs may be answering a request. Lines for which the queue
+//! has no room are dropped and counted. So are lines that could not be written. The count is logged once lines can be written again.
 
 use std::io::{self, Write};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -28,7 +28,7 @@ struct State {
     held: bool,
     /// The thread has lines that it has not written yet.
     writing: bool,
-    /// Lines lost since that was told.
+    /// Lines lost since the count was last logged.
     dropped: u64,
     thread: Option<ThreadId>,
 }
@@ -41,7 +41,7 @@ impl Queue {
             Self(Arc::new(Shared { state: Mutex::new(state), filled: Condvar::new(), written: Condvar::new() }));
         let writer = queue.clone();
         let thread = thread::Builder::new().name("wcgi-log".to_owned()).spawn(move || writer.run(output, say_dropped));
-        // Without the thread there is no log, and nobody to tell.
+        // Without the thread there is no log, and no place for a message.
         queue.lock().thread = thread.ok().map(|thread| thread.thread().id());
         queue
     }
@@ -49,7 +49,7 @@ impl Queue {
     /// Adds a line, or counts it as dropped.
     pub(super) fn push(&self, line: &[u8]) {
         let mut state = self.lock();
-        // The thread itself logs a line for each time that it has emptied the queue, at most.
+        // The thread itself logs at most one line each time it has emptied the queue.
         let has_room = state.lines.len() + line.len() <= MOST_BYTES || state.thread == Some(thread::current().id());
         if has_room {
             self.add(state, line);
@@ -63,7 +63,7 @@ impl Queue {
         self.add(self.lock(), line);
     }
 
-    /// Lets `first` be written, and then what was held back.
+    /// Lets `first` be written, and then the lines that were held back.
     pub(super) fn release(&self, first: &[u8]) {
         let mut state = self.lock();
         state.lines.splice(0..0, first.iter().copied());
@@ -99,7 +99,7 @@ impl Queue {
             lines.clear();
             let mut state = self.lock();
             state.dropped += lost;
-            // Where nothing can be written it need not be said.
+            // If nothing can be written, the count has to wait.
             let dropped = if lost == 0 { std::mem::take(&mut state.dropped) } else { 0 };
             drop(state);
             if dropped > 0 {
@@ -126,7 +126,7 @@ impl Queue {
     }
 }
 
-/// Writes as much as it can. The number of lines that are not written, or not to their end.
+/// Writes as much as it can. Gives the number of lines that are not written, or not to their end.
 fn write(output: &mut impl Write, mut lines: &[u8]) -> u64 {
     while !lines.is_empty() {
         match output.write(lines) {

@@ -1,4 +1,4 @@
-//! What h2 refuses on a connection that goes on: it resets the stream, and tells nobody but `tracing`.
+//! Requests that h2 refuses while their connection goes on. h2 resets the stream, and reports that to `tracing` alone.
 //!
 //! In: h2's events. Out: the reasons, for the task that polls the connection on this thread.
 
@@ -17,7 +17,7 @@ pub(super) fn layer<S: Subscriber + for<'a> LookupSpan<'a>>() -> impl Layer<S> {
     Refusals.with_filter(Targets::new().with_target("h2", Level::DEBUG))
 }
 
-/// What was refused on this thread since it was last asked.
+/// The refusals on this thread since the last call.
 pub(crate) fn take_refused() -> Vec<String> {
     REFUSED.take()
 }

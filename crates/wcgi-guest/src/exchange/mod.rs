@@ -1,6 +1,6 @@
 //! The one exchange of a process, from the environment and stdin to stdout and the exit status.
 //!
-//! It must not know what the handler does, nor where the streams lead.
+//! It must not know what the handler does, or where the streams lead.
 
 use std::error::Error;
 use std::io::{self, Read, Write as _};
@@ -34,7 +34,7 @@ where
         Err(Failure::new("the service waits for something that cannot happen: there is one thread, and no runtime"))
     });
     let Err(failure) = result else { return ExitCode::SUCCESS };
-    // If stderr is closed, nobody wants to know.
+    // If stderr is closed, nobody reads it.
     let _ = writeln!(io::stderr(), "error: {failure}");
     output.refuse(failure.status);
     ExitCode::FAILURE

@@ -1,5 +1,5 @@
-//! `componentize OUT MODULE…`: makes a component OUT/NAME.wasm of each module, as `wasm-tools component new --adapt` does: the
-//! module as it is, and an adapter that makes its imports of WASI preview 1 those of WASI 0.2.
+//! `componentize OUT MODULE…`: makes a component OUT/NAME.wasm of each module, as `wasm-tools component new --adapt` does. A
+//! component is the unchanged module, and an adapter that turns its imports of WASI preview 1 into those of WASI 0.2.
 
 use std::fs;
 use std::path::{Path, PathBuf};

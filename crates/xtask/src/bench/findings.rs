@@ -5,8 +5,6 @@ use std::collections::BTreeMap;
 use anyhow::Result;
 
 use super::figures::Series;
-use super::http::{Bytes, Row};
-use super::stream::Stream;
 
 #[derive(Debug, Default)]
 pub(crate) struct Findings {
@@ -19,6 +17,44 @@ pub(crate) struct Findings {
     pub(crate) single: Vec<Single>,
     /// What is not there, and why.
     pub(crate) notes: Vec<(String, String)>,
+}
+
+/// One line of the table: a contender at a number of connections.
+#[derive(Debug, Default)]
+pub(crate) struct Row {
+    pub(crate) contender: String,
+    pub(crate) connections: usize,
+    /// Requests a second.
+    pub(crate) rate: Series,
+    /// Seconds from a request's first to its response's last byte.
+    pub(crate) p50: Series,
+    pub(crate) p99: Series,
+    pub(crate) max: Series,
+    /// Processor seconds of the server and its children for 1000 requests.
+    pub(crate) processor: Series,
+    /// Bytes; what is mapped several times counts each time.
+    pub(crate) resident: Series,
+    /// Bytes; it counts once.
+    pub(crate) proportional: Series,
+}
+
+/// How long one request after the other waits for the first and the last byte of its response, on one connection.
+#[derive(Debug, Default)]
+pub(crate) struct Bytes {
+    pub(crate) contender: String,
+    /// Seconds.
+    pub(crate) first: Series,
+    pub(crate) last: Series,
+}
+
+/// One direction through one handler.
+#[derive(Debug)]
+pub(crate) struct Stream {
+    pub(crate) name: &'static str,
+    /// Bytes a second.
+    pub(crate) rate: Series,
+    /// How much more memory the server had at most than before, in bytes.
+    pub(crate) growth: Series,
 }
 
 /// One thing measured, with its unit.

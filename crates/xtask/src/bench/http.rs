@@ -6,40 +6,11 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 
 use super::client::{self, Client, Url};
-use super::figures::Series;
-use super::findings::Findings;
+use super::findings::{Bytes, Findings, Row};
 use super::load::Load;
 use super::peers;
 use super::process::{Memory, Server};
 use super::setting::Setting;
-
-/// One line of the table: a contender at a number of connections.
-#[derive(Debug, Default)]
-pub(crate) struct Row {
-    pub(crate) contender: String,
-    pub(crate) connections: usize,
-    /// Requests a second.
-    pub(crate) rate: Series,
-    /// Seconds from a request's first to its response's last byte.
-    pub(crate) p50: Series,
-    pub(crate) p99: Series,
-    pub(crate) max: Series,
-    /// Processor seconds of the server and its children for 1000 requests.
-    pub(crate) processor: Series,
-    /// Bytes; what is mapped several times counts each time.
-    pub(crate) resident: Series,
-    /// Bytes; it counts once.
-    pub(crate) proportional: Series,
-}
-
-/// How long one request after the other waits for the first and the last byte of its response, on one connection.
-#[derive(Debug, Default)]
-pub(crate) struct Bytes {
-    pub(crate) contender: String,
-    /// Seconds.
-    pub(crate) first: Series,
-    pub(crate) last: Series,
-}
 
 /// What answers one kind of request.
 #[derive(Debug, Clone, Copy)]
@@ -176,7 +147,7 @@ fn loads(
         let Some(sample) = findings.keep(contender.name, measured) else { continue };
         // The first round warms up.
         if round > 0 {
-            findings.http_row(contender.name, connections).add(&sample);
+            add(findings.http_row(contender.name, connections), &sample);
         }
     }
 }
@@ -199,16 +170,14 @@ fn sample(setting: &Setting<'_>, contender: &Contender<'_>, connections: usize, 
     Ok(Sample { load: load?, processor: processor.as_secs_f64(), memory })
 }
 
-impl Row {
-    fn add(&mut self, sample: &Sample) {
-        self.rate.push(sample.load.rate());
-        self.p50.push(sample.load.p50.as_secs_f64());
-        self.p99.push(sample.load.p99.as_secs_f64());
-        self.max.push(sample.load.max.as_secs_f64());
-        self.processor.push(sample.processor * 1000.0 / sample.load.requests.max(1.0));
-        self.resident.push(sample.memory.resident as f64);
-        self.proportional.push(sample.memory.proportional as f64);
-    }
+fn add(row: &mut Row, sample: &Sample) {
+    row.rate.push(sample.load.rate());
+    row.p50.push(sample.load.p50.as_secs_f64());
+    row.p99.push(sample.load.p99.as_secs_f64());
+    row.max.push(sample.load.max.as_secs_f64());
+    row.processor.push(sample.processor * 1000.0 / sample.load.requests.max(1.0));
+    row.resident.push(sample.memory.resident as f64);
+    row.proportional.push(sample.memory.proportional as f64);
 }
 
 /// First and last byte, in turn, a few requests of each at a time.

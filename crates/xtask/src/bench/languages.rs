@@ -1,5 +1,5 @@
-//! `cargo xtask bench languages`: the guest book of each language, with some entries in it: how large the module is, how
-//! long it takes to compile and to start, what a request costs.
+//! `cargo xtask bench languages`: the guest book of each language, with some entries in it. Measures the module's size, the time
+//! to compile and to start, and the cost of a request.
 
 use std::fmt::Write as _;
 use std::fs;

@@ -39,7 +39,7 @@ impl Wrk {
     ///
     /// # Errors
     ///
-    /// When there is no wrk.
+    /// Fails if there is no wrk.
     pub(crate) fn prepare(directory: &std::path::Path) -> Result<Self> {
         let script = directory.join("wrk.lua");
         fs::write(&script, include_str!("wrk.lua")).with_context(|| format!("cannot write {}", script.display()))?;
@@ -48,7 +48,7 @@ impl Wrk {
 
     /// # Errors
     ///
-    /// When a request failed or was answered with anything but success: such figures would say nothing.
+    /// Fails if a request failed or was answered with anything but success: such figures would say nothing.
     pub(crate) fn run(&self, url: Url<'_>, connections: usize, duration: Duration) -> Result<Load> {
         // The server needs cores too.
         let threads = thread::available_parallelism().map_or(1, usize::from).div_ceil(2).min(connections);

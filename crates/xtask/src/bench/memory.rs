@@ -13,8 +13,8 @@ use super::setting::Setting;
 use super::status::wait_for_permits;
 use crate::program;
 
-/// Exchanges of a script that has more to say than anybody takes. In the process nobody reads the response's body, so it
-/// is the exchange alone that is seen; over HTTP the client does not read, and the server's own buffers come to it.
+/// Exchanges of a script whose output nobody takes. In the process nobody reads the response's body, so the figure is the
+/// exchange alone. Over HTTP the client does not read, and the server's own buffers add to it.
 pub(crate) fn blocked(setting: &Setting<'_>, findings: &mut Findings) -> Result<()> {
     let (hello, flood) = (setting.guest("hello"), setting.guest("flood"));
     let cases: [(&'static str, &Path, &str, Option<&str>); 2] = [

@@ -1,5 +1,5 @@
-//! The servers this one is compared with: lighttpd with native CGI programs, nginx with php-fpm, Wasmer. Found on the PATH,
-//! else installed from Debian's packages where that can be done; what is missing then is left out, and the report says so.
+//! The servers this one is compared with: lighttpd with native CGI programs, nginx with php-fpm, Wasmer. They are
+//! found on the PATH, or installed from Debian's packages if possible. A missing one is left out, and the report says so.
 
 use std::env;
 use std::fs;

@@ -1,5 +1,5 @@
-//! Forty sites of one PHP package that differ in one variable: what it takes to open them, first with an empty cache, and then
-//! in a new process with what that has left there.
+//! Forty sites of one PHP package that differ in one variable. Measures the cost of opening them, first with an empty cache, then
+//! in a new process with the filled cache.
 
 use std::fs;
 use std::path::Path;

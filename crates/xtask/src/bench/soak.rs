@@ -1,5 +1,5 @@
-//! `cargo xtask bench soak`: requests to a small script and to PHP at once, as many as were asked for, and whether the
-//! server has as much memory, as many open files and threads afterwards as before.
+//! `cargo xtask bench soak`: requests to a small script and to PHP at once, as many as wanted. Checks whether the
+//! server has as much memory, and as many open files and threads, afterwards as before.
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};

@@ -4,18 +4,8 @@ use anyhow::{Result, bail};
 
 use super::client::Client;
 use super::figures::Series;
-use super::findings::Findings;
+use super::findings::{Findings, Stream};
 use super::setting::Setting;
-
-/// One direction through one handler.
-#[derive(Debug)]
-pub(crate) struct Stream {
-    pub(crate) name: &'static str,
-    /// Bytes a second.
-    pub(crate) rate: Series,
-    /// How much more memory the server had at most than before, in bytes.
-    pub(crate) growth: Series,
-}
 
 pub(crate) fn run(setting: &Setting<'_>, findings: &mut Findings) -> Result<()> {
     let bytes: u64 = if setting.quick { 256 << 20 } else { 1 << 30 };

@@ -1,6 +1,6 @@
-//! Guests in C: which compiler, and one call of it per program.
+//! Guests in C: the compiler, and one call of it per program.
 //!
-//! The compiler is Zig's clang, in a pinned version, checked by hash and installed by pip below `target/toolchains`: it
+//! The compiler is Zig's clang, in a pinned version. pip checks its hash and installs it below `target/toolchains`. It
 //! brings a linker and a C library for WASI, on every host and without root. `WCGI_WASM_CC` puts another in its
 //! place, as a command line: `WCGI_WASM_CC="clang-19 --target=wasm32-wasi"`. Packages in C and C++ are built by their own
 //! Makefile, in which Zig is the default too; for C++ the variable is `WCGI_WASM_CXX`.
@@ -13,8 +13,8 @@ use std::{env, thread};
 
 use anyhow::{Context as _, Result, anyhow, bail};
 
+use super::guest::{Guest, headers, install};
 use super::library::Libraries;
-use super::{Guest, headers, install};
 use crate::fetch::{self, Unavailable};
 use crate::program;
 use crate::stamp::{self, Stamp};

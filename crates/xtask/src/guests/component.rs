@@ -1,6 +1,6 @@
-//! Guests as components, for the tests that run over both kinds: every module that was built, wrapped by a program of its
-//! own (`crates/xtask/componentize`), which brings too much to be part of xtask. What cannot be wrapped is written as a
-//! component in the text format (`tests/guests/component`). One program calls WASI 0.2 itself (`tests/guests/wasip2`).
+//! Guests as components, for the tests that run over both kinds. A separate program wraps every module that was built
+//! (`crates/xtask/componentize`); its dependencies are too large for xtask. Guests that cannot be wrapped are written as
+//! components in the text format (`tests/guests/component`). One program calls WASI 0.2 itself (`tests/guests/wasip2`).
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -9,7 +9,8 @@ use std::{env, fs};
 
 use anyhow::{Context as _, Result};
 
-use super::{Guest, copy_text, files, install, is_wasm_text, rust};
+use super::guest::{Guest, copy_text, files, install, is_wasm_text};
+use super::rust;
 use crate::program;
 use crate::stamp::{self, Stamp};
 use crate::workspace::Workspace;
@@ -50,8 +51,8 @@ pub(super) fn build(workspace: &Workspace, guests: &BTreeMap<String, PathBuf>) -
     Ok(copied + stale.len())
 }
 
-/// Builds the program that calls WASI 0.2 itself, and says whether it had to be: for `wasm32-wasip2` where the compiler has
-/// that, else for `wasm32-wasip1`, and wraps it, for what its std calls.
+/// Builds the program that calls WASI 0.2 itself. True if it was not up to date. It is built for `wasm32-wasip2` if the compiler has
+/// that target. Otherwise it is built for `wasm32-wasip1` and wrapped, because its std calls preview 1.
 pub(super) fn build_native(workspace: &Workspace) -> Result<bool> {
     let package = workspace.guest_sources().join("wasip2");
     let output = workspace.guests().join("component/native.wasm");

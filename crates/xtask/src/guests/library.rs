@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 
-use super::files;
+use super::guest::files;
 use crate::sources::HIREDIS;
 use crate::workspace::Workspace;
 

@@ -5,6 +5,7 @@
 
 mod c;
 mod component;
+mod guest;
 mod languages;
 mod library;
 mod rust;
@@ -16,8 +17,9 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result, bail};
 
 pub(crate) use self::c::Compiler;
+pub(crate) use self::guest::files;
+use self::guest::{Guest, copy_text};
 pub(crate) use self::languages::{LANGUAGES, Language};
-use crate::stamp::{self, Stamp};
 use crate::workspace::Workspace;
 
 /// Builds the guests of these names and the guest books of these languages, or all of them. With `allow_missing`, a language
@@ -69,12 +71,6 @@ pub(crate) fn make(workspace: &Workspace, language: &str, directory: &Path) -> R
         .make(workspace, directory)
 }
 
-/// One program.
-struct Guest {
-    name: String,
-    source: PathBuf,
-}
-
 /// Every guest there is, by name: what lies in the source directories, and the page of the `hello` example.
 fn all(workspace: &Workspace) -> Result<BTreeMap<String, PathBuf>> {
     let sources = workspace.guest_sources();
@@ -86,45 +82,4 @@ fn all(workspace: &Workspace) -> Result<BTreeMap<String, PathBuf>> {
         }
     }
     Ok(guests)
-}
-
-/// The headers that programs in C share.
-fn headers(workspace: &Workspace) -> Result<Vec<PathBuf>> {
-    let mut files = files(&workspace.guest_sources())?;
-    files.retain(|path| path.extension().is_some_and(|e| e == "h"));
-    Ok(files)
-}
-
-/// The files of a directory, in order.
-pub(crate) fn files(directory: &Path) -> Result<Vec<PathBuf>> {
-    let entries = fs::read_dir(directory).with_context(|| format!("cannot read {}", directory.display()))?;
-    let mut paths = entries.map(|entry| Ok(entry?.path())).collect::<Result<Vec<_>>>()?;
-    paths.retain(|path| path.is_file());
-    paths.sort();
-    Ok(paths)
-}
-
-fn is_wasm_text(path: &Path) -> bool {
-    path.extension().is_some_and(|extension| extension == "wat")
-}
-
-/// Copies what is to be used as it is; says how many were not there.
-fn copy_text(output: &Path, guests: &[Guest]) -> Result<usize> {
-    let mut copied = 0;
-    for guest in guests {
-        let output = output.join(&guest.name).with_extension("wat");
-        let stamp = Stamp::default().file(&guest.source)?.finish();
-        if !stamp::is_current(&output, &stamp) {
-            fs::copy(&guest.source, &output).with_context(|| format!("cannot write {}", output.display()))?;
-            stamp::write(&output, &stamp)?;
-            copied += 1;
-        }
-    }
-    Ok(copied)
-}
-
-/// Puts a finished module in its place at once, and notes what it was made from.
-fn install(built: &Path, output: &Path, stamp: &str) -> Result<()> {
-    fs::rename(built, output).with_context(|| format!("cannot write {}", output.display()))?;
-    stamp::write(output, stamp)
 }

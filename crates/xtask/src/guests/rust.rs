@@ -9,7 +9,7 @@ use std::{env, fs};
 use anyhow::{Context as _, Result, bail};
 
 use super::c::Compiler;
-use super::{Guest, files, install};
+use super::guest::{Guest, files, install};
 use crate::fetch::Unavailable;
 use crate::program;
 use crate::stamp::{self, Stamp};

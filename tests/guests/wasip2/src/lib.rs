@@ -1,5 +1,6 @@
 //! native: calls WASI 0.2 itself, where no libc and no adapter stands between.
 //!
+//! ```text
 //!   op=lines&n=N      N lines, each through a stdout of its own that is given back
 //!   op=exit&code=N    "bye", then exit-with-code N
 //!   op=fail           "bye", then the error that `run` can return
@@ -10,6 +11,7 @@
 //!   op=write|append&path=/MOUNT/FILE    opens without reading or emptying, then writes "x" at 0 or appends it
 //!   op=outlive&path=/MOUNT/FILE         writes, keeps the stream and gives the file back; then waits for stdin's end
 //!   op=many&n=N&path=/MOUNT/FILE        opens, keeps a stream and gives the file back, up to N times; "ok" and how often
+//! ```
 
 use wasip2::cli::{environment, exit, stdin, stdout};
 use wasip2::clocks::monotonic_clock;

@@ -1,5 +1,5 @@
-//! Failures before and after the head: the status, that the client sees its text and nothing else, and that the log says
-//! which request it was and why.
+//! Failures before and after the head: the client sees the status and its text and nothing else. The log names the request and
+//! the reason.
 
 use std::time::Duration;
 

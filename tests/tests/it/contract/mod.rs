@@ -1,4 +1,4 @@
-//! The contract between HTTP and the script, row by row: a test for each row of its tables, by a client's view over a
+//! The contract between HTTP and the script: a test for each row of its tables, as a client sees it over a
 //! real connection.
 
 mod failures;

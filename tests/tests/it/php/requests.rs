@@ -6,8 +6,8 @@ use reqwest::multipart::{Form, Part};
 
 use super::{Package, url, visitor};
 
-/// Nearly four times what PHP may have: nothing on the way holds it in memory. One file only, as the stock php-cgi gives
-/// every temporary file the same name, and of two uploads in one request the second is stored over the first.
+/// Nearly four times what PHP may have: nothing on the way holds it in memory. One file only: the stock php-cgi gives
+/// every temporary file the same name, so the second of two uploads in one request overwrites the first.
 #[tokio::test]
 async fn a_multipart_upload_of_30_mb_arrives_whole() {
     let package = Package::new(

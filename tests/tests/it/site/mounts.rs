@@ -43,11 +43,11 @@ async fn a_package_says_its_site() {
 async fn a_root_that_is_no_directory_of_a_mount_is_named_with_its_line() {
     let package = files(&[("app/a.php", ""), ("other/b.php", "")]);
     for (root, message) in [
-        ("/srv", "/srv is no directory of a mount"),
-        ("/", "/ is no directory of a mount"),
-        ("/app/gone", "/app/gone is no directory of a mount"),
+        ("/srv", "/srv is not a directory of a mount"),
+        ("/", "/ is not a directory of a mount"),
+        ("/app/gone", "/app/gone is not a directory of a mount"),
         ("/app/a.php", "/app/a.php is a file"),
-        ("/tmp", "/tmp is no directory of a mount"),
+        ("/tmp", "/tmp is not a directory of a mount"),
     ] {
         write(package.path(), "wasmer.toml", &manifest(&format!("root = '{root}'\nscripts = ['.php']")));
         let builder = || WcgiService::builder().package(package.path()).engine(engine().build().unwrap());

@@ -75,7 +75,7 @@ async fn it_opens_with_the_mounts_of_then_and_no_others() {
     with_more().export(output(&scene)).unwrap();
     let error = open(&output(&scene), scene.engine()).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Package);
-    assert!(error.to_string().contains("for mounts at /d/deep, /more, /d, /w,"), "{error}");
+    assert!(error.to_string().contains("for mounts at /d/deep, /more, /d, /w and"), "{error}");
     let builder = WcgiService::builder().package(output(&scene)).engine(scene.engine());
     let service = builder.map_dir("/more", scene.writable(), Access::ReadWrite).build().unwrap();
     assert_eq!(get(&service, "/?path=/more/seed").await.variable("now").unwrap(), "w/seed");
@@ -95,7 +95,7 @@ fn what_cannot_be_made_leaves_nothing() {
     refused(plain(), &out, ErrorKind::Module, "no start-up");
     refused(package(&scene).snapshot(false), &out, ErrorKind::Module, "no start-up");
     refused(package(&scene).env("START", "trap"), &out, ErrorKind::Trap, "it trapped");
-    refused(package(&scene), &scene.0.path().join("d/out"), ErrorKind::Package, "would hold itself");
+    refused(package(&scene), &scene.0.path().join("d/out"), ErrorKind::Package, "would contain itself");
     refused(package(&scene), &scene.0.path().join("missing/out"), ErrorKind::Host, "cannot write");
     assert!(!out.exists());
     fs::create_dir(&out).unwrap();
@@ -121,7 +121,7 @@ async fn compiled_code_is_loaded_only_where_it_is_trusted_and_fits() {
         let lines = log::about("").into_iter().filter(|line| line.contains(&label) && line.contains(what));
         lines.count()
     };
-    let (fits, unused) = ("does not fit", "is not used");
+    let (fits, unused) = ("cannot be used here", "is not used");
     let text = async |engine: tower_wcgi::EngineBuilder| {
         let service = open(&out, engine.max_concurrency(1).build().unwrap()).unwrap();
         get(&service, "/").await.text()

@@ -139,9 +139,9 @@ async fn a_start_up_that_fails_is_left_out_with_one_warning_that_says_why() {
     for (start, why) in [
         ("exit", "it exited with 3 instead of returning"),
         ("trap", "it trapped"),
-        ("spin", "it was not over after 50ms"),
+        ("spin", "it had not ended after 50ms"),
         ("bomb", "it needed more memory than its limit"),
-        ("open", "it left a file open, which no request would have"),
+        ("open", "it left a file open, which requests could not use"),
         ("random", "depends on random numbers, which would be the same in every request"),
     ] {
         let builder = scene.builder(start).env("START", start).max_memory(16 << 20);

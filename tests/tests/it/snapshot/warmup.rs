@@ -109,12 +109,12 @@ async fn the_package_can_name_a_file_of_its_own() {
 fn what_is_no_request_is_a_mistake_in_the_manifest() {
     let scene = Scene::new();
     for (entry, why) in [
-        ("a.cgi", "is no request, as \"/path?query\" or \"GET /path\""),
-        ("POST /a.cgi", "is no request, as \"/path?query\" or \"GET /path\""),
-        ("http://localhost/", "is no request, as \"/path?query\" or \"GET /path\""),
-        ("/a b", "has what a URL can only have percent-encoded"),
-        ("/a%2", "has what a URL can only have percent-encoded"),
-        ("/ä", "has what a URL can only have percent-encoded"),
+        ("a.cgi", "is not a request such as \"/path?query\" or \"GET /path\""),
+        ("POST /a.cgi", "is not a request such as \"/path?query\" or \"GET /path\""),
+        ("http://localhost/", "is not a request such as \"/path?query\" or \"GET /path\""),
+        ("/a b", "has characters that must be percent-encoded in a URL"),
+        ("/a%2", "has characters that must be percent-encoded in a URL"),
+        ("/ä", "has characters that must be percent-encoded in a URL"),
     ] {
         let error = site(&scene, &format!("['/',\n{entry:?}]"), "").build().unwrap_err();
         let place = "wasmer.toml:16: command.annotations.wcgi.snapshot.warmup: ";

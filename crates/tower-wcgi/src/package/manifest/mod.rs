@@ -1,14 +1,17 @@
 //! The manifest: `wasmer.toml`, or `wapm.toml` as it was called before.
 //!
-//! In: a package's directory and its manifest. Out: a [`Package`]. Manifests in the wild are read tolerantly: what is not
-//! known is a warning, what cannot be honoured and would change what the script does is an error. Both name file, line
+//! In: a package's directory and its manifest. Out: a [`Package`]. Manifests in the wild are read tolerantly: an unknown key
+//! is a warning. A setting that cannot be honoured and would change the script's behaviour is an error. Both name file, line
 //! and key.
 //!
 //! # Keys
 //!
-//! `package.{name, entrypoint}`; `[[module]]` with `name`, `source` and `compiled`, a directory of compiled code;
-//! `[[command]]` with `name`, `module`, `runner`, `main_args` and `annotations` (see [`Settings::read`]); `[fs]`, guest path
-//! = host directory. An entry of `[fs]` is read-only; to make it writable, write it as a table:
+//! - `package.{name, entrypoint}`
+//! - `[[module]]` with `name`, `source` and `compiled`, a directory of compiled code
+//! - `[[command]]` with `name`, `module`, `runner`, `main_args` and `annotations` (see [`Settings::read`])
+//! - `[fs]`, guest path = host directory
+//!
+//! An entry of `[fs]` is read-only. A table makes it writable:
 //!
 //! ```toml
 //! [fs]
@@ -27,15 +30,16 @@ pub(crate) use written::Written;
 
 use super::command::{Candidate, Runner, Settings, from_dependency, list, pick};
 use super::document::{Document, Table, Text, TextOrTable, line_of};
-use super::mount::{Access, Mount, guest_path, overlay};
-use super::{Module, Package, refuse};
+use super::opened::{Module, Package};
+use super::refuse::refuse;
 use crate::error::Error;
+use crate::mount::{Access, Mount, guest_path, overlay};
 
 /// Opens the package in `directory` by the manifest `file`.
 ///
 /// # Errors
 ///
-/// When the manifest cannot be read or used, or no single command can be picked.
+/// Fails if the manifest cannot be read or used, or no single command can be picked.
 pub(super) fn open(directory: &Path, file: &Path, asked: Option<&str>) -> Result<Package, Error> {
     let shown = file.display().to_string();
     let bytes = fs::read(file).map_err(|error| refuse(format!("cannot read {shown}")).with_source(error))?;
@@ -158,7 +162,7 @@ struct Command<'d> {
 
 impl<'d> Command<'d> {
     fn candidate(&self) -> Candidate<'d> {
-        // Without a runner it is one of the first manifests, when there was nothing but WASI.
+        // A manifest without a runner is one of the first, from a time with WASI alone.
         let runner = self.runner.as_ref().map_or(Some(Runner::Wasi), |runner| Runner::parse(runner.value));
         Candidate { name: self.name.value, runner }
     }
@@ -177,7 +181,7 @@ impl<'d> Command<'d> {
         Ok(settings)
     }
 
-    /// The module that answers: the one the command names, else the one its annotations name, else the only one.
+    /// The module that answers: the command's, else the one in its annotations, else the only one.
     fn module<'m>(
         &self,
         modules: &'m [ModuleEntry<'d>],
@@ -297,7 +301,7 @@ fn leaves_the_package(host: &Path) -> bool {
     false
 }
 
-/// The name of a package that does not say its own. `.` and `..` have none, but what they stand for has.
+/// The name of a package without one: that of its directory. `.` and `..` stand for a directory with a name.
 fn directory_name(directory: &Path) -> String {
     let directory = if directory.as_os_str().is_empty() { Path::new(".") } else { directory };
     let name = directory.file_name().map(ToOwned::to_owned);
@@ -305,7 +309,7 @@ fn directory_name(directory: &Path) -> String {
     name.map_or_else(|| "package".to_owned(), |name| name.to_string_lossy().into_owned())
 }
 
-// The keys that are known. Those that are not read have no effect here, and need no warning: they describe the package
+// The known keys. Some have no effect here and need no warning: they describe the package
 // to a registry, or are for other runners.
 const ROOT_KEYS: &[&str] = &["package", "module", "command", "fs", "dependencies", "registry", "wasmer-extra-flags"];
 const PACKAGE_KEYS: &[&str] = &[
@@ -325,7 +329,7 @@ const PACKAGE_KEYS: &[&str] = &[
 ];
 const MODULE_KEYS: &[&str] =
     &["name", "source", "abi", "kind", "interfaces", "bindings", "hash", "annotations", "compiled"];
-/// What another manifest of the same package says too.
+/// Keys that describe the package, which a new manifest of it keeps.
 const ABOUT_KEYS: [&str; 8] =
     ["name", "version", "description", "license", "license-file", "readme", "repository", "homepage"];
 const COMMAND_KEYS: &[&str] = &["name", "module", "runner", "annotations", "main_args", "main-args", "package"];

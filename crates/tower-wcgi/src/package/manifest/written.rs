@@ -1,13 +1,14 @@
-//! A manifest that is written: one command and its module, with all that a package says of them.
+//! Writes a manifest: one command and its module, with all settings of a package.
 //!
 //! In: plain values. Out: the text of a `wasmer.toml` that opens as the same.
 
 use toml::{Table, Value};
 
+use crate::mount::Access;
 use crate::outbound::NetRule;
-use crate::package::{Access, Front, Site};
+use crate::package::{Front, Site};
 
-/// What a manifest is to say.
+/// The contents of a new manifest.
 #[derive(Debug)]
 pub(crate) struct Written<'a> {
     pub(crate) about: &'a [(String, String)],
@@ -24,7 +25,7 @@ pub(crate) struct Written<'a> {
     pub(crate) connect: &'a [NetRule],
     /// The mounts that the module's start-up has seen, if it is a snapshot.
     pub(crate) seen: Option<Vec<String>>,
-    /// Guest path, directory and access of the package's own.
+    /// Guest path, directory and access of the package's own mounts.
     pub(crate) mounts: &'a [(String, String, Access)],
 }
 
@@ -64,7 +65,7 @@ impl Written<'_> {
             let rules = list(self.connect.iter().map(ToString::to_string));
             wcgi.insert("network".to_owned(), Value::Table(table([("connect", rules)])));
         }
-        // What is a snapshot already has nothing to be initialised.
+        // The module is a snapshot already, so no start-up is left.
         let mut snapshot = table([("enabled", Value::Boolean(false))]);
         if let Some(seen) = &self.seen {
             snapshot.insert("mounts".to_owned(), list(seen));

@@ -1,14 +1,14 @@
 //! `.webc` files: a whole package in one file.
 //!
 //! In: the file, versions 2 and 3. Out: a [`Package`] whose module is in memory and whose volumes are unpacked into a
-//! directory that lives as long as the package. Such a file comes from somewhere else, so nothing in it is trusted: not
-//! its offsets, not its names, not its sizes.
+//! directory that lives as long as the package. Such a file comes from somewhere else, so nothing in it is trusted: neither
+//! its offsets nor its names nor its sizes.
 //!
 //! # How the versions differ
 //!
-//! Version 2 keeps every file in one volume, `atom`, and its mappings say which directory of it is mounted where; without
-//! any mappings (the first such files) the whole volume is mounted at `/`. Version 3 has a volume for each mount and
-//! knows symbolic links. Both have a checksum for each section, which is checked; signatures are not.
+//! Version 2 keeps every file in one volume, `atom`. Its mappings say which directory of the volume is mounted where. Without
+//! mappings, as in the first such files, the whole volume is mounted at `/`. Version 3 has a volume for each mount and
+//! symbolic links. Both have a checksum for each section, which is checked. Signatures are not checked.
 
 mod unpack;
 
@@ -22,23 +22,24 @@ use ::webc::metadata::{Annotation, Manifest};
 use ::webc::{Container, Version};
 use bytes::Bytes;
 
-use self::unpack::Unpacker;
+use self::unpack::{Unpacker, damaged};
 use super::command::{Candidate, Front, Runner, Settings, from_dependency, list, pick};
 use super::document::{Document, Node, Table};
-use super::mount::{Access, Mount, guest_path, overlay};
-use super::{Module, Package, refuse, stem};
+use super::opened::{Module, Package, stem};
+use super::refuse::refuse;
 use crate::error::Error;
+use crate::mount::{Access, Mount, guest_path, overlay};
 
 /// Opens the package in the file `path`.
 ///
 /// # Errors
 ///
-/// When the file cannot be read, is damaged or of another version, or no single command can be picked.
+/// Fails if the file cannot be read, is damaged or of another version, or no single command can be picked.
 pub(super) fn open(path: &Path, asked: Option<&str>) -> Result<Package, Error> {
     let file = path.display().to_string();
     let bytes = fs::read(path).map_err(|error| refuse(format!("cannot read {file}")).with_source(error))?;
-    // The webc crate slices at offsets the file gives it, and unwraps names it reads there: a file made to do so gets a
-    // panic out of it. Nothing of what was being read is used after one.
+    // The webc crate slices at offsets from the file, and unwraps names that it reads there. So a hostile file can make it
+    // panic. After a panic nothing of the partial result is used.
     let read = catch_unwind(AssertUnwindSafe(|| read(path, &file, Bytes::from(bytes), asked)));
     read.unwrap_or_else(|_panic| Err(damaged(&file, "its parts contradict each other")))
 }
@@ -79,7 +80,7 @@ fn read(path: &Path, file: &str, bytes: Bytes, asked: Option<&str>) -> Result<Pa
     let (atom, module) = atom(&container, command.name, &settings, table)?;
     let arguments = settings.arguments(command.name);
 
-    // The volumes of version 2 have no times, and what is unpacked again is no other file than before.
+    // The volumes of version 2 have no times, and unpacking them again must not change any.
     let modified = fs::metadata(path).and_then(|metadata| metadata.modified());
     let modified = modified.map_err(|error| refuse(format!("cannot read {file}")).with_source(error))?;
     let unpacked = Unpacker::new(file, bytes.len(), modified)?;
@@ -87,9 +88,9 @@ fn read(path: &Path, file: &str, bytes: Bytes, asked: Option<&str>) -> Result<Pa
     let mut warnings = document.take_warnings();
     warnings.extend(unpacked.warnings);
     if settings.front != Front::default() {
-        // Unlike the manifest of a directory, it is not trusted: it must not ask for credentials that a layer checks.
+        // Unlike a directory's manifest, this one is not trusted. It must not get credentials that a layer checks.
         warnings.push(format!(
-            "{file}: https, pass_authorization and trusted_proxies of a .webc do not count; say them when you serve it"
+            "{file}: https, pass_authorization and trusted_proxies of a .webc do not count; set them when you serve it"
         ));
     }
     if let Some(rule) = settings.connect.iter().find(|rule| rule.has_target()) {
@@ -153,7 +154,7 @@ fn container(file: &str, bytes: &Bytes) -> Result<Container, Error> {
     }
 }
 
-/// Holds a section against its checksum. The crate does not, and skips over what it cannot read of a volume.
+/// Compares a section with its checksum. The crate does not, and skips the parts of a volume that it cannot read.
 fn verify(
     file: &str,
     bytes: &[u8],
@@ -186,7 +187,7 @@ fn describe(file: &str, manifest: &Manifest) -> Document {
     Document::from_entries(file.to_owned(), entries)
 }
 
-/// Nothing for a null: such a key counts as absent.
+/// None for a null: such a key counts as absent.
 fn node(value: &Annotation) -> Option<Node> {
     Some(match value {
         Annotation::Null => return None,
@@ -204,7 +205,7 @@ fn node(value: &Annotation) -> Option<Node> {
     })
 }
 
-/// The atom that answers and its name: the one the annotations name, else the command's namesake, else the only one.
+/// The atom that answers and its name: the one in the annotations, else the command's namesake, else the only one.
 fn atom(
     container: &Container,
     command: &str,
@@ -258,10 +259,6 @@ fn mounts(container: &Container, root: &Table<'_>, mut unpacker: Unpacker) -> Re
         mounts.push(Mount { guest, host, access: Access::ReadOnly });
     }
     Ok((overlay(mounts, Vec::new()), unpacker))
-}
-
-fn damaged(file: &str, why: &str) -> Error {
-    refuse(format!("{file}: damaged or not a .webc file: {}", why.lines().next().unwrap_or_default()))
 }
 
 /// An error and its sources on one line. They are not attached: their `Debug` form has whole sections in it.

@@ -11,6 +11,7 @@ use proptest::prelude::{ProptestConfig, any, proptest};
 
 use super::*;
 use crate::error::ErrorKind;
+use crate::mount;
 use crate::package;
 
 /// A `.webc` in the making: one volume of files, whose names may have directories in them, and links.
@@ -204,7 +205,7 @@ fn both_versions_are_opened_with_everything_in_them() {
         assert_eq!(package.cwd.as_deref(), Some("/app"));
         assert_eq!(package.mounts.iter().map(|mount| mount.guest.as_str()).collect::<Vec<_>>(), mounts);
         assert!(package.warnings.is_empty(), "{:?}", package.warnings);
-        package::check(&package.mounts).unwrap();
+        mount::check(&package.mounts).unwrap();
     }
     let package = v2.open(&v2.v2());
     assert_eq!(read(&package, "/app", "index.php"), "<?php hello();");

@@ -1,7 +1,7 @@
 //! Unpacking: the volumes of a `.webc` as directories of the host.
 //!
-//! In: a container and the names of the volumes that are mounted. Out: their directories. Every name is checked to be
-//! one plain path segment, nothing is written through a link, and no link that leads out of its volume is left behind.
+//! In: a container and the names of the volumes that are mounted. Out: their directories. Every name must be one plain path
+//! segment. Nothing is written through a link. No link that leads out of its volume stays.
 
 use std::collections::BTreeMap;
 use std::fs::{self, OpenOptions};
@@ -11,12 +11,12 @@ use std::time::SystemTime;
 
 use ::webc::{Container, Metadata, PathSegments, Volume};
 
-use super::damaged;
 use crate::error::Error;
-use crate::package::refuse;
+use crate::package::refuse::refuse;
 use crate::scratch::Scratch;
+use crate::sys;
 
-/// Unpacks each volume once, into a directory of its own.
+/// Unpacks each volume once, into its own directory.
 pub(super) struct Unpacker {
     pub(super) directory: Scratch,
     pub(super) warnings: Vec<String>,
@@ -24,8 +24,8 @@ pub(super) struct Unpacker {
     done: BTreeMap<String, PathBuf>,
     /// The time of change that every file gets.
     modified: SystemTime,
-    /// How much more may be unpacked. In an honest file every entry and every byte takes room of its own, so more cannot
-    /// come out than went in; directories that contain themselves, or each other twice, end here.
+    /// How much more may be unpacked. In an honest file every entry and every byte takes its own room. So the output cannot be
+    /// larger than the file. Directories that contain themselves, or each other twice, end here.
     budget_bytes: usize,
 }
 
@@ -34,7 +34,7 @@ impl Unpacker {
     ///
     /// # Errors
     ///
-    /// When no temporary directory can be made.
+    /// Fails if no temporary directory can be made.
     pub(super) fn new(file: &str, file_bytes: usize, modified: SystemTime) -> Result<Self, Error> {
         let directory = Scratch::new("package-")
             .map_err(|error| refuse(format!("{file}: cannot make a directory to unpack into")).with_source(error))?;
@@ -46,7 +46,7 @@ impl Unpacker {
     ///
     /// # Errors
     ///
-    /// When there is no such volume or directory, the volume is hostile, or writing fails.
+    /// Fails if there is no such volume or directory, the volume is hostile, or writing fails.
     pub(super) fn directory_of(
         &mut self,
         container: &Container,
@@ -58,7 +58,7 @@ impl Unpacker {
             None => {
                 let found = container.get_volume(volume);
                 let Some(found) = found else { return Err(damaged(&self.file, &format!("no volume {volume:?}"))) };
-                // A name of our own: that of the volume is the file's, and often has slashes.
+                // A name of our own: the volume's name comes from the file, and often has slashes.
                 let root = self.directory.path().join(self.done.len().to_string());
                 self.unpack(&found, &root)?;
                 self.done.insert(volume.to_owned(), root.clone());
@@ -99,7 +99,7 @@ impl Unpacker {
                     Metadata::File { .. } => {
                         let (content, _) = volume.read_file(&entry).ok_or_else(unreadable)?;
                         self.spend(content.len().saturating_add(ENTRY_BYTES))?;
-                        // Fails where something is already: a name that is there twice overwrites nothing.
+                        // Fails if the file exists: a repeated name overwrites nothing.
                         let created = OpenOptions::new().write(true).create_new(true).open(&target);
                         created
                             .and_then(|mut file| {
@@ -118,14 +118,14 @@ impl Unpacker {
         self.link(root, &links)
     }
 
-    /// Makes the links when everything else is in place, then removes those that lead nowhere and refuses the volume for
-    /// one that leads out. A look at the text of a link is not enough: it may lead through another one.
+    /// Makes the links after everything else. Then removes links that lead nowhere, and refuses the volume if
+    /// a link leads out. The text of a link alone does not tell: it may lead through another link.
     fn link(&mut self, root: &Path, links: &[(PathBuf, String)]) -> Result<(), Error> {
         for (path, target) in links {
             if Path::new(target).has_root() {
                 return Err(self.leads_out(root, path));
             }
-            symlink(target, path).map_err(|error| self.failure(path, error))?;
+            sys::symlink(Path::new(target), path).map_err(|error| self.failure(path, error))?;
         }
         for (path, _) in links {
             match stays_inside(root, path) {
@@ -158,7 +158,7 @@ impl Unpacker {
     }
 }
 
-/// One segment that means itself on this host: no `..`, no `/`, no drive, no NUL.
+/// Whether it is one plain segment on this host: no `..`, no `/`, no drive, no NUL.
 fn is_plain(name: &str) -> bool {
     let mut components = Path::new(name).components();
     let plain = matches!(components.next(), Some(Component::Normal(only)) if only == name);
@@ -170,18 +170,12 @@ fn stays_inside(root: &Path, path: &Path) -> io::Result<bool> {
     Ok(fs::canonicalize(path)?.starts_with(fs::canonicalize(root)?))
 }
 
-#[cfg(unix)]
-fn symlink(target: &str, path: &Path) -> io::Result<()> {
-    std::os::unix::fs::symlink(target, path)
-}
-
-#[cfg(not(unix))]
-fn symlink(_target: &str, _path: &Path) -> io::Result<()> {
-    Err(io::Error::new(io::ErrorKind::Unsupported, "symbolic links in packages are not supported on this system"))
-}
-
-/// The least an entry takes in a file: an offset and the length of a name.
+/// The least size of an entry in a file: an offset and the length of a name.
 const ENTRY_BYTES: usize = 16;
 
 /// Looking a path up takes a stack frame for each segment.
 const MAX_DEPTH: usize = 128;
+
+pub(super) fn damaged(file: &str, why: &str) -> Error {
+    refuse(format!("{file}: damaged or not a .webc file: {}", why.lines().next().unwrap_or_default()))
+}

@@ -1,23 +1,31 @@
-//! What a start-up keeps of the outside: snapshots made with one thing changed at a time, and compared.
+//! Finds what a start-up keeps of its inputs: makes snapshots with one change each, and compares them.
 //!
-//! In: a module, and what its start-up may see. Out: where its memory comes out differently, and why.
+//! In: a module, and what its start-up may see. Out: the places where its memory differs, with the causes.
 
 use std::ops::Range;
 use std::sync::Arc;
 
 use wcgi_memory::Image;
 
-use super::{Contents, Entry, Inputs, LATER, Left, check, seed};
+use super::contents::Contents;
+use super::entry::{Entry, check};
+use super::initialise::Inputs;
+use super::key::ensure_no_special_files;
+use super::left::{LATER, Left, Place, seed};
+use super::own_thread::on_own_thread;
+use crate::code::Code;
 use crate::engine::Engine;
 use crate::error::{Error, ErrorKind};
-use crate::exchange::initialisation::{Surroundings, on_own_thread};
 use crate::package;
-use crate::script::code::Code;
+use crate::script::compile::code_of;
+use crate::script::source::Source;
+use crate::script::surroundings::Surroundings;
 
-/// What of the outside a [snapshot](crate::_docs::snapshots) keeps, so that it is the same in every request.
+/// The parts of a [snapshot](crate::_docs::snapshots) that depend on random numbers, the time or the environment. They are the
+/// same in every request.
 ///
-/// From [`WcgiBuilder::check_snapshot`](crate::WcgiBuilder::check_snapshot). Nothing in it is no proof that there is nothing:
-/// a start-up can do another thing at another time of the day.
+/// From [`WcgiBuilder::check_snapshot`](crate::WcgiBuilder::check_snapshot). An empty report proves nothing:
+/// a start-up can behave differently at another time of the day.
 #[derive(Debug, Clone)]
 pub struct SnapshotReport {
     contents: Contents,
@@ -31,14 +39,14 @@ impl SnapshotReport {
         (self.contents.bytes, self.contents.spans)
     }
 
-    /// What came out differently, by cause and address.
+    /// The differences, by cause and address.
     #[must_use]
     pub fn captured(&self) -> &[Captured] {
         &self.captured
     }
 }
 
-/// A part of a snapshot that depends on the outside.
+/// A part of a snapshot that depends on an input.
 #[derive(Debug, Clone)]
 pub struct Captured {
     cause: Cause,
@@ -46,13 +54,13 @@ pub struct Captured {
 }
 
 impl Captured {
-    /// What it depends on.
+    /// The input on which it depends.
     #[must_use]
     pub fn cause(&self) -> Cause {
         self.cause
     }
 
-    /// Where in the module's memory it is; nothing for a global.
+    /// Its addresses in the module's memory. None for a global.
     #[must_use]
     pub fn addresses(&self) -> Option<Range<usize>> {
         match &self.place {
@@ -62,7 +70,7 @@ impl Captured {
     }
 }
 
-/// What was changed between two snapshots.
+/// The input that was changed between two snapshots.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Cause {
@@ -75,7 +83,7 @@ pub enum Cause {
 }
 
 impl Cause {
-    /// It in one word.
+    /// The cause as one word.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -86,51 +94,29 @@ impl Cause {
     }
 }
 
-/// Where two images differ.
-#[derive(Debug, Clone)]
-pub(super) enum Place {
-    Memory(Range<usize>),
-    /// One global at least, where the memory is the same.
-    Global,
-}
-
-impl Left {
-    /// Where `other` is not the same, in the order of addresses. Bytes that are the same between two that are not count with
-    /// them: some bytes of two numbers are always the same.
-    pub(super) fn differences(&self, other: &Self) -> Vec<Place> {
-        let mut ranges: Vec<Range<usize>> = Vec::new();
-        let len = self.memory.len().max(other.memory.len());
-        let differing = |start: &usize| piece(&self.memory, *start) != piece(&other.memory, *start);
-        let pieces = (0..len).step_by(PIECE).filter(differing).flat_map(|start| start..(start + PIECE).min(len));
-        for address in pieces.filter(|at| self.memory.get(*at) != other.memory.get(*at)) {
-            match ranges.last_mut() {
-                Some(last) if address - last.end < NEAR => last.end = address + 1,
-                _ => ranges.push(address..address + 1),
-            }
-        }
-        if ranges.is_empty() && !self.has_globals_of(other) {
-            return vec![Place::Global];
-        }
-        ranges.into_iter().map(Place::Memory).collect()
-    }
-
-    fn has_globals_of(&self, other: &Self) -> bool {
-        let bits =
-            |left: &Self| left.globals.iter().map(|(index, value)| format!("{index} {value:?}")).collect::<Vec<_>>();
-        bits(self) == bits(other)
-    }
-}
-
-fn piece(memory: &[u8], start: usize) -> Option<&[u8]> {
-    memory.get(start..(start + PIECE).min(memory.len()))
+/// The inputs on which the snapshot of `wasm` depends, if it has a start-up.
+///
+/// # Errors
+///
+/// The reason why there can be no snapshot of it.
+pub(crate) fn compare(
+    engine: &Engine,
+    wasm: &[u8],
+    source: &Source<'_>,
+    surroundings: &Surroundings,
+) -> Result<Option<SnapshotReport>, Error> {
+    ensure_no_special_files(surroundings)?;
+    let Some(entry) = Entry::of(wasm) else { return Ok(None) };
+    let code = code_of(engine, wasm, source)?;
+    report(engine, &code, wasm, entry, surroundings).map(Some)
 }
 
 /// Runs the start-up of `wasm` four times.
 ///
 /// # Errors
 ///
-/// As [`ready`](super::ready), but for what it is about to find out.
-pub(in crate::script) fn compare(
+/// As [`ready`](super::take::ready), except for dependencies that it is about to find.
+fn report(
     engine: &Engine,
     code: &Arc<Code>,
     wasm: &[u8],
@@ -162,8 +148,3 @@ pub(in crate::script) fn compare(
         Ok(SnapshotReport { contents: Contents { bytes, spans }, captured })
     })
 }
-
-/// Up to this many bytes that are the same belong to what is around them.
-const NEAR: usize = 16;
-/// What is compared at once.
-const PIECE: usize = 4096;

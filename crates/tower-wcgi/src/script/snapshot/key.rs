@@ -1,17 +1,17 @@
-//! What a snapshot depends on, as one hash: the module, and all that its initialisation could have seen.
+//! All inputs of a snapshot as one hash: the module, and everything that its start-up could have seen.
 //!
-//! In: the same as for an initialisation. Out: a key for the cache. The content of each file counts, and its time, which
-//! a guest can see and PHP's opcache does remember; so a copy of a package with its times has the same key.
+//! In: the same as for an initialisation. Out: a key for the cache. The content of each file counts. So does its time, because
+//! a guest can see it and PHP's opcache remembers it. A copy of a package that keeps the times has the same key.
 
 use std::fs::{self, File, Metadata};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
 
+use crate::code::ModuleHash;
 use crate::error::{Error, ErrorKind};
-use crate::exchange::initialisation::Surroundings;
-use crate::package::Access;
-use crate::script::ModuleHash;
+use crate::mount::Access;
+use crate::script::surroundings::Surroundings;
 
 /// The key of the snapshot of `module`.
 ///
@@ -40,15 +40,15 @@ pub(super) fn key(module: ModuleHash, surroundings: &Surroundings) -> Result<bla
 
 /// # Errors
 ///
-/// [`ErrorKind::Package`] when there is something in a read-only mount that is neither a file nor a directory nor a link: to
-/// open a named pipe takes as long as somebody likes, and no deadline ends it.
-pub(in crate::script) fn ensure_no_special_files(surroundings: &Surroundings) -> Result<(), Error> {
+/// [`ErrorKind::Package`] if a read-only mount holds anything but files, directories and links. Opening a named pipe may take for
+/// ever, and no deadline ends it.
+pub(super) fn ensure_no_special_files(surroundings: &Surroundings) -> Result<(), Error> {
     Key::of_mounts(surroundings).map(drop)
 }
 
 struct Key {
     hasher: blake3::Hasher,
-    /// Something that has no content to add.
+    /// The first path that has no content to add.
     special: Option<PathBuf>,
 }
 
@@ -80,8 +80,8 @@ impl Key {
         self.hasher.update(&item.len().to_le_bytes()).update(item);
     }
 
-    /// Adds every entry below `root`, in the order of their names. What cannot be read, a guest cannot read either, and
-    /// then the reason is what counts. A directory of `writable` that lies below is left out, as it is seen at its own mount,
+    /// Adds every entry below `root`, in the order of their names. A guest cannot read an unreadable entry either, so the reason
+    /// counts in its place. A directory of `writable` that lies below is left out: it is seen at its own mount,
     /// and empty.
     fn add_tree(&mut self, root: &Path, writable: &[PathBuf]) {
         let root = fs::canonicalize(root).unwrap_or_else(|_| root.to_owned());
@@ -136,5 +136,5 @@ impl Key {
 }
 
 const NOT_SEEN: &[u8] = b"not seen";
-/// Another one whenever snapshots of the same things come to be made differently.
+/// Raise it whenever snapshots of the same inputs are made differently.
 const FORMAT: &[u8] = b"tower-wcgi snapshot 4";

@@ -6,7 +6,7 @@ use std::process::Command;
 
 use anyhow::{Context as _, Result};
 
-use super::Language;
+use super::language::Language;
 use crate::fetch::Unavailable;
 use crate::workspace::Workspace;
 use crate::{program, stamp};

@@ -1,7 +1,7 @@
 //! C: `make`, with Zig's clang in a pinned version, which pip fetches below `target/toolchains` (100 MB, once), or with the
 //! compiler that `WCGI_WASM_CC` names.
 
-use super::Language;
+use super::language::Language;
 use crate::guests::c;
 
 pub(super) const C: Language = Language {

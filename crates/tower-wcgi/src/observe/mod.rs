@@ -1,0 +1,5 @@
+//! Reports about exchanges: so far the log.
+
+mod log;
+
+pub(crate) use log::log;
