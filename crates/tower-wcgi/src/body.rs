@@ -9,7 +9,7 @@ use http_body::{Body, Frame, SizeHint};
 use crate::engine::Engine;
 use crate::error::{Error, ErrorKind};
 use crate::exchange::Exchange;
-use crate::observe;
+use crate::observe::{self, Observed};
 use crate::request::RequestId;
 use crate::stdio::FileReader;
 
@@ -18,7 +18,11 @@ use crate::stdio::FileReader;
 /// It owns the running script: dropping it before its end ends the script. An error means that the script failed after its
 /// head. Servers then abort the connection, so that the client does not take a part for the whole.
 #[derive(Debug)]
-pub struct ResponseBody(Content);
+pub struct ResponseBody {
+    content: Content,
+    /// Until the body is over.
+    observed: Option<Box<Observed>>,
+}
 
 #[derive(Debug)]
 enum Content {
@@ -49,16 +53,25 @@ struct Streaming {
 }
 
 impl ResponseBody {
+    fn of(content: Content) -> Self {
+        Self { content, observed: None }
+    }
+
+    /// Has `observed` told how the body ends, and that it is over when it is.
+    pub(crate) fn observe(&mut self, observed: Observed) {
+        self.observed = Some(Box::new(observed));
+    }
+
     pub(crate) fn empty() -> Self {
-        Self(Content::Whole(Bytes::new()))
+        Self::of(Content::Whole(Bytes::new()))
     }
 
     pub(crate) fn text(text: &'static str) -> Self {
-        Self(Content::Whole(Bytes::from_static(text.as_bytes())))
+        Self::of(Content::Whole(Bytes::from_static(text.as_bytes())))
     }
 
     pub(crate) fn file(request_id: RequestId, file: FileReader, engine: Engine) -> Self {
-        Self(Content::File(Box::new(Sending { request_id, file, _engine: engine })))
+        Self::of(Content::File(Box::new(Sending { request_id, file, _engine: engine })))
     }
 
     pub(crate) fn script(request_id: RequestId, exchange: Exchange, first: Bytes, content_length: Option<u64>) -> Self {
@@ -69,7 +82,7 @@ impl ResponseBody {
             exchange.let_go_on();
             return Self::empty();
         }
-        Self(Content::Script(Box::new(Streaming {
+        Self::of(Content::Script(Box::new(Streaming {
             request_id,
             exchange,
             first,
@@ -89,7 +102,7 @@ impl Default for ResponseBody {
 /// A body of these bytes, for a layer's own answer.
 impl From<Bytes> for ResponseBody {
     fn from(bytes: Bytes) -> Self {
-        Self(Content::Whole(bytes))
+        Self::of(Content::Whole(bytes))
     }
 }
 
@@ -112,7 +125,42 @@ impl Body for ResponseBody {
     type Error = Error;
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
-        let streaming = match &mut self.0 {
+        let polled = self.poll_content(cx);
+        match &polled {
+            Poll::Ready(Some(Err(error))) => {
+                if let Some(observed) = self.observed.take() {
+                    observed.failed(error.kind());
+                }
+            }
+            Poll::Ready(None) => self.observed = None,
+            Poll::Ready(Some(Ok(_))) | Poll::Pending => {}
+        }
+        polled
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match &self.content {
+            Content::Whole(bytes) => bytes.is_empty(),
+            Content::Script(streaming) => streaming.known_length() == Some(0) && streaming.remaining.is_none(),
+            Content::File(sending) => sending.file.remaining() == 0,
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.content {
+            Content::Whole(bytes) => SizeHint::with_exact(bytes.len() as u64),
+            Content::Script(streaming) => match streaming.remaining.or_else(|| streaming.known_length()) {
+                Some(length) => SizeHint::with_exact(length),
+                None => SizeHint::default(),
+            },
+            Content::File(sending) => SizeHint::with_exact(sending.file.remaining()),
+        }
+    }
+}
+
+impl ResponseBody {
+    fn poll_content(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
+        let streaming = match &mut self.content {
             Content::Whole(bytes) if bytes.is_empty() => return Poll::Ready(None),
             Content::Whole(bytes) => return Poll::Ready(Some(Ok(Frame::data(std::mem::take(bytes))))),
             Content::Script(streaming) => streaming,
@@ -123,7 +171,7 @@ impl Body for ResponseBody {
         let mut chunk = match ready!(streaming.poll_chunk(cx)) {
             Some(Ok(chunk)) => chunk,
             end => {
-                self.0 = Content::Whole(Bytes::new());
+                self.content = Content::Whole(Bytes::new());
                 return Poll::Ready(end.map(|result| result.map(Frame::data)));
             }
         };
@@ -137,31 +185,12 @@ impl Body for ResponseBody {
                     log_excess(&streaming.request_id);
                 }
                 // The client has all it was promised. The script may have more work than its output.
-                if let Content::Script(streaming) = std::mem::replace(&mut self.0, Content::Whole(Bytes::new())) {
+                if let Content::Script(streaming) = std::mem::replace(&mut self.content, Content::Whole(Bytes::new())) {
                     streaming.exchange.let_go_on();
                 }
             }
         }
         Poll::Ready(Some(Ok(Frame::data(chunk))))
-    }
-
-    fn is_end_stream(&self) -> bool {
-        match &self.0 {
-            Content::Whole(bytes) => bytes.is_empty(),
-            Content::Script(streaming) => streaming.known_length() == Some(0) && streaming.remaining.is_none(),
-            Content::File(sending) => sending.file.remaining() == 0,
-        }
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        match &self.0 {
-            Content::Whole(bytes) => SizeHint::with_exact(bytes.len() as u64),
-            Content::Script(streaming) => match streaming.remaining.or_else(|| streaming.known_length()) {
-                Some(length) => SizeHint::with_exact(length),
-                None => SizeHint::default(),
-            },
-            Content::File(sending) => SizeHint::with_exact(sending.file.remaining()),
-        }
     }
 }
 

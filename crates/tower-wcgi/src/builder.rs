@@ -15,8 +15,9 @@ use crate::escape;
 use crate::gateway;
 use crate::host::{Files, Seen};
 use crate::mount::{self, Access, Mount, TMP};
+use crate::observe::Meters;
 use crate::outbound::{self, NetRule, Outbound};
-use crate::package::{self, Site};
+use crate::package::{self, Dependencies, Front, Site};
 use crate::release::Release;
 use crate::renewal::Renewal;
 use crate::script::{Source, Surroundings, WARMUP};
@@ -33,9 +34,14 @@ use crate::warmup;
 /// | setting | default | reason |
 /// |---|---|---|
 /// | [`engine`](Self::engine) | a new one | |
+/// | [`name`](Self::name) | the package's | |
 /// | [`command`](Self::command) | the package's entrypoint, or its only `wcgi` command | |
+/// | [`dependency`](Self::dependency) | none | paths need no more |
+/// | [`foreign`](Self::foreign) | no | |
 /// | [`mount`](Self::mount) | taken from axum's router, else the root | |
 /// | [`site`](Self::site) | the package's, else none | one script answers every URL |
+/// | [`share`](Self::share) | 1 | services are equal |
+/// | [`max_concurrency`](Self::max_concurrency) | the engine's, 128 | |
 /// | [`deadline`](Self::deadline) | 30 s | PHP's own `max_execution_time` |
 /// | [`max_memory`](Self::max_memory) | the engine's, 256 MiB | |
 /// | [`max_body`](Self::max_body) | 64 MiB | above common upload limits (PHP: 8 MiB), far below a disk |
@@ -51,6 +57,7 @@ use crate::warmup;
 /// | [`https`](Self::https) | the package's, else decided for each request | |
 /// | [`pass_authorization`](Self::pass_authorization) | the package's, else no | credentials are for the layer that checks them |
 /// | [`allow_trace`](Self::allow_trace) | no | it shows a page the headers that the browser hides from it |
+/// | [`dev`](Self::dev) | no | clients must not know what a failure shows |
 /// | [`connection_info`](Self::connection_info) | what the server left in the extensions | headers can be forged |
 /// | [`snapshot`](Self::snapshot) | if the module allows it | a request costs only its own work |
 /// | [`snapshot_deadline`](Self::snapshot_deadline) | 60 s | a large application that is warmed up takes some ten |
@@ -72,11 +79,16 @@ use crate::warmup;
 #[must_use]
 pub struct WcgiBuilder {
     package: Option<PathBuf>,
+    name: Option<Arc<str>>,
     command: Option<String>,
+    dependencies: Dependencies,
+    foreign: bool,
     engine: Option<Engine>,
     mounts: Vec<(String, PathBuf, Access)>,
     env: Vec<(String, String)>,
     mount: Option<String>,
+    share: Option<u32>,
+    max_concurrency: Option<usize>,
     deadline: Deadline,
     max_memory: Option<usize>,
     max_body: Option<u64>,
@@ -97,6 +109,7 @@ pub struct WcgiBuilder {
     x_sendfile: bool,
     site: Option<Site>,
     allow_trace: bool,
+    dev: bool,
 }
 
 #[derive(Debug, Default, Clone, Copy)]
@@ -115,9 +128,37 @@ impl WcgiBuilder {
         self
     }
 
+    /// What logs, metrics and [`Engine::running`] call the service. Default: the package's name in metrics and that list, nothing
+    /// in logs.
+    pub fn name(mut self, name: impl Into<Arc<str>>) -> Self {
+        self.name = Some(name.into());
+        self
+    }
+
     /// Which command of the package answers. Default: the package's `entrypoint`, else its only `wcgi` command.
     pub fn command(mut self, name: impl Into<String>) -> Self {
         self.command = Some(name.into());
+        self
+    }
+
+    /// Where a package is that manifests name by `reference` in their `[dependencies]`, exactly as they write it. Nothing is
+    /// fetched: the crate `wcgi-registry` does so. Default: none; dependencies that are paths need no more.
+    ///
+    /// ```no_run
+    /// # use tower_wcgi::WcgiService;
+    /// # fn main() -> Result<(), tower_wcgi::Error> {
+    /// let blog = WcgiService::builder().package("blog/").dependency("php:8.4", "runtimes/php").build()?;
+    /// # Ok(()) }
+    /// ```
+    pub fn dependency(mut self, reference: impl Into<String>, path: impl Into<PathBuf>) -> Self {
+        self.dependencies.insert(reference.into(), path.into());
+        self
+    }
+
+    /// Whether somebody else has made the package, who is not to decide about this server: then `https`,
+    /// `pass_authorization` and `trusted_proxies` of its manifest do not count. Default: no. They never count in a `.webc`.
+    pub fn foreign(mut self, foreign: bool) -> Self {
+        self.foreign = foreign;
         self
     }
 
@@ -153,6 +194,22 @@ impl WcgiBuilder {
     /// a site one script answers every URL.
     pub fn site(mut self, site: Site) -> Self {
         self.site = Some(site);
+        self
+    }
+
+    /// The weight of the service among the services of its engine when permits are short. Half of the permits, and of the places
+    /// in the queue, are guaranteed: one to each service and the rest by share. Any service may take the other half. A busy
+    /// service can use all permits except those guaranteed to others. Waiting requests are served by share too. With fewer
+    /// than two permits for each service, nothing is guaranteed. Default: 1.
+    pub fn share(mut self, weight: u32) -> Self {
+        self.share = Some(weight);
+        self
+    }
+
+    /// How many exchanges of this service run at once, within the [engine's](crate::EngineBuilder::max_concurrency); more wait in
+    /// the queue. Default: the engine's.
+    pub fn max_concurrency(mut self, exchanges: usize) -> Self {
+        self.max_concurrency = Some(exchanges);
         self
     }
 
@@ -272,6 +329,14 @@ impl WcgiBuilder {
         self
     }
 
+    /// Whether a failure is answered with a page for the developer in place of the bare status. The page has the reason, the
+    /// request's id, the wasm backtrace, the last of stderr and a hint, as HTML or text by `Accept`. It shows paths of the host
+    /// and output of the script, so never enable it where others can reach the service. Default: no.
+    pub fn dev(mut self, dev: bool) -> Self {
+        self.dev = dev;
+        self
+    }
+
     /// The function that gives the client's address and its use of TLS. See [`TrustedProxies`](crate::TrustedProxies) for a
     /// server behind proxies. Default: the proxies that the package's manifest trusts, else [`ConnectionInfo::of`].
     pub fn connection_info(mut self, hook: impl Fn(&Parts) -> ConnectionInfo + Send + Sync + 'static) -> Self {
@@ -336,15 +401,26 @@ impl WcgiBuilder {
     /// - [`ErrorKind::Module`] for a module that can never run.
     /// - [`ErrorKind::Host`] if there is no room for an engine, or no temporary directory can be made.
     pub fn build(self) -> Result<WcgiService, Error> {
+        self.release().map(WcgiService::new)
+    }
+
+    pub(crate) fn release(self) -> Result<Release, Error> {
+        let path = self.package.clone();
         let opened = self.open()?;
         let outbound = opened.outbound()?;
         let (max_memory, arguments) = (opened.surroundings.max_memory, Arc::clone(&opened.surroundings.arguments));
         let start =
             Renewal::new(opened.engine.clone(), &opened.source(), opened.surroundings.clone(), opened.take_snapshot)?;
         let OpenedPackage { package, engine, mount, tree, site, settings, rest, .. } = opened;
+        let sources = path.map_or_else(Vec::new, |path| package.sources(&path));
         let of_proxies =
             package.front.trusted_proxies.map(|proxies| Hook::new(move |parts: &Parts| proxies.connection_info(parts)));
-        Ok(WcgiService::new(Release {
+        let name = rest.name;
+        Ok(Release {
+            tenant: engine.tenant(name.as_ref(), rest.share.unwrap_or(1), rest.max_concurrency),
+            sources,
+            meters: Arc::new(Meters::new(name.as_deref().unwrap_or(&package.name))),
+            name,
             engine,
             start: Arc::new(start),
             send_file: rest.x_sendfile.then(|| Arc::new(SendFile::new(tree))),
@@ -354,6 +430,7 @@ impl WcgiBuilder {
             connection_info: rest.connection_info.or(of_proxies).unwrap_or_default(),
             mount,
             allow_trace: rest.allow_trace,
+            dev: rest.dev,
             deadline: match rest.deadline {
                 Deadline::Default => Some(defaults::DEADLINE),
                 Deadline::None => None,
@@ -367,13 +444,33 @@ impl WcgiBuilder {
             may_ignore_abort: !rest.refuse_ignore_abort,
             outbound: Arc::new(outbound),
             unpacked: package.unpacked,
-        }))
+        })
+    }
+
+    pub(crate) fn open_package(&self) -> Result<package::Package, Error> {
+        let path = self.package.as_ref().ok_or_else(|| setting("no package was given"))?;
+        let mut package = package::open(path, self.command.as_deref(), &self.dependencies)?;
+        if self.foreign && package.front != Front::default() {
+            package.front = Front::default();
+            let shown = &package.name;
+            package.warnings.push(format!(
+                "{shown}: https, pass_authorization and trusted_proxies of a foreign package do not count; say them when you serve it"
+            ));
+        }
+        if self.foreign {
+            // Unlike the manifest of a directory, it only asks.
+            package.asks.append(&mut package.connect);
+            if let Some(rule) = package.asks.iter().find(|rule| rule.has_target()) {
+                let why = format!("{}: network.connect: {rule}: a foreign package may not name a target", package.name);
+                return Err(setting(why).with_hint("ask for the name alone; the target is given with `--net`"));
+            }
+        }
+        Ok(package)
     }
 
     pub(crate) fn open(mut self) -> Result<OpenedPackage, Error> {
-        let path = self.package.take().ok_or_else(|| setting("no package was given"))?;
         Files::check_tmp()?;
-        let mut package = package::open(&path, self.command.as_deref())?;
+        let mut package = self.open_package()?;
         let engine = match self.engine.take() {
             Some(engine) => engine,
             None => Engine::builder().build()?,

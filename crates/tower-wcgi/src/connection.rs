@@ -27,11 +27,12 @@ impl ConnectionInfo {
         Self::default()
     }
 
-    /// Facts that the server has left in the request's extensions: axum's `ConnectInfo<SocketAddr>`, or a plain [`SocketAddr`].
-    /// The default.
+    /// Facts that the server has left in the request's extensions: a `ConnectionInfo`, axum's `ConnectInfo<SocketAddr>`, or a plain
+    /// [`SocketAddr`]. The default.
     #[must_use]
     pub fn of(parts: &Parts) -> Self {
-        Self { remote_addr: peer(&parts.extensions), https: None }
+        let left = parts.extensions.get().copied();
+        left.unwrap_or_else(|| Self { remote_addr: peer(&parts.extensions), https: None })
     }
 
     /// The client's address: `REMOTE_ADDR`, `REMOTE_HOST` and, unless it is 0, `REMOTE_PORT`.
@@ -52,6 +53,12 @@ impl ConnectionInfo {
     #[must_use]
     pub fn client(&self) -> Option<SocketAddr> {
         self.remote_addr
+    }
+
+    /// Whether the client used TLS, if that is known.
+    #[must_use]
+    pub fn is_https(&self) -> Option<bool> {
+        self.https
     }
 
     pub(crate) fn parts(self) -> (Option<SocketAddr>, Option<bool>) {
@@ -98,7 +105,7 @@ impl TrustedProxies {
             hops if hops.is_empty() => x_forwarded(&parts.headers),
             hops => hops,
         };
-        let mut client = ConnectionInfo { remote_addr: Some(peer), https: None };
+        let mut client = ConnectionInfo { remote_addr: Some(peer), https: direct.https };
         // The peer added the last entry, the address in that entry added the one before, and so on (RFC 7239 §4).
         for hop in hops.into_iter().rev() {
             client = ConnectionInfo { remote_addr: hop.address, https: hop.https.or(client.https) };
@@ -281,6 +288,26 @@ mod tests {
         for (headers, address, https) in cases {
             assert_eq!(client("10.0.0.1:9", headers), (address.to_owned(), https), "{headers:?}");
         }
+    }
+
+    #[test]
+    fn a_server_that_ends_tls_says_so_in_the_extensions() {
+        let info = |peer: &str, forwarded: Option<&str>| {
+            let mut request = Request::builder();
+            if let Some(forwarded) = forwarded {
+                request = request.header("forwarded", forwarded);
+            }
+            let (mut parts, ()) = request.body(()).unwrap().into_parts();
+            let peer = peer.parse::<SocketAddr>().unwrap();
+            parts.extensions.insert(ConnectionInfo::unknown().remote_addr(peer).https(true));
+            let info = TrustedProxies::new(["10.0.0.0/8"]).unwrap().connection_info(&parts);
+            assert_eq!(ConnectionInfo::of(&parts).client(), Some(peer));
+            (info.client().unwrap().to_string(), info.is_https())
+        };
+        assert_eq!(info("203.0.113.9:5", Some("for=1.2.3.4;proto=http")), ("203.0.113.9:5".to_owned(), Some(true)));
+        assert_eq!(info("10.0.0.1:9", None), ("10.0.0.1:9".to_owned(), Some(true)));
+        assert_eq!(info("10.0.0.1:9", Some("for=1.2.3.4")), ("1.2.3.4:0".to_owned(), Some(true)));
+        assert_eq!(info("10.0.0.1:9", Some("for=1.2.3.4;proto=http")), ("1.2.3.4:0".to_owned(), Some(false)));
     }
 
     #[test]

@@ -95,7 +95,15 @@ impl ErrorKind {
 
 impl Error {
     pub(crate) fn new(kind: ErrorKind, message: impl Into<Cow<'static, str>>) -> Self {
-        Self(Box::new(Details { kind, message: message.into(), hint: None, source: None, allow: None, logged: false }))
+        Self(Box::new(Details {
+            kind,
+            message: message.into(),
+            hint: None,
+            source: None,
+            allow: None,
+            stderr: String::new(),
+            logged: false,
+        }))
     }
 
     /// The request's method is not among the methods of `allow`, a value of the header `Allow` (RFC 9110 §15.5.6).
@@ -126,6 +134,16 @@ impl Error {
             self.0.message = format!("{}: {}", self.0.message, Quoted { line, most: QUOTED_BYTES }).into();
         }
         self
+    }
+
+    /// The last that the script wrote to stderr, for its developer.
+    pub(crate) fn with_stderr(mut self, stderr: String) -> Self {
+        self.0.stderr = stderr;
+        self
+    }
+
+    pub(crate) fn stderr(&self) -> &str {
+        &self.0.stderr
     }
 
     /// Marks it as logged, so that nobody logs it again.
@@ -195,7 +213,7 @@ impl fmt::Display for Error {
 
 impl fmt::Debug for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Details { kind, message, hint, source, allow: _, logged: _ } = &*self.0;
+        let Details { kind, message, hint, source, allow: _, stderr: _, logged: _ } = &*self.0;
         let mut f = f.debug_struct("Error");
         f.field("kind", kind).field("message", message);
         if let Some(hint) = hint {
@@ -221,6 +239,7 @@ struct Details {
     source: Option<Box<dyn StdError + Send + Sync>>,
     /// The methods that are allowed.
     allow: Option<&'static str>,
+    stderr: String,
     logged: bool,
 }
 

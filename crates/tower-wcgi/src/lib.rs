@@ -19,11 +19,13 @@ mod future;
 pub mod fuzzing;
 mod gateway;
 mod host;
+mod inspect;
 mod mount;
 mod observe;
 mod outbound;
 mod package;
 mod release;
+mod reload;
 mod renewal;
 mod request;
 mod runtime;
@@ -45,7 +47,11 @@ pub use error::{Error, ErrorKind};
 #[cfg(feature = "compiler")]
 pub use export::Exported;
 pub use future::{ResponseFuture, TryResponseFuture};
+pub use inspect::Inspected;
 pub use mount::Access;
+#[cfg(feature = "metrics")]
+pub use observe::describe_metrics;
+pub use observe::{ExchangeInfo, ExchangeState};
 pub use outbound::{InvalidNetRule, NetRule};
 pub use package::Site;
 pub use request::{RemoteUser, RequestEnv, RequestId};

@@ -2,12 +2,14 @@
 //!
 //! A service answers with one release, made once. It must not know how a request is answered.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::connection::Hook;
-use crate::engine::Engine;
+use crate::engine::{Engine, Tenant};
 use crate::gateway;
+use crate::observe::Meters;
 use crate::outbound::Outbound;
 use crate::renewal::Renewal;
 use crate::scratch::Scratch;
@@ -17,6 +19,13 @@ use crate::site::Routes;
 /// All that every request needs, prepared once.
 #[derive(Debug)]
 pub(crate) struct Release {
+    /// What the log calls the service, if that was said.
+    pub(crate) name: Option<Arc<str>>,
+    /// Whose share of the engine's permits its exchanges have.
+    pub(crate) tenant: Tenant,
+    /// The files it was opened from: the manifest and the module.
+    pub(crate) sources: Vec<PathBuf>,
+    pub(crate) meters: Arc<Meters>,
     pub(crate) engine: Engine,
     pub(crate) start: Arc<Renewal>,
     /// The rules by which a path names a script or a file. Without a site the script answers for all paths.
@@ -29,6 +38,8 @@ pub(crate) struct Release {
     /// The path at which the service is mounted, if it was set: empty or `/prefix`.
     pub(crate) mount: Option<String>,
     pub(crate) allow_trace: bool,
+    /// Failures are shown to the client.
+    pub(crate) dev: bool,
     pub(crate) deadline: Option<Duration>,
     pub(crate) max_body: u64,
     pub(crate) max_memory: usize,

@@ -1,6 +1,7 @@
 //! What the gateway takes from a request's extensions, and how it names a request in the log.
 
 use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -70,25 +71,37 @@ impl RequestEnv {
 ///
 /// It is taken from the request's extensions if a layer put one there, else from a short and printable `x-request-id` header,
 /// else made here. The extensions of the response have it.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct RequestId(Arc<str>);
+#[derive(Debug, Clone)]
+pub struct RequestId {
+    text: Arc<str>,
+    /// The name of the service that answers, for the log.
+    site: Option<Arc<str>>,
+}
 
 impl RequestId {
     /// An id that the caller has made.
     #[must_use]
     pub fn new(id: impl Into<Arc<str>>) -> Self {
-        Self(id.into())
+        Self { text: id.into(), site: None }
     }
 
     /// The id as text.
     #[must_use]
     pub fn as_str(&self) -> &str {
-        &self.0
+        &self.text
+    }
+
+    pub(crate) fn of_site(self, site: Option<&Arc<str>>) -> Self {
+        Self { site: site.cloned(), ..self }
+    }
+
+    pub(crate) fn site(&self) -> Option<&str> {
+        self.site.as_deref()
     }
 
     pub(crate) fn generate() -> Self {
         static NEXT: AtomicU64 = AtomicU64::new(1);
-        Self(format!("{:08x}", NEXT.fetch_add(1, Ordering::Relaxed)).into())
+        Self::new(format!("{:08x}", NEXT.fetch_add(1, Ordering::Relaxed)))
     }
 
     pub(crate) fn of(extensions: &Extensions, headers: &HeaderMap) -> Self {
@@ -104,9 +117,23 @@ impl RequestId {
     }
 }
 
+impl PartialEq for RequestId {
+    fn eq(&self, other: &Self) -> bool {
+        self.text == other.text
+    }
+}
+
+impl Eq for RequestId {}
+
+impl Hash for RequestId {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.text.hash(state);
+    }
+}
+
 impl fmt::Display for RequestId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(&self.text)
     }
 }
 

@@ -34,6 +34,8 @@ const WORLD: &[&str] = &["std::fs", "std::thread", "std::time"];
 /// From the top down. Each may use those below it.
 const HOUSE: &[Room] = &[
     Room { name: "export", never: &[HTTP, WASM, TOKIO] },
+    Room { name: "inspect", never: &[HTTP, TOKIO, WASI] },
+    Room { name: "reload", never: &[HTTP, WASM, TOKIO] },
     Room { name: "builder", never: &[WASM, TOKIO] },
     Room { name: "service", never: &[WASM] },
     Room { name: "future", never: &[WASM, TOKIO] },

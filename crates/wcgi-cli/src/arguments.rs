@@ -47,6 +47,8 @@ pub(crate) enum Verbosity {
 pub(crate) enum Command {
     /// Serve a package over HTTP
     Run(Run),
+    /// Serve the sites of a configuration file over HTTP and HTTPS
+    Serve(Serve),
     /// Run the start-up of a package's program now, and write a package that begins after it
     #[cfg(feature = "compiler")]
     Build(Build),
@@ -55,6 +57,184 @@ pub(crate) enum Command {
     Check(Check),
     /// Write a new package to start from
     New(New),
+    /// Send a package to a registry
+    Push(Push),
+    /// Fetch a package from a registry
+    Pull(Pull),
+    /// Show what is in a package, and what it asks for
+    Inspect(Inspect),
+    /// Resolve the dependencies of a package anew
+    Update(Update),
+    /// Make a pair of keys to sign packages with
+    Keygen(Keygen),
+    /// List or add the interpreters that packages depend on
+    Runtime(Runtime),
+}
+
+/// Where modules and packages are kept.
+#[derive(Debug, Args)]
+pub(crate) struct Cache {
+    /// Where compiled modules and pulled packages are kept [default: below the user's cache directory]
+    #[arg(long, value_name = "DIR", conflicts_with = "no_cache")]
+    pub(crate) cache_dir: Option<PathBuf>,
+
+    /// Compile and fetch anew, and keep nothing
+    #[arg(long)]
+    pub(crate) no_cache: bool,
+}
+
+/// How packages are fetched, and how large they may be.
+#[derive(Debug, Args)]
+pub(crate) struct Download {
+    /// Speak to registries on other machines without TLS
+    #[arg(long)]
+    pub(crate) plain_http: bool,
+
+    /// All files of a pulled package, unpacked
+    #[arg(long, value_name = "SIZE", default_value = "1GiB", value_parser = size, hide_short_help = true)]
+    pub(crate) max_package: u64,
+
+    /// Files and directories of a pulled package
+    #[arg(long, value_name = "N", default_value = "100000", hide_short_help = true)]
+    pub(crate) max_files: u64,
+
+    /// One module of a pulled package
+    #[arg(long, value_name = "SIZE", default_value = "256MiB", value_parser = size, hide_short_help = true)]
+    pub(crate) max_module: u64,
+
+    /// A manifest of a pulled package
+    #[arg(long, value_name = "SIZE", default_value = "4MiB", value_parser = size, hide_short_help = true)]
+    pub(crate) max_manifest: u64,
+
+    /// Memory to unpack a pulled package, rounded down to a power of two
+    #[arg(long, value_name = "SIZE", default_value = "128MiB", value_parser = size, hide_short_help = true)]
+    pub(crate) max_window: u64,
+}
+
+/// Which packages are believed.
+#[derive(Debug, Args)]
+pub(crate) struct Trust {
+    /// Refuse a pulled package that this public key has not signed; repeatable, one of several will do
+    #[arg(long, value_name = "KEY")]
+    pub(crate) verify: Vec<PathBuf>,
+
+    /// Refuse dependencies that wcgi.lock does not have
+    #[arg(long)]
+    pub(crate) locked: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Push {
+    /// A directory with wasmer.toml, or a .wasm/.wat
+    pub(crate) package: PathBuf,
+
+    /// Where to, as localhost:5000/me/blog:1.0
+    #[arg(value_name = "REF")]
+    pub(crate) reference: String,
+
+    /// Sign it with this private key
+    #[arg(long, value_name = "KEY")]
+    pub(crate) sign: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub(crate) cache: Cache,
+
+    #[command(flatten)]
+    pub(crate) download: Download,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Pull {
+    /// What, as localhost:5000/me/blog:1.0
+    #[arg(value_name = "REF")]
+    pub(crate) reference: String,
+
+    /// Write it there as a package of your own; the directory is absent or empty
+    #[arg(short, long, value_name = "DIR")]
+    pub(crate) output: Option<PathBuf>,
+
+    /// Refuse what this public key has not signed; repeatable, one of several will do
+    #[arg(long, value_name = "KEY")]
+    pub(crate) verify: Vec<PathBuf>,
+
+    #[command(flatten)]
+    pub(crate) cache: Cache,
+
+    #[command(flatten)]
+    pub(crate) download: Download,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Inspect {
+    /// A directory with wasmer.toml, a .webc, a .wasm/.wat, or a package of a registry
+    pub(crate) package: PathBuf,
+
+    /// Which command of the package
+    #[arg(long, value_name = "NAME")]
+    pub(crate) command: Option<String>,
+
+    /// Print it as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+
+    #[command(flatten)]
+    pub(crate) cache: Cache,
+
+    #[command(flatten)]
+    pub(crate) download: Download,
+
+    #[command(flatten)]
+    pub(crate) trust: Trust,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Update {
+    /// Which dependencies: all when none is named
+    #[arg(value_name = "NAME")]
+    pub(crate) names: Vec<String>,
+
+    /// The directory of the package
+    #[arg(long, value_name = "DIR", default_value = ".")]
+    pub(crate) package: PathBuf,
+
+    #[command(flatten)]
+    pub(crate) cache: Cache,
+
+    #[command(flatten)]
+    pub(crate) download: Download,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Keygen {
+    /// The private key; the public one is written beside it, with .pub at the end
+    pub(crate) file: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Runtime {
+    #[command(subcommand)]
+    pub(crate) command: RuntimeCommand,
+
+    #[command(flatten)]
+    pub(crate) cache: Cache,
+
+    #[command(flatten)]
+    pub(crate) download: Download,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum RuntimeCommand {
+    /// List the runtimes that were added, and the packages that were pulled
+    List,
+    /// Add a runtime, which comes before what a registry has under its name
+    Add {
+        /// What packages call it, as php:8.4
+        #[arg(value_name = "NAME:VERSION")]
+        name: String,
+
+        /// A .wasm or a directory with wasmer.toml
+        file: PathBuf,
+    },
 }
 
 #[derive(Debug, Args)]
@@ -73,9 +253,9 @@ pub(crate) struct New {
 }
 
 /// The package to open, and how.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub(crate) struct Package {
-    /// A directory with wasmer.toml, a .webc, or a .wasm/.wat
+    /// A directory with wasmer.toml, a .webc, a .wasm/.wat, or a package of a registry, as localhost:5000/me/blog:1.0
     pub(crate) package: PathBuf,
 
     /// Let the program see a host directory, writable unless you add :ro; repeatable
@@ -94,13 +274,14 @@ pub(crate) struct Package {
     #[arg(long, value_name = "SIZE", default_value = "256MiB", value_parser = size)]
     pub(crate) max_memory: u64,
 
-    /// Directory for compiled modules [default: below the user's cache directory]
-    #[arg(long, value_name = "DIR", conflicts_with = "no_cache")]
-    pub(crate) cache_dir: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) cache: Cache,
 
-    /// Keep no compiled modules: compile at each start
-    #[arg(long)]
-    pub(crate) no_cache: bool,
+    #[command(flatten)]
+    pub(crate) download: Download,
+
+    #[command(flatten)]
+    pub(crate) trust: Trust,
 
     /// Most time to compile a module; 0 = no limit
     #[cfg(feature = "compiler")]
@@ -139,7 +320,7 @@ pub(crate) struct Check {
     pub(crate) snapshot: bool,
 }
 
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub(crate) struct Run {
     #[command(flatten)]
     pub(crate) package: Package,
@@ -147,6 +328,14 @@ pub(crate) struct Run {
     /// Address to listen on; :8000 is every address, 8000 this machine alone, port 0 any free port
     #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:8000")]
     pub(crate) addr: String,
+
+    /// Show failures to the client: the reason, the backtrace, the last of stderr. On a terminal --watch comes with it
+    #[arg(long)]
+    pub(crate) dev: bool,
+
+    /// Open the package anew when its manifest or module changes, as SIGHUP does
+    #[arg(long)]
+    pub(crate) watch: bool,
 
     /// All clients use TLS, which a proxy ends: the scheme is https, and the port 443 unless the client names another
     #[arg(long)]
@@ -209,6 +398,25 @@ pub(crate) struct Run {
     pub(crate) queue_wait: Duration,
 }
 
+#[derive(Debug, Args)]
+pub(crate) struct Serve {
+    /// The configuration; paths in it are relative to its directory
+    #[arg(default_value = "wcgi.toml")]
+    pub(crate) config: PathBuf,
+
+    /// Show failures to the client: the reason, the backtrace, the last of stderr
+    #[arg(long)]
+    pub(crate) dev: bool,
+
+    /// Reload when the configuration, a manifest, a module or a certificate changes
+    #[arg(long)]
+    pub(crate) watch: bool,
+
+    /// Open everything, serve nothing, and say whether it would work
+    #[arg(long)]
+    pub(crate) check: bool,
+}
+
 /// The value of `--mapdir`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct MapDir {
@@ -218,7 +426,7 @@ pub(crate) struct MapDir {
 }
 
 /// Guest paths have no colon, host paths may (`C:\db`).
-fn mapdir(text: &str) -> Result<MapDir, String> {
+pub(crate) fn mapdir(text: &str) -> Result<MapDir, String> {
     let (guest, host) = text.split_once(':').ok_or("expected GUEST:HOST")?;
     let (host, access) = match host.rsplit_once(':') {
         Some((host, "ro")) => (host, Access::ReadOnly),
@@ -243,7 +451,7 @@ fn seconds(text: &str) -> Result<Duration, String> {
     Duration::try_from_secs_f64(seconds).map_err(|_| "expected a number of seconds, not negative".to_owned())
 }
 
-fn size(text: &str) -> Result<u64, String> {
+pub(crate) fn size(text: &str) -> Result<u64, String> {
     let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
     let unit = match text.strip_prefix(digits).unwrap_or_default().to_ascii_lowercase().as_str() {
         "" | "b" => 1,

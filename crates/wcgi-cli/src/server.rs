@@ -1,5 +1,7 @@
-//! The server: accepts connections and answers them until a signal ends it.
+//! The server: accepts connections and answers them until it is told to stop.
 
+use std::convert::Infallible;
+use std::error::Error;
 use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::pin::{Pin, pin};
@@ -7,35 +9,83 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use http::Request;
+use http::{Request, Response};
+use http_body::Body;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
-use tower_service::Service;
-use tower_wcgi::WcgiService;
+use tower_wcgi::ConnectionInfo;
 
-use crate::access::Access;
 use crate::log::take_refused;
 use crate::refused::{Refused, reason};
+use crate::signals::Signals;
+use crate::tls::Tls;
 
-/// Serves until SIGINT or SIGTERM, then lets running requests finish. A second signal, or too long a wait, ends it at once.
-pub(crate) async fn serve(listener: TcpListener, service: WcgiService, mut signals: Signals) -> anyhow::Result<()> {
-    let (stop, stopping) = watch::channel(false);
-    let refused = Refused::default();
+/// What answers requests. Each has the [`ConnectionInfo`] of its connection among its extensions.
+pub(crate) trait App: Clone + Send + Sync + 'static {
+    type Body: Body<Data: Send, Error: Into<Box<dyn Error + Send + Sync>>> + Send + 'static;
+
+    fn answer(&self, request: Request<Incoming>) -> impl Future<Output = Response<Self::Body>> + Send;
+}
+
+/// A socket that is listened on.
+#[derive(Debug)]
+pub(crate) struct Listener {
+    pub(crate) tcp: TcpListener,
+    pub(crate) tls: Option<Tls>,
+}
+
+/// A server that runs. When it is dropped its connections end.
+#[derive(Debug)]
+pub(crate) struct Server {
+    stop: watch::Sender<bool>,
+    /// A task for each listener, which has the tasks of its connections.
+    listeners: JoinSet<()>,
+    refused: Refused,
+}
+
+impl Server {
+    pub(crate) fn start(listeners: impl IntoIterator<Item = Listener>, app: impl App) -> Self {
+        let stop = watch::Sender::new(false);
+        let refused = Refused::default();
+        let mut tasks = JoinSet::new();
+        for listener in listeners {
+            tasks.spawn(accept(listener, app.clone(), refused.clone(), stop.subscribe()));
+        }
+        Self { stop, listeners: tasks, refused }
+    }
+
+    /// Accepts no more, and finishes what runs. A signal, or too long a wait, ends it at once.
+    pub(crate) async fn stop(mut self, drain: Duration, signals: &mut Signals) {
+        tracing::debug!("stopping");
+        self.stop.send_replace(true);
+        tokio::select! {
+            () = async { while self.listeners.join_next().await.is_some() {} } => {}
+            () = signals.stop() => tracing::warn!("stopped at the second signal"),
+            () = tokio::time::sleep(drain) => tracing::warn!("stopped with exchanges still running after {drain:?}"),
+        }
+        self.refused.tell_left_out();
+    }
+}
+
+async fn accept(listener: Listener, app: impl App, refused: Refused, mut stopping: watch::Receiver<bool>) {
+    let Listener { tcp, tls } = listener;
     let mut connections = JoinSet::new();
     let mut accepts = true;
+    let told = stopping.clone();
     loop {
         tokio::select! {
-            accepted = listener.accept() => match accepted {
+            accepted = tcp.accept() => match accepted {
                 Ok((stream, peer)) => {
                     accepts = true;
                     // A socket for IPv6 too shows an IPv4 client as ::ffff:1.2.3.4.
                     let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
-                    connections.spawn(connection(stream, peer, service.clone(), refused.clone(), stopping.clone()));
+                    connections.spawn(connection(stream, peer, tls.clone(), app.clone(), refused.clone(), told.clone()));
                 }
                 Err(error) => {
                     // Mostly too many open files: others have to close first. That may take long, and is logged once.
@@ -46,42 +96,53 @@ pub(crate) async fn serve(listener: TcpListener, service: WcgiService, mut signa
                 }
             },
             Some(_) = connections.join_next() => {}
-            () = signals.next() => break,
+            _ = async { stopping.wait_for(|stop| *stop).await.map(drop) } => break,
         }
     }
-    drop(listener);
-    tracing::debug!(connections = connections.len(), "stopping");
-    // The receivers are in the connections. Without connections nobody receives.
-    let _ = stop.send(true);
-    tokio::select! {
-        () = async { while connections.join_next().await.is_some() {} } => {}
-        () = signals.next() => tracing::warn!("stopped at the second signal"),
-        () = tokio::time::sleep(DRAIN) => tracing::warn!("stopped with exchanges still running after {DRAIN:?}"),
-    }
-    refused.tell_left_out();
-    Ok(())
+    drop(tcp);
+    while connections.join_next().await.is_some() {}
 }
 
 async fn connection(
     stream: TcpStream,
     peer: SocketAddr,
-    service: WcgiService,
+    tls: Option<Tls>,
+    app: impl App,
     refused: Refused,
     mut stopping: watch::Receiver<bool>,
 ) {
     // Flushed output shall not wait for more output.
     let _ = stream.set_nodelay(true);
+    let info = ConnectionInfo::unknown().remote_addr(peer);
+    let Some(tls) = tls else { return exchanges(stream, peer, info, app, refused, stopping).await };
+    let handshake = tokio::select! {
+        handshake = tokio::time::timeout(HEADER_READ, tls.accept(stream)) => handshake,
+        _ = async { stopping.wait_for(|stop| *stop).await.map(drop) } => return,
+    };
+    match handshake {
+        Ok(Ok(stream)) => exchanges(stream, peer, info.https(true), app, refused, stopping).await,
+        Ok(Err(error)) => tracing::debug!(%peer, %error, "the TLS handshake failed"),
+        Err(_elapsed) => tracing::debug!(%peer, "the TLS handshake took too long"),
+    }
+}
+
+/// Answers the requests of a connection.
+async fn exchanges(
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    peer: SocketAddr,
+    info: ConnectionInfo,
+    app: impl App,
+    refused: Refused,
+    mut stopping: watch::Receiver<bool>,
+) {
     let asked = Arc::new(AtomicBool::new(false));
     let answer = service_fn({
         let asked = Arc::clone(&asked);
-        move |request: Request<Incoming>| {
+        move |mut request: Request<Incoming>| {
             asked.store(true, Ordering::Relaxed);
-            let (mut parts, body) = request.into_parts();
-            parts.extensions.insert(peer);
-            let mut service = service.clone();
-            let client = service.connection_info(&parts).client().unwrap_or(peer);
-            let (access, request) = Access::start(Request::from_parts(parts, body), client);
-            async move { service.call(request).await.map(|response| access.response(response)) }
+            request.extensions_mut().insert(info);
+            let app = app.clone();
+            async move { Ok::<_, Infallible>(app.answer(request).await) }
         }
     });
     let mut builder = auto::Builder::new(TokioExecutor::new());
@@ -119,42 +180,7 @@ async fn refusals_logged<C: Future>(mut connection: Pin<&mut C>, peer: SocketAdd
     .await
 }
 
-/// The signals that end the server.
-pub(crate) struct Signals {
-    #[cfg(unix)]
-    terminate: tokio::signal::unix::Signal,
-    #[cfg(unix)]
-    interrupt: tokio::signal::unix::Signal,
-}
-
-impl Signals {
-    #[cfg(unix)]
-    pub(crate) fn new() -> std::io::Result<Self> {
-        use tokio::signal::unix::{SignalKind, signal};
-        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
-    }
-
-    #[cfg(unix)]
-    async fn next(&mut self) {
-        tokio::select! {
-            _ = self.terminate.recv() => {}
-            _ = self.interrupt.recv() => {}
-        }
-    }
-
-    #[cfg(not(unix))]
-    pub(crate) fn new() -> std::io::Result<Self> {
-        Ok(Self {})
-    }
-
-    #[cfg(not(unix))]
-    async fn next(&mut self) {
-        if tokio::signal::ctrl_c().await.is_err() {
-            std::future::pending::<()>().await;
-        }
-    }
-}
-
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
-const DRAIN: Duration = Duration::from_secs(30);
 const HEADER_READ: Duration = Duration::from_secs(30);
+/// What a file system or a script holds up must not hold up the end of the process for longer.
+pub(crate) const LAST_TASKS: Duration = Duration::from_secs(1);

@@ -4,6 +4,7 @@
 //! HTTP.
 
 mod admission;
+mod pot;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -13,7 +14,7 @@ use tokio::runtime::{Handle, Runtime};
 use tokio::sync::Semaphore;
 use wasmtime::{Linker, component};
 
-pub(crate) use admission::Permit;
+pub(crate) use admission::{Permit, Tenant};
 
 #[cfg(feature = "compiler")]
 use crate::code::Cache;
@@ -21,6 +22,7 @@ use crate::code::Shelf;
 use crate::defaults;
 use crate::error::{Error, ErrorKind};
 use crate::host::{HostState, link_components, link_modules};
+use crate::observe::{ExchangeInfo, Observed, Running};
 use crate::runtime::{Size, WASM_PAGE, Wasmtime};
 use crate::scratch;
 use crate::stdio::SpoolRoom;
@@ -57,6 +59,18 @@ impl Engine {
     #[must_use]
     pub fn queued(&self) -> usize {
         self.0.admission.waiting()
+    }
+
+    /// How many exchanges run at once: [`EngineBuilder::max_concurrency`].
+    #[must_use]
+    pub fn permits(&self) -> usize {
+        self.0.max_concurrency
+    }
+
+    /// The exchanges that its services are at, in no order: from the head of a request to the last byte of the response.
+    #[must_use]
+    pub fn running(&self) -> Vec<ExchangeInfo> {
+        self.0.running.list()
     }
 
     /// How many bytes of memory are kept for the next instances, see [`EngineBuilder::keep_resident`].
@@ -115,8 +129,17 @@ impl Engine {
         &self.0.stints
     }
 
-    pub(crate) async fn admit(&self) -> Result<Permit, Error> {
-        self.0.admission.acquire(self.threads()).await
+    pub(crate) fn observe(&self, exchange: ExchangeInfo) -> Observed {
+        self.0.running.begin(exchange)
+    }
+
+    /// Whose exchanges are admitted by one share. A name that is there already is the same.
+    pub(crate) fn tenant(&self, name: Option<&Arc<str>>, share: u32, most: Option<usize>) -> Tenant {
+        self.0.admission.tenant(name, share, most)
+    }
+
+    pub(crate) async fn admit(&self, tenant: &Tenant) -> Result<Permit, Error> {
+        self.0.admission.acquire(tenant, self.threads()).await
     }
 }
 
@@ -330,6 +353,8 @@ impl EngineBuilder {
             linker,
             component_linker,
             admission: admission::Admission::new(self.max_concurrency, self.queue, self.queue_wait),
+            max_concurrency: self.max_concurrency,
+            running: Running::default(),
             stints: Arc::new(Semaphore::new(threads.metrics().num_workers())),
             threads: Threads(Some(threads)),
             trust_precompiled: self.trust_precompiled,
@@ -372,6 +397,8 @@ struct Parts {
     linker: Linker<HostState>,
     component_linker: component::Linker<HostState>,
     admission: admission::Admission,
+    max_concurrency: usize,
+    running: Running,
     threads: Threads,
     stints: Arc<Semaphore>,
     trust_precompiled: bool,

@@ -26,6 +26,7 @@ use crate::engine::{Engine, Permit};
 use crate::environ::Environ;
 use crate::error::{Error, ErrorKind};
 use crate::host::{Exit, Files, Given, HostState, Turns, block_in_place_async};
+use crate::observe::{ExchangeInfo, ExchangeState};
 use crate::outbound::{Outbound, Sockets};
 use crate::request::RequestId;
 use crate::runtime::Ticking;
@@ -43,7 +44,7 @@ pub(crate) struct Setup {
     pub(crate) arguments: Arc<[String]>,
     pub(crate) environ: Environ,
     pub(crate) stdin: Stdin,
-    pub(crate) request_id: RequestId,
+    pub(crate) info: ExchangeInfo,
     /// When the request arrived.
     pub(crate) start: Instant,
     /// The time after that by which it must be over, response included.
@@ -78,8 +79,8 @@ impl Exchange {
     /// tick. Only then the engine's threads take over. If the script then waits for its reader, the reader may drive it.
     pub(crate) fn start(engine: &Engine, setup: Setup, permit: Permit) -> Self {
         let (writer, stdout) = pipe(setup.response_buffer);
-        let (request_id, stdin) = (setup.request_id.clone(), setup.stdin.clone());
-        let stderr = Stderr::new(request_id.clone());
+        let (request_id, stdin) = (setup.info.request_id().clone(), setup.stdin.clone());
+        let stderr = Stderr::new(request_id.clone(), Some(setup.info.clone()));
         let watch = setup.deadline.filter(|_| setup.script.sees_files && setup.files.may_hang());
         let watch = watch.map(|deadline| Watch::new(setup.start, deadline, engine.threads().clone()));
         // Made here, because a task may be ended before it has begun.
@@ -163,7 +164,8 @@ impl Drop for Exchange {
             // A script that closed its stdout has no more output, but may have more work.
             self.stdout.discard();
         } else if self.stdout.is_outlived() {
-            tracing::info!(request_id = %self.request_id, "the client left, the script goes on as it asked to");
+            let site = self.request_id.site();
+            tracing::info!(request_id = %self.request_id, site, "the client left, the script goes on as it asked to");
             // Nobody is left who could prevent it.
             self.stdin.answer_begun();
             self.stdout.discard();
@@ -208,7 +210,7 @@ async fn run(
         None => Err(late(At::Running)),
     };
     if let Some(cut) = stdin.cut() {
-        tracing::warn!(%request_id, "{cut}, after the script had begun its answer");
+        tracing::warn!(%request_id, site = request_id.site(), "{cut}, after the script had begun its answer");
     }
     // Nobody needs the rest of the request's body now.
     drop(stdin);
@@ -246,9 +248,8 @@ async fn guest(
     queues: &Arc<AtomicBool>,
     in_place: bool,
 ) -> Result<(), Error> {
-    let Setup { script, files, arguments, environ, stdin, request_id, max_memory, max_tmp, may_ignore_abort, .. } =
-        setup;
-    let sockets = Sockets::new(setup.outbound, request_id.clone());
+    let Setup { script, files, arguments, environ, stdin, info, max_memory, max_tmp, may_ignore_abort, .. } = setup;
+    let sockets = Sockets::new(setup.outbound, info.request_id().clone());
     let descriptors = files.descriptors();
     let may_hang = script.sees_files && files.may_hang();
     let view = match script.sees_files {
@@ -256,10 +257,11 @@ async fn guest(
         true => Some(files.check_out(engine.threads()).await?),
         false => None,
     };
+    let waits_to_read = stdin.clone();
     let slices = Slices::new(Arc::clone(engine.stints()), in_place);
     let state = HostState::new(Given {
         view,
-        turns: Turns::new(request_id.clone(), Arc::clone(queues)),
+        turns: Turns::new(info.request_id().clone(), Arc::clone(queues)),
         sockets,
         descriptors,
         habits: Arc::clone(&script.habits),
@@ -269,6 +271,7 @@ async fn guest(
         stdout: stdout.clone(),
         stderr: stderr.clone(),
         may_ignore_abort,
+        exchange: info.clone(),
         max_memory,
         max_tmp,
     });
@@ -282,12 +285,21 @@ async fn guest(
 
     let _ticking = Ticking::start();
     let result = {
-        let mut call = pin!(call(&script.program, store));
+        let mut call = pin!(call(&script.program, store, &info));
         // Output reaches the reader whenever the script waits or yields, not at each of its writes.
         poll_fn(|cx| {
+            let since = Instant::now();
+            info.is_at(ExchangeState::Computing);
             let mut poll = || call.as_mut().poll(cx);
             let progress = slices.poll(|| if may_hang { block_in_place(poll) } else { poll() });
+            info.computed(since.elapsed());
             if progress.is_pending() {
+                info.is_at(match () {
+                    () if stdout.is_waiting() => ExchangeState::Writing,
+                    () if waits_to_read.is_waiting() => ExchangeState::Reading,
+                    () if queues.load(Ordering::Relaxed) => ExchangeState::File,
+                    () => ExchangeState::Computing,
+                });
                 stdout.wake_reader();
             }
             progress
@@ -297,24 +309,32 @@ async fn guest(
     if result.as_ref().map_or_else(|error| error.is::<Exit>(), |()| true) {
         store.data_mut().sockets.end_well();
     }
-    outcome::judge(result, store.data().memory.is_exceeded(), &request_id)
+    outcome::judge(result, store.data().memory.is_exceeded(), info.request_id())
 }
 
-async fn call(program: &Program, store: &mut Store<HostState>) -> wasmtime::Result<()> {
+async fn call(program: &Program, store: &mut Store<HostState>, info: &ExchangeInfo) -> wasmtime::Result<()> {
+    let since = Instant::now();
     match program {
         Program::Module { instance_pre, beginning, start } => {
             let instance = beginning.instantiate(instance_pre, store).await?;
+            info.has_instance(since);
             store.data_mut().memory.has(beginning.memory_len());
             let start = instance.get_module_export(&mut *store, start).and_then(wasmtime::Extern::into_func);
             start.expect("checked when the script was loaded").typed::<(), ()>(&*store)?.call_async(store, ()).await
         }
         // In a box, so that modules do not carry its size.
-        Program::Component(command) => Box::pin(run_command(command, store)).await,
+        Program::Component(command) => Box::pin(run_command(command, store, since, info)).await,
     }
 }
 
-async fn run_command(command: &CommandPre<HostState>, store: &mut Store<HostState>) -> wasmtime::Result<()> {
+async fn run_command(
+    command: &CommandPre<HostState>,
+    store: &mut Store<HostState>,
+    since: Instant,
+    info: &ExchangeInfo,
+) -> wasmtime::Result<()> {
     let command = command.instantiate_async(&mut *store).await?;
+    info.has_instance(since);
     command.wasi_cli_run().call_run(store).await?.map_err(|()| Exit(1).into())
 }
 
@@ -328,10 +348,11 @@ struct Departure {
 impl Drop for Departure {
     fn drop(&mut self) {
         if let Some(request_id) = &self.request_id {
+            let site = request_id.site();
             if std::thread::panicking() {
-                tracing::error!(%request_id, "the exchange panicked");
+                tracing::error!(%request_id, site, "the exchange panicked");
             } else {
-                tracing::info!(%request_id, "the client left before the script's end, the script was ended");
+                tracing::info!(%request_id, site, "the client left before the script's end, the script was ended");
             }
             self.stdout.finish(Err(Error::new(ErrorKind::Host, "the exchange broke off").into_logged()));
         }

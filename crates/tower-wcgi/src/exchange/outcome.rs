@@ -65,6 +65,7 @@ pub(super) fn logged(error: Error, request_id: &RequestId, stderr: &Stderr) -> E
     if error.is_logged() {
         return error;
     }
-    observe::log(&error, request_id, &stderr.tail());
-    error.into_logged()
+    let tail = stderr.tail();
+    observe::log(&error, request_id, &tail);
+    error.with_stderr(tail).into_logged()
 }

@@ -2,6 +2,7 @@
 
 use wasmtime::ResourceLimiter;
 
+use crate::observe::ExchangeInfo;
 use crate::runtime::{MAX_INSTANCES, MAX_MEMORIES, MAX_TABLE_ELEMENTS, MAX_TABLES};
 
 /// Of all memories together.
@@ -9,16 +10,25 @@ pub(crate) struct MemoryLimit {
     max_memory: usize,
     used: usize,
     exceeded: bool,
+    /// Which is told how much it has.
+    exchange: Option<ExchangeInfo>,
 }
 
 impl MemoryLimit {
-    pub(crate) fn new(max_memory: usize) -> Self {
-        Self { max_memory, used: 0, exceeded: false }
+    pub(crate) fn new(max_memory: usize, exchange: Option<ExchangeInfo>) -> Self {
+        Self { max_memory, used: 0, exceeded: false, exchange }
     }
 
     /// The first memory begins with so many bytes, where a module may ask for less.
     pub(crate) fn has(&mut self, bytes: usize) {
-        self.used = self.used.max(bytes);
+        self.uses(self.used.max(bytes));
+    }
+
+    fn uses(&mut self, bytes: usize) {
+        self.used = bytes;
+        if let Some(exchange) = &self.exchange {
+            exchange.has_memory(bytes);
+        }
     }
 
     /// Whether more was asked for than there is.
@@ -33,7 +43,7 @@ impl ResourceLimiter for MemoryLimit {
         let fits = used <= self.max_memory;
         // Above its own limit a memory does not grow whatever is said here.
         if fits && maximum.is_none_or(|maximum| desired <= maximum) {
-            self.used = used;
+            self.uses(used);
         }
         self.exceeded |= !fits;
         Ok(fits)

@@ -10,6 +10,7 @@ use super::habits::Habits;
 use super::handles::Handles;
 use super::memory_limit::MemoryLimit;
 use crate::environ::Environ;
+use crate::observe::ExchangeInfo;
 use crate::outbound::{MAX_SOCKETS, Sockets};
 use crate::stdio::{Output, Stderr, Stdin, Writer};
 
@@ -61,6 +62,7 @@ pub(crate) struct Given {
     pub(crate) stdout: Writer,
     pub(crate) stderr: Stderr,
     pub(crate) may_ignore_abort: bool,
+    pub(crate) exchange: ExchangeInfo,
     /// Linear memory, in bytes.
     pub(crate) max_memory: usize,
     /// What all files of its `/tmp` may have together, in bytes.
@@ -91,7 +93,7 @@ impl HostState {
             stdout: given.stdout,
             stderr: given.stderr,
             stdio_moved: [false; 3],
-            memory: MemoryLimit::new(given.max_memory),
+            memory: MemoryLimit::new(given.max_memory, Some(given.exchange)),
         }
     }
 
@@ -213,6 +215,7 @@ mod tests {
 
     use super::*;
     use crate::host::files::{By, Deadlock};
+    use crate::observe::Meters;
     use crate::outbound::{Limits, Outbound};
     use crate::request::RequestId;
     use crate::stdio::pipe;
@@ -248,8 +251,9 @@ mod tests {
             environ: Environ::default(),
             stdin: Stdin::empty(),
             stdout: pipe(1).0,
-            stderr: Stderr::new(RequestId::new("test")),
+            stderr: Stderr::new(RequestId::new("test"), None),
             may_ignore_abort: false,
+            exchange: ExchangeInfo::new(RequestId::new("test"), "GET", "/", Arc::new(Meters::new("test"))),
             max_memory: 0,
             max_tmp: 0,
         });

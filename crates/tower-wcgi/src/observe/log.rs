@@ -16,12 +16,13 @@ pub(crate) fn log(error: &Error, request_id: &RequestId, stderr: &str) {
     let message = escape::Line(&message);
     let hint = error.hint().map(|hint| escape::Line(hint).to_string());
     let reason = error.kind().as_str();
+    let site = request_id.site();
     if error.is_host() {
-        tracing::error!(%request_id, reason, detail, hint, stderr, "{message}");
+        tracing::error!(%request_id, site, reason, detail, hint, stderr, "{message}");
     } else if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::MethodNotAllowed) {
         // What strangers ask for is no news, and an access log has it.
-        tracing::debug!(%request_id, reason, detail, hint, stderr, "{message}");
+        tracing::debug!(%request_id, site, reason, detail, hint, stderr, "{message}");
     } else {
-        tracing::warn!(%request_id, reason, detail, hint, stderr, "{message}");
+        tracing::warn!(%request_id, site, reason, detail, hint, stderr, "{message}");
     }
 }

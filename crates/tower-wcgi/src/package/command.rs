@@ -30,12 +30,14 @@ pub(super) struct Candidate<'a> {
 #[derive(Debug, Default)]
 pub(super) struct Settings<'d> {
     pub(super) atom: Option<Text<'d>>,
+    /// The package that has the atom, if it is another one.
+    pub(super) atom_package: Option<Text<'d>>,
     pub(super) env: Vec<(String, String)>,
     pub(super) main_args: Vec<String>,
     pub(super) cwd: Option<String>,
     pub(super) exec_name: Option<String>,
     pub(super) site: Option<Site>,
-    pub(super) snapshot: Snapshot,
+    pub(super) snapshot: Option<Snapshot>,
     pub(super) front: Front,
     /// What the script wants to connect to.
     pub(super) connect: Vec<NetRule>,
@@ -168,7 +170,7 @@ impl<'d> Settings<'d> {
             settings.front = Front::read(&wcgi)?;
             settings.site = wcgi.table("site")?.map(|site| Site::read(&site)).transpose()?;
             if let Some(snapshot) = wcgi.table("snapshot")? {
-                settings.snapshot = Snapshot::read(&snapshot)?;
+                settings.snapshot = Some(Snapshot::read(&snapshot)?);
             }
             if let Some(network) = wcgi.table("network")? {
                 network.warn_unknown(&["connect"]);
@@ -196,9 +198,7 @@ impl<'d> Settings<'d> {
             None => {}
             Some(TextOrTable::Text(atom)) => self.atom = Some(atom),
             Some(TextOrTable::Table(atom)) => {
-                if let Some(dependency) = atom.text(&["dependency"])? {
-                    return Err(from_dependency(&dependency, dependency.value));
-                }
+                self.atom_package = atom.text(&["dependency"])?;
                 self.atom = atom.text(&["name"])?;
             }
         }
@@ -235,10 +235,11 @@ pub(crate) fn set_env(env: &mut Vec<(String, String)>, key: &str, value: &str) {
     }
 }
 
-/// The error for a module or atom that is in another package.
+/// The error for a part of a `.webc` that is in another package.
+#[cfg(feature = "webc")]
 pub(super) fn from_dependency(text: &Text<'_>, name: &str) -> Error {
-    let why = format!("{name:?} is in a dependency, and dependencies are not supported");
-    text.error(&why).with_hint("copy the module into the package and name it in a `[[module]]`")
+    let why = format!("{name:?} is in a dependency, and a .webc has none here");
+    text.error(&why).with_hint("unpack it into a directory, and name the package in `[dependencies]`")
 }
 
 /// Names as a sentence lists them: `"a", "b"`.

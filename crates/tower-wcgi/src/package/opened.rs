@@ -18,13 +18,11 @@ pub(crate) struct Package {
     /// For logs: the package's name, else the stem of the file's name or the name of the directory.
     pub(crate) name: String,
     /// The package's own description, as `license = "MIT"`.
-    #[cfg_attr(not(feature = "compiler"), expect(dead_code, reason = "nothing is exported"))]
     pub(crate) about: Vec<(String, String)>,
     /// The directory of its manifest, to which paths in the manifest are relative. None for a single file.
     #[cfg_attr(not(feature = "compiler"), expect(dead_code, reason = "nothing is exported"))]
     pub(crate) directory: Option<PathBuf>,
     /// The command that was picked.
-    #[cfg_attr(not(feature = "compiler"), expect(dead_code, reason = "nothing is exported"))]
     pub(crate) command: String,
     pub(crate) module: Module,
     /// The directory that may have the module compiled.
@@ -51,6 +49,25 @@ pub(crate) struct Package {
     pub(crate) unpacked: Option<Arc<Scratch>>,
     /// One line each, with file and line. The caller that opens the package logs them.
     pub(crate) warnings: Vec<String>,
+}
+
+impl Package {
+    /// The files that it was opened from at `path`.
+    pub(crate) fn sources(&self, path: &Path) -> Vec<PathBuf> {
+        let mut sources = Vec::new();
+        if path.is_dir() {
+            // Also one that is not there: it may come, and counts then.
+            sources.extend(MANIFESTS.map(|name| path.join(name)));
+        } else {
+            sources.push(path.to_owned());
+        }
+        if let Module::File(file) = &self.module
+            && file != path
+        {
+            sources.push(file.clone());
+        }
+        sources
+    }
 }
 
 /// Where the module's bytes are.
@@ -82,3 +99,6 @@ impl Module {
 pub(super) fn stem(path: &Path) -> String {
     path.file_stem().unwrap_or(path.as_os_str()).to_string_lossy().into_owned()
 }
+
+/// The names of a manifest. The first one found counts.
+pub(crate) const MANIFESTS: [&str; 2] = ["wasmer.toml", "wapm.toml"];

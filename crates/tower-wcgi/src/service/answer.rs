@@ -4,16 +4,17 @@ use std::fs::File;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::header::{ALLOW, CONTENT_LENGTH, CONTENT_TYPE, LOCATION, RETRY_AFTER};
+use http::header::{ALLOW, CONTENT_LENGTH, CONTENT_SECURITY_POLICY, CONTENT_TYPE, LOCATION, RETRY_AFTER};
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
 use percent_encoding::{AsciiSet, CONTROLS, NON_ALPHANUMERIC, percent_encode, utf8_percent_encode};
 
 use super::asked::Asked;
+use super::dev_page::{self, Form};
 use crate::body::ResponseBody;
 use crate::error::{Error, ErrorKind};
 use crate::exchange::Exchange;
 use crate::gateway::ResponseHead;
-use crate::observe;
+use crate::observe::{self, Observed};
 use crate::request::RequestId;
 use crate::sendfile::{self, SendFile};
 use crate::site::StaticFile;
@@ -73,16 +74,44 @@ pub(super) fn directory(asked: &Asked<'_>) -> Response<ResponseBody> {
     response
 }
 
-/// The status of `error`, and nothing else of it. The log has the rest.
-pub(super) fn error(request_id: &RequestId, error: &Error) -> Response<ResponseBody> {
+/// The response of an exchange, which is observed until its body is over.
+pub(super) fn observed(
+    result: Result<Response<ResponseBody>, Error>,
+    mut observed: Observed,
+) -> Result<Response<ResponseBody>, Error> {
+    match result {
+        Ok(mut response) => {
+            observed.answered(response.status().as_u16());
+            response.extensions_mut().insert(observed.info().clone());
+            response.body_mut().observe(observed);
+            Ok(response)
+        }
+        Err(error) => {
+            observed.answered(error.kind().status().as_u16());
+            observed.failed(error.kind());
+            Err(error)
+        }
+    }
+}
+
+/// The status of `error`, and nothing else of it; the log has the rest. Unless there is a developer to show it to.
+pub(super) fn error(request_id: &RequestId, error: &Error, dev_page: Option<Form>) -> Response<ResponseBody> {
     if !error.is_logged() {
         observe::log(error, request_id, "");
     }
     let status = error.kind().status();
-    let mut response = Response::new(ResponseBody::text(status.canonical_reason().unwrap_or("Error")));
+    let (body, content_type) = match dev_page {
+        Some(form) => (dev_page::page(request_id, error, form).into(), form.content_type()),
+        None => (ResponseBody::text(status.canonical_reason().unwrap_or("Error")), "text/plain; charset=utf-8"),
+    };
+    let mut response = Response::new(body);
     *response.status_mut() = status;
     let headers = response.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+    if dev_page.is_some() {
+        let policy = "default-src 'none'; style-src 'unsafe-inline'";
+        headers.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static(policy));
+    }
     if error.is_overload() {
         headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
     }

@@ -16,6 +16,7 @@ use crate::environ::Environ;
 use crate::error::{Error, ErrorKind};
 use crate::exchange::Setup;
 use crate::gateway::{self, Target};
+use crate::observe::ExchangeInfo;
 use crate::release::Release;
 use crate::renewal::Ready;
 use crate::request::{self, RemoteUser, RequestEnv, RequestId};
@@ -26,6 +27,7 @@ use crate::stdio::{BoxBody, BoxError, Stdin, spool};
 pub(super) struct Asked<'r> {
     pub(super) release: &'r Release,
     pub(super) id: RequestId,
+    pub(super) info: &'r ExchangeInfo,
     /// When it arrived.
     start: Instant,
     parts: Parts,
@@ -42,7 +44,7 @@ impl<'r> Asked<'r> {
     /// [`ErrorKind::MethodNotAllowed`], and [`ErrorKind::MalformedRequest`] or [`ErrorKind::NotFound`] for its path.
     pub(super) fn of(
         release: &'r Release,
-        id: RequestId,
+        info: &'r ExchangeInfo,
         request: Request<BoxBody>,
     ) -> Result<(Self, Option<BoxBody>), Error> {
         let start = Instant::now();
@@ -53,7 +55,8 @@ impl<'r> Asked<'r> {
         let target = gateway::split(uri.path(), parts.uri.path(), mount.as_deref())?;
         let (remote_addr, https) = release.connection_info.of(&parts).parts();
         let settings = settings_for(release, parts.extensions.get())?;
-        Ok((Self { release, id, start, parts, uri, target, remote_addr, https, settings }, Some(body)))
+        let id = info.request_id().clone();
+        Ok((Self { release, id, info, start, parts, uri, target, remote_addr, https, settings }, Some(body)))
     }
 
     pub(super) fn method(&self) -> &Method {
@@ -156,7 +159,7 @@ impl<'r> Asked<'r> {
             arguments: Arc::clone(&release.arguments),
             environ,
             stdin,
-            request_id: self.id.clone(),
+            info: self.info.clone(),
             start: self.start,
             deadline: release.deadline,
             max_memory: release.max_memory,

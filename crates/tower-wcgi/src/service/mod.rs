@@ -3,10 +3,11 @@
 mod answer;
 mod any_body;
 mod asked;
+mod dev_page;
 mod respond;
 
 use std::convert::Infallible;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 use std::task::{Context, Poll};
 
 use http::{Request, Response};
@@ -17,9 +18,11 @@ use crate::body::ResponseBody;
 use crate::connection::ConnectionInfo;
 use crate::engine::Engine;
 use crate::future::{ResponseFuture, TryResponseFuture};
+use crate::observe::{ExchangeInfo, Observed};
 use crate::release::Release;
 use crate::request::RequestId;
 use crate::stdio::BoxError;
+use dev_page::Form;
 use respond::respond;
 
 /// Answers HTTP requests with a CGI program compiled to WebAssembly, one fresh isolated instance per request.
@@ -39,19 +42,23 @@ use respond::respond;
 /// queue. If the queue is full, or after too long a wait, the request is answered 503. A permit in `poll_ready` would not
 /// work with axum: it polls readiness inside its own response future, and would queue without bound.
 #[derive(Clone, Debug)]
-pub struct WcgiService(Arc<Release>);
+pub struct WcgiService {
+    engine: Engine,
+    /// What requests that come now are answered with. A reload changes it.
+    current: Arc<RwLock<Arc<Release>>>,
+}
 
 impl WcgiService {
     /// The engine the service's scripts run on.
     #[must_use]
     pub fn engine(&self) -> &Engine {
-        &self.0.engine
+        &self.engine
     }
 
     /// The connection of a request as the service sees it, so that a log can show the same clients as the scripts see.
     #[must_use]
     pub fn connection_info(&self, parts: &http::request::Parts) -> ConnectionInfo {
-        self.0.connection_info.of(parts)
+        self.release().connection_info.of(parts)
     }
 
     /// Answers `request`, or gives the error.
@@ -67,13 +74,25 @@ impl WcgiService {
         B::Data: Send,
         B::Error: Into<BoxError>,
     {
-        let id = RequestId::of(request.extensions(), request.headers());
-        let request = any_body::boxed(request, self.0.engine.threads());
-        TryResponseFuture::new(respond(Arc::clone(&self.0), id, request))
+        let release = self.release();
+        let observed = observe(&release, &request);
+        let request = any_body::boxed(request, release.engine.threads());
+        TryResponseFuture::new(async move {
+            let result = respond(release, observed.info(), request).await;
+            answer::observed(result, observed)
+        })
     }
 
     pub(crate) fn new(release: Release) -> Self {
-        Self(Arc::new(release))
+        Self { engine: release.engine.clone(), current: Arc::new(RwLock::new(Arc::new(release))) }
+    }
+
+    pub(crate) fn release(&self) -> Arc<Release> {
+        Arc::clone(&self.current.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    pub(crate) fn swap(&self, release: Release) {
+        *self.current.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(release);
     }
 }
 
@@ -92,14 +111,20 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> ResponseFuture {
-        let id = RequestId::of(request.extensions(), request.headers());
-        let release = Arc::clone(&self.0);
+        let release = self.release();
+        let observed = observe(&release, &request);
+        let dev_page = release.dev.then(|| Form::asked_for(request.headers()));
         let request = any_body::boxed(request, release.engine.threads());
         ResponseFuture::new(async move {
-            match respond(release, id.clone(), request).await {
-                Ok(response) => response,
-                Err(error) => answer::error(&id, &error),
-            }
+            let result = respond(release, observed.info(), request).await;
+            let id = observed.info().request_id().clone();
+            answer::observed(result, observed).unwrap_or_else(|error| answer::error(&id, &error, dev_page))
         })
     }
+}
+
+fn observe<B>(release: &Release, request: &Request<B>) -> Observed {
+    let id = RequestId::of(request.extensions(), request.headers()).of_site(release.name.as_ref());
+    let (method, path) = (request.method().as_str(), request.uri().path());
+    release.engine.observe(ExchangeInfo::new(id, method, path, Arc::clone(&release.meters)))
 }

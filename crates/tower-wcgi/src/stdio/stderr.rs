@@ -12,6 +12,7 @@ use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
 use wasmtime_wasi::p2::{OutputStream, Pollable, StreamResult};
 
 use crate::escape;
+use crate::observe::ExchangeInfo;
 use crate::request::RequestId;
 
 /// The log of one guest's stderr.
@@ -19,9 +20,11 @@ use crate::request::RequestId;
 pub(crate) struct Stderr(Arc<Mutex<StderrState>>);
 
 impl Stderr {
-    pub(crate) fn new(request_id: RequestId) -> Self {
+    /// Lines have this id in the log, and are counted for `exchange`.
+    pub(crate) fn new(request_id: RequestId, exchange: Option<ExchangeInfo>) -> Self {
         Self(Arc::new(Mutex::new(StderrState {
             request_id,
+            exchange,
             line: Vec::new(),
             line_cut: false,
             tail: VecDeque::new(),
@@ -98,6 +101,7 @@ impl OutputStream for Stderr {
 #[derive(Debug)]
 struct StderrState {
     request_id: RequestId,
+    exchange: Option<ExchangeInfo>,
     line: Vec<u8>,
     line_cut: bool,
     tail: VecDeque<u8>,
@@ -136,12 +140,17 @@ impl StderrState {
         let line = line.trim_end_matches('\r');
         let cut = if self.line_cut { " …" } else { "" };
         let line = escape::Line(line).to_string();
-        tracing::info!(target: "wcgi::stderr", request_id = %self.request_id, "{line}{cut}");
+        if let Some(exchange) = &self.exchange {
+            exchange.meters().stderr_line();
+        }
+        let site = self.request_id.site();
+        tracing::info!(target: "wcgi::stderr", request_id = %self.request_id, site, "{line}{cut}");
         self.budget = self.budget.saturating_sub(line.len().max(1));
         if self.budget == 0 {
             tracing::warn!(
                 target: "wcgi::stderr",
                 request_id = %self.request_id,
+                site,
                 "the script wrote over {LOGGED_BYTES} bytes to stderr, the rest is not logged"
             );
         }
@@ -161,7 +170,7 @@ mod tests {
 
     #[test]
     fn memory_is_bounded_whatever_the_script_writes() {
-        let stderr = Stderr::new(RequestId::generate());
+        let stderr = Stderr::new(RequestId::generate(), None);
         for _ in 0..10_000 {
             stderr.lock().write(&[b'x'; 4096]);
         }
@@ -172,7 +181,7 @@ mod tests {
 
     #[test]
     fn the_tail_is_the_end_of_what_was_written() {
-        let stderr = Stderr::new(RequestId::generate());
+        let stderr = Stderr::new(RequestId::generate(), None);
         stderr.lock().write("first\nlast, cut \u{20ac}".as_bytes());
         assert_eq!(stderr.tail(), "first\nlast, cut \u{20ac}");
         stderr.lock().write(&[b'.'; TAIL_BYTES - 3]);

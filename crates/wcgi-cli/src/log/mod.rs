@@ -4,20 +4,27 @@
 //! In: events of `tracing`, the address, errors. Out: one line for each, without control characters.
 
 mod escape;
+mod form;
+mod json;
 mod queue;
 mod streams;
 
 use std::backtrace::{Backtrace, BacktraceStatus};
 use std::io::{self, IsTerminal, Write};
 use std::panic::PanicHookInfo;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tracing_subscriber::filter::{Directive, LevelFilter};
+use tracing_subscriber::fmt::format::Format;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, Layer};
 
 use self::escape::escape;
+use self::form::Current;
+pub(crate) use self::form::Form;
+use self::json::Lines;
 use self::queue::Queue;
 pub(crate) use self::streams::take_refused;
 use crate::arguments::Verbosity;
@@ -26,21 +33,20 @@ use crate::arguments::Verbosity;
 pub(crate) fn init(verbosity: Verbosity) -> Log {
     let no_color = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
     let colors = io::stderr().is_terminal() && !no_color;
-    let log = Log { queue: Queue::start(io::stderr(), say_dropped), colors };
     let (filter, ignored) = filter(verbosity);
+    let queue = Queue::start(io::stderr(), say_dropped);
+    let log = Log { queue, colors, form: Current::default(), ignored: Arc::new(Mutex::new(ignored)) };
     let writer = log.clone();
     let lines = tracing_subscriber::fmt::layer()
         .with_ansi(colors)
         // Such errors would be printed to stderr, which panics if stderr is gone.
         .log_internal_errors(false)
+        .event_format(Lines { form: log.form.clone(), text: Format::default() })
         .with_writer(move || writer.clone())
         .with_filter(filter);
     tracing_subscriber::registry().with(lines).with(streams::layer()).init();
     // The default hook writes to stderr itself, and waits for its reader.
     std::panic::set_hook(Box::new(say_panic));
-    for directive in ignored {
-        tracing::warn!("RUST_LOG: `{directive}` is not a directive and is ignored");
-    }
     log
 }
 
@@ -79,17 +85,48 @@ fn filter(verbosity: Verbosity) -> (EnvFilter, Vec<String>) {
 pub(crate) struct Log {
     queue: Queue,
     colors: bool,
+    form: Current,
+    /// The parts of `RUST_LOG` that say nothing, until that is logged.
+    ignored: Arc<Mutex<Vec<String>>>,
 }
 
 impl Log {
-    /// Writes the line for which a parent program waits, and then the lines that were held back.
+    pub(crate) fn form(&self) -> Form {
+        self.form.form()
+    }
+
+    /// Lines that are logged from here on have this form.
+    pub(crate) fn set_form(&self, form: Form) {
+        self.form.set(form);
+    }
+
+    /// How many lines were lost since the start.
+    pub(crate) fn dropped(&self) -> u64 {
+        self.queue.dropped()
+    }
+
+    /// Adds a line that is no event, or counts it as dropped.
+    pub(crate) fn line(&self, line: &str) {
+        self.queue.push(escape(&format!("{line}\n"), false).as_bytes());
+    }
+
+    /// Writes the lines for which a parent program waits, and then the lines that were held back.
     pub(crate) fn announce(&self, line: &str) {
         self.queue.release(format!("{line}\n").as_bytes());
+        self.say_ignored();
     }
 
     /// Writes the lines that were held back. From here on lines are written at once.
     pub(crate) fn release(&self) {
         self.queue.release(b"");
+        self.say_ignored();
+    }
+
+    fn say_ignored(&self) {
+        let ignored = std::mem::take(&mut *self.ignored.lock().unwrap_or_else(PoisonError::into_inner));
+        for directive in ignored {
+            tracing::warn!("RUST_LOG: `{directive}` is not a directive and is ignored");
+        }
     }
 
     /// Writes lines that are not events, even if the queue is full.

@@ -30,13 +30,15 @@ struct State {
     writing: bool,
     /// Lines lost since the count was last logged.
     dropped: u64,
+    /// Lines lost that were told.
+    told: u64,
     thread: Option<ThreadId>,
 }
 
 impl Queue {
     /// Starts the thread that writes to `output`. `say_dropped` logs how many lines were lost.
     pub(super) fn start(output: impl Write + Send + 'static, say_dropped: impl Fn(u64) + Send + 'static) -> Self {
-        let state = State { lines: Vec::new(), held: true, writing: false, dropped: 0, thread: None };
+        let state = State { lines: Vec::new(), held: true, writing: false, dropped: 0, told: 0, thread: None };
         let queue =
             Self(Arc::new(Shared { state: Mutex::new(state), filled: Condvar::new(), written: Condvar::new() }));
         let writer = queue.clone();
@@ -56,6 +58,12 @@ impl Queue {
         } else {
             state.dropped += 1;
         }
+    }
+
+    /// How many lines were lost since the start.
+    pub(super) fn dropped(&self) -> u64 {
+        let state = self.lock();
+        state.told + state.dropped
     }
 
     /// Adds a line, whether or not there is room for it.
@@ -101,6 +109,7 @@ impl Queue {
             state.dropped += lost;
             // If nothing can be written, the count has to wait.
             let dropped = if lost == 0 { std::mem::take(&mut state.dropped) } else { 0 };
+            state.told += dropped;
             drop(state);
             if dropped > 0 {
                 say_dropped(dropped);

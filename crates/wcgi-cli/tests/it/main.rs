@@ -6,6 +6,7 @@ mod build;
 mod cache;
 #[cfg(unix)]
 mod compile;
+mod dev;
 #[cfg(unix)]
 mod exhausted;
 mod failures;
@@ -14,5 +15,13 @@ mod kill;
 mod log;
 mod new;
 mod process;
+#[cfg(unix)]
+mod registry;
+mod reload;
 mod run;
+#[cfg(unix)]
+mod serve;
+#[cfg(unix)]
+#[path = "../../../wcgi-registry/tests/it/server.rs"]
+mod server;
 mod stop;

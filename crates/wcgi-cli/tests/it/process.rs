@@ -89,8 +89,18 @@ impl Serving {
 
     /// GETs `target` on a connection of its own and gives the whole response.
     pub(crate) fn get(&self, target: &str) -> String {
+        self.get_from("localhost", target)
+    }
+
+    /// The same, of a host.
+    pub(crate) fn get_from(&self, host: &str, target: &str) -> String {
+        self.ask(&format!("GET {target} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n"))
+    }
+
+    /// Sends `request` on a connection of its own and gives all that comes back.
+    pub(crate) fn ask(&self, request: &str) -> String {
         let mut stream = self.connect();
-        write!(stream, "GET {target} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").unwrap();
+        stream.write_all(request.as_bytes()).unwrap();
         let mut response = String::new();
         stream.read_to_string(&mut response).unwrap();
         response
@@ -138,10 +148,12 @@ impl Drop for Serving {
     }
 }
 
-/// Where it listens, as its first line says.
-fn address(first: &str) -> SocketAddr {
-    let addr = first.strip_prefix("listening on http://").and_then(|rest| rest.strip_suffix('/'));
-    addr.and_then(|addr| addr.parse().ok()).unwrap_or_else(|| panic!("{first}"))
+/// Where it listens, as one of its first lines says.
+pub(crate) fn address(line: &str) -> SocketAddr {
+    let beginnings = ["listening on http://", "listening on https://", "admin on http://"];
+    let addr =
+        beginnings.iter().find_map(|beginning| line.strip_prefix(beginning)).and_then(|rest| rest.strip_suffix('/'));
+    addr.and_then(|addr| addr.parse().ok()).unwrap_or_else(|| panic!("{line}"))
 }
 
 /// Less than what comes after the first line.

@@ -108,7 +108,7 @@ fn read(path: &Path, file: &str, bytes: Bytes, asked: Option<&str>) -> Result<Pa
         module_label: format!("atom {atom:?} of {file}"),
         arguments,
         env: settings.env,
-        snapshot: settings.snapshot,
+        snapshot: settings.snapshot.unwrap_or_default(),
         cwd: settings.cwd,
         unpacked: (!mounts.is_empty()).then(|| Arc::new(unpacked.directory)),
         mounts,
@@ -212,6 +212,9 @@ fn atom(
     settings: &Settings<'_>,
     table: &Table<'_>,
 ) -> Result<(String, Bytes), Error> {
+    if let Some(package) = &settings.atom_package {
+        return Err(from_dependency(package, package.value));
+    }
     let mut atoms: BTreeMap<_, _> = container.atoms();
     let name = match &settings.atom {
         Some(atom) if atom.value.contains(':') => return Err(from_dependency(atom, atom.value)),

@@ -119,7 +119,7 @@ impl Scene {
     fn open_as(&self, bytes: &[u8], command: Option<&str>) -> Result<Package, Error> {
         let path = self.directory.path().join("x.webc");
         fs::write(&path, bytes).unwrap();
-        let opened = package::open(&path, command);
+        let opened = package::open(&path, command, &Dependencies::default());
         if let Err(error) = &opened {
             assert_eq!(error.kind(), ErrorKind::Package);
             assert_eq!(error.to_string().lines().count(), 1, "{error}");
@@ -225,7 +225,7 @@ fn a_file_is_known_by_its_first_bytes() {
     let scene = Scene::new();
     let path = scene.directory.path().join("renamed");
     fs::write(&path, scene.v3()).unwrap();
-    assert_eq!(package::open(&path, None).unwrap().name, "wasmer/php");
+    assert_eq!(package::open(&path, None, &Dependencies::default()).unwrap().name, "wasmer/php");
 }
 
 #[test]
@@ -294,7 +294,7 @@ fn what_cannot_be_honoured_is_named() {
         let mappings = Annotation::serialized(&FileSystemMappings(vec![mapping])).unwrap();
         manifest.package.insert("fs".to_owned(), mappings);
     };
-    let dependency = "is in a dependency, and dependencies are not supported";
+    let dependency = "is in a dependency, and a .webc has none here";
     for (error, expected) in [
         (bytes(&|manifest| manifest.commands.clear()), "no commands".to_owned()),
         (

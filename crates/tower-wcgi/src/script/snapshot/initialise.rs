@@ -71,7 +71,7 @@ pub(crate) async fn initialise(
         view.put_in_tmp(WARMUP, &surroundings.warmup, inputs.time)
             .map_err(|error| Error::new(ErrorKind::Host, "cannot write the warm-up requests").with_source(error))?;
     }
-    let stderr = Stderr::new(RequestId::new("initialisation"));
+    let stderr = Stderr::new(RequestId::new("initialisation"), None);
     let time = Clock { now: Arc::new(Mutex::new(inputs.time)), was_read: Arc::default() };
     let uptime = Clock { now: Arc::default(), was_read: Arc::clone(&time.was_read) };
     let mut wasi = WasiCtxBuilder::new()
@@ -84,7 +84,7 @@ pub(crate) async fn initialise(
         .monotonic_clock(uptime)
         .build_p1();
     *wasi.ctx().ctx.filesystem() = view.context.clone();
-    let memory = MemoryLimit::new(surroundings.max_memory);
+    let memory = MemoryLimit::new(surroundings.max_memory, None);
     let module = &code.module;
     let mut store = Store::new(module.engine(), StartUpState { wasi, memory });
     store.limiter(|state| &mut state.memory);

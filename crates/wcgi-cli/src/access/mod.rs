@@ -1,6 +1,8 @@
 //! The access line: one for each request, when its response is over.
 
-use std::fmt::{self, Display, Write as _};
+mod line;
+
+use std::fmt::{self, Display};
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -8,20 +10,27 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Instant;
 
-use http::{Method, Request, Response, StatusCode, Uri, Version};
+use http::header::{HOST, REFERER, USER_AGENT};
+use http::{HeaderMap, HeaderName, Method, Request, Response, StatusCode, Uri, Version};
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Buf as _;
 use pin_project_lite::pin_project;
-use tower_wcgi::{RequestId, ResponseBody};
+use tower_wcgi::{ConnectionInfo, RequestId, ResponseBody};
+
+use self::line::Line;
+use crate::log::{Form, Log};
 
 /// The state of a request that is being answered. Dropped without a response, it logs that the client left.
 #[derive(Debug)]
 pub(crate) struct Access {
+    log: Log,
+    site: Option<Arc<str>>,
     method: Method,
     uri: Uri,
     version: Version,
     /// Port 0 if only a proxy has seen the port.
-    client: SocketAddr,
+    client: Option<SocketAddr>,
+    said: Said,
     start: Instant,
     status: Option<StatusCode>,
     request_id: Option<RequestId>,
@@ -30,15 +39,36 @@ pub(crate) struct Access {
     upload: Arc<Upload>,
 }
 
+/// What the client says of itself, as far as the form of the log has it.
+#[derive(Debug, Default)]
+struct Said {
+    host: String,
+    user_agent: Option<String>,
+    referer: Option<String>,
+}
+
 impl Access {
-    /// Also gives the request back, with its body watched.
-    pub(crate) fn start<B: Body>(request: Request<B>, client: SocketAddr) -> (Self, Request<Watched<B>>) {
+    /// Also gives the request back, with its body watched. `client` is who sent it, where that is not the peer. A server of
+    /// many sites says which the request is for; none is empty.
+    pub(crate) fn start<B: Body>(
+        request: Request<B>,
+        client: Option<SocketAddr>,
+        site: Option<Arc<str>>,
+        log: &Log,
+    ) -> (Self, Request<Watched<B>>) {
         let upload = Arc::new(Upload { length: request.body().size_hint().exact(), ..Upload::default() });
+        let peer = || request.extensions().get().and_then(ConnectionInfo::client);
         let access = Self {
+            log: log.clone(),
+            site,
             method: request.method().clone(),
             uri: request.uri().clone(),
             version: request.version(),
-            client,
+            client: client.or_else(peer),
+            said: match log.form() {
+                Form::Json | Form::Combined => Said::of(request.uri(), request.headers()),
+                Form::Text | Form::Off => Said::default(),
+            },
             start: Instant::now(),
             status: None,
             request_id: None,
@@ -60,31 +90,50 @@ impl Access {
     }
 }
 
+impl Said {
+    fn of(uri: &Uri, headers: &HeaderMap) -> Self {
+        let field = |name: HeaderName| Some(String::from_utf8_lossy(headers.get(name)?.as_bytes()).into_owned());
+        let host = uri.authority().map(|authority| authority.as_str().to_owned());
+        Self {
+            host: host.or_else(|| field(HOST)).unwrap_or_default(),
+            user_agent: field(USER_AGENT),
+            referer: field(REFERER),
+        }
+    }
+}
+
 impl Drop for Access {
     fn drop(&mut self) {
-        let Self { method, uri, version, client, bytes, .. } = self;
-        let uri = Quotable(uri);
-        let ip = client.ip();
-        let client: &dyn Display = if client.port() == 0 { &ip } else { client };
-        let millis = self.start.elapsed().as_secs_f64() * 1e3;
-        let id = self.request_id.as_ref().map(tracing::field::display);
-        let cut = if self.whole { "" } else { " cut off" };
-        match self.status {
-            Some(status) => tracing::info!(
-                target: "wcgi::access",
-                id,
-                "{client} \"{method} {uri} {version:?}\" {} {bytes} {millis:.1}ms{cut}", status.as_u16()
-            ),
-            None if self.upload.is_cut() => tracing::info!(
-                target: "wcgi::access",
-                id,
-                "{client} \"{method} {uri} {version:?}\" 400 0 {millis:.1}ms client left, {}", self.upload
-            ),
-            None => tracing::info!(
-                target: "wcgi::access",
-                id,
-                "{client} \"{method} {uri} {version:?}\" - 0 {millis:.1}ms client left"
-            ),
+        if !tracing::enabled!(target: "wcgi::access", tracing::Level::INFO) {
+            return;
+        }
+        let cut = || self.upload.is_cut().then_some(StatusCode::BAD_REQUEST);
+        let end = match self.status {
+            Some(_) if self.whole => String::new(),
+            Some(_) => "cut off".to_owned(),
+            None if self.upload.is_cut() => format!("client left, {}", self.upload),
+            None => "client left".to_owned(),
+        };
+        let line = Line {
+            site: self.site.as_deref(),
+            request_id: self.request_id.as_ref(),
+            method: &self.method,
+            uri: &self.uri,
+            version: self.version,
+            client: self.client,
+            host: &self.said.host,
+            user_agent: self.said.user_agent.as_deref(),
+            referer: self.said.referer.as_deref(),
+            status: self.status.or_else(cut),
+            bytes: self.bytes,
+            took: self.start.elapsed(),
+            end,
+        };
+        match self.log.form() {
+            Form::Text => line.text(),
+            Form::Json => line.json(),
+            Form::Combined => self.log.line(&line.combined()),
+            Form::Off => {}
         }
     }
 }
@@ -151,21 +200,6 @@ impl<B: Body> Body for Watched<B> {
 
     fn size_hint(&self) -> SizeHint {
         self.body.size_hint()
-    }
-}
-
-/// A target, escaped for a place between quotes.
-struct Quotable<'a>(&'a Uri);
-
-impl Display for Quotable<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for c in self.0.to_string().chars() {
-            if matches!(c, '"' | '\\') {
-                f.write_char('\\')?;
-            }
-            f.write_char(c)?;
-        }
-        Ok(())
     }
 }
 

@@ -1,0 +1,23 @@
+//! Metrics of what the library does not see: the server's own answers, reloads. They count nothing unless a recorder is installed.
+
+use std::time::Instant;
+
+use http::{Method, StatusCode};
+use metrics::{counter, histogram};
+
+/// Counts a request that reached no site.
+pub(crate) fn own_answer(method: &Method, status: StatusCode, start: Instant) {
+    // A method of a client's own making is no label.
+    let is_known = |known: &Method| known == method;
+    let known = [Method::GET, Method::HEAD, Method::POST, Method::PUT, Method::PATCH, Method::DELETE];
+    let rest = [Method::OPTIONS, Method::TRACE, Method::CONNECT];
+    let method = if known.iter().chain(&rest).any(is_known) { method.as_str() } else { "other" };
+    let labels = [("site", String::new()), ("method", method.to_owned()), ("status", status.as_str().to_owned())];
+    counter!("wcgi_requests_total", &labels).increment(1);
+    histogram!("wcgi_request_duration_seconds", "site" => "").record(start.elapsed());
+}
+
+/// Counts a reload.
+pub(crate) fn reload(ok: bool) {
+    counter!("wcgi_reloads_total", "result" => if ok { "ok" } else { "failed" }).increment(1);
+}

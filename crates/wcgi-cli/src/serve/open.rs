@@ -1,0 +1,164 @@
+//! Opens what a configuration names: certificates, the engine, and the packages, side by side.
+
+use std::collections::HashSet;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::thread;
+use std::time::{Instant, SystemTime};
+
+use anyhow::Context as _;
+use rustls::ServerConfig;
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+use tower_wcgi::{Engine, TrustedProxies, WcgiBuilder, WcgiService};
+
+use super::app::OpenSite;
+use super::config::{self, Config, Said, Site};
+use crate::stamp::Stamp;
+use crate::{progress, tls};
+
+/// # Errors
+///
+/// When a file cannot be read, or key and certificate do not fit.
+pub(crate) fn tls(settings: &config::Tls) -> anyhow::Result<ServerConfig> {
+    let at = |said: &Said<PathBuf>| said.place.to_string();
+    let certificates = tls::certificates(&settings.cert.value).with_context(|| at(&settings.cert))?;
+    let key = tls::private_key(&settings.key.value).with_context(|| at(&settings.key))?;
+    tls::config(certificates, key).with_context(|| at(&settings.key))
+}
+
+/// # Errors
+///
+/// When the limits are more than the machine has.
+pub(crate) fn engine(settings: &config::Engine) -> anyhow::Result<Engine> {
+    let mut engine = Engine::builder();
+    if let Some(said) = &settings.max_concurrency {
+        engine = engine.max_concurrency(said.value);
+    }
+    if let Some(said) = &settings.queue {
+        engine = engine.queue(said.value);
+    }
+    if let Some(said) = &settings.queue_wait {
+        engine = engine.queue_wait(said.value);
+    }
+    if let Some(said) = &settings.max_memory {
+        engine = engine.max_memory(said.value);
+    }
+    if let Some(dir) = &settings.cache_dir {
+        engine = engine.cache_dir(dir);
+    }
+    engine.build().context("cannot make the engine")
+}
+
+/// Opens all sites but those that are open already, by the same settings and from the same files. On a terminal, shows how many
+/// are open when that takes long.
+///
+/// # Errors
+///
+/// That of the first site in the file that cannot be opened.
+pub(crate) async fn sites(
+    config: &Arc<Config>,
+    engine: &Engine,
+    proxies: &TrustedProxies,
+    open: &[OpenSite],
+) -> anyhow::Result<Vec<OpenSite>> {
+    let mut sites: Vec<Option<anyhow::Result<OpenSite>>> = Vec::new();
+    for site in &config.sites {
+        let old = open.iter().find(|old| old.settings.opens_as(site) && old.stamp.is_current());
+        sites.push(old.map(|old| Ok(OpenSite { settings: Arc::clone(site), ..old.clone() })));
+    }
+    let missing: Vec<_> = sites.iter().enumerate().filter(|(_, site)| site.is_none()).map(|(at, _)| at).collect();
+    let (all, done) = (missing.len(), Arc::new(AtomicUsize::new(0)));
+    let shown = Arc::clone(&done);
+    let opening = async {
+        // What two sites have in common is compiled for the first of them, and found by the second.
+        let mut seen = HashSet::new();
+        let is_first = |at: &usize| config.sites.get(*at).is_some_and(|site| seen.insert(&site.package.value));
+        let (first, again): (Vec<_>, Vec<_>) = missing.into_iter().partition(is_first);
+        for batch in [first, again] {
+            let room = Arc::new(Semaphore::new(thread::available_parallelism().map_or(2, |cores| cores.get().max(2))));
+            let mut tasks = JoinSet::new();
+            for at in batch {
+                let Some(site) = config.sites.get(at).cloned() else { continue };
+                let requests = open.iter().find(|old| old.name == site.name.value.as_str().into());
+                let requests = requests.map(|old| Arc::clone(&old.requests)).unwrap_or_default();
+                let (config, engine, proxies) = (Arc::clone(config), engine.clone(), proxies.clone());
+                let (room, done) = (Arc::clone(&room), Arc::clone(&done));
+                tasks.spawn(async move {
+                    let _place = room.acquire_owned().await;
+                    let open = move || open_one(site, &config, engine, &proxies, requests);
+                    let opened = tokio::task::spawn_blocking(open).await;
+                    done.fetch_add(1, Ordering::Relaxed);
+                    (at, opened)
+                });
+            }
+            while let Some(joined) = tasks.join_next().await {
+                let (at, result) = joined?;
+                if let Some(place) = sites.get_mut(at) {
+                    *place = Some(result?);
+                }
+            }
+        }
+        sites.into_iter().flatten().collect()
+    };
+    progress::shown(|| format!("opening {all} sites, {} are open", shown.load(Ordering::Relaxed)), opening).await
+}
+
+fn open_one(
+    site: Arc<Site>,
+    config: &Config,
+    engine: Engine,
+    proxies: &TrustedProxies,
+    requests: Arc<AtomicU64>,
+) -> anyhow::Result<OpenSite> {
+    let begin = SystemTime::now();
+    let service =
+        builder(&site, config, proxies).engine(engine).build().with_context(|| site.package.place.to_string())?;
+    let stamp = Stamp::since(begin, service.sources().iter().cloned());
+    let name = site.name.value.as_str().into();
+    Ok(OpenSite { name, service, settings: site, stamp, opened: Instant::now(), requests })
+}
+
+fn builder(site: &Site, config: &Config, proxies: &TrustedProxies) -> WcgiBuilder {
+    let mut builder = WcgiService::builder()
+        .name(site.name.value.as_str())
+        .package(&site.package.value)
+        .mount(&site.path.value)
+        .dev(config.dev);
+    if let Some(command) = &site.command {
+        builder = builder.command(command);
+    }
+    for mount in &site.mounts {
+        builder = builder.map_dir(&mount.value.guest, &mount.value.host, mount.value.access);
+    }
+    for (name, said) in &site.env {
+        builder = builder.env(name, &said.value);
+    }
+    if let Some(deadline) = &site.deadline {
+        builder = builder.deadline(Some(deadline.value).filter(|deadline| !deadline.is_zero()));
+    }
+    if let Some(said) = &site.max_body {
+        builder = builder.max_body(said.value);
+    }
+    if let Some(said) = &site.max_memory {
+        builder = builder.max_memory(said.value);
+    }
+    if let Some(share) = site.share {
+        builder = builder.share(share);
+    }
+    if let Some(said) = &site.max_concurrency {
+        builder = builder.max_concurrency(said.value);
+    }
+    if let Some(bytes) = config.engine.max_tmp {
+        builder = builder.max_tmp(bytes);
+    }
+    if let Some(pass) = site.pass_authorization {
+        builder = builder.pass_authorization(pass);
+    }
+    if !config.server.trusted_proxies.is_empty() {
+        let proxies = proxies.clone();
+        builder = builder.connection_info(move |parts| proxies.connection_info(parts));
+    }
+    builder
+}
