@@ -16,6 +16,7 @@ use crate::gateway;
 use crate::host::{Files, Seen};
 use crate::mount::{self, Access, Mount, TMP};
 use crate::observe::Meters;
+use crate::outbound::{self, NetRule, Outbound};
 use crate::package::{self, Dependencies, Front, Site};
 use crate::release::Release;
 use crate::renewal::Renewal;
@@ -47,6 +48,9 @@ use crate::warmup;
 /// | [`response_buffer`](Self::response_buffer) | 64 KiB | most pages at once; a slow client holds no more |
 /// | [`max_tmp`](Self::max_tmp) | 256 MiB | four uploads of the largest size |
 /// | [`ignore_abort`](Self::ignore_abort) | allowed | a client could as well stay until the deadline |
+/// | [`net`](Self::net) | what the package's directory grants | a script reaches nothing that nobody named |
+/// | [`net_as_asked`](Self::net_as_asked) | no | whoever serves a package says what it may reach |
+/// | [`net_connections`](Self::net_connections) | 16 | more than a page needs, far below what a database takes |
 /// | [`server_name`](Self::server_name) | `localhost` | only for requests without a host |
 /// | [`server_port`](Self::server_port) | the scheme's | only for requests without a host |
 /// | [`server_software`](Self::server_software) | `tower-wcgi/` and the version | |
@@ -91,6 +95,9 @@ pub struct WcgiBuilder {
     response_buffer: Option<usize>,
     max_tmp: Option<u64>,
     refuse_ignore_abort: bool,
+    net: Vec<NetRule>,
+    net_as_asked: bool,
+    net_connections: Option<usize>,
     server_name: Option<String>,
     server_port: Option<u16>,
     server_software: Option<String>,
@@ -248,6 +255,38 @@ impl WcgiBuilder {
         self
     }
 
+    /// Lets the script connect to what `rule` says: see [the network](crate::_docs::network). Repeatable; the last of two targets
+    /// for one name counts, and a target wins over what the package says. Default: what the manifest of a package's directory
+    /// grants, else nothing.
+    ///
+    /// ```no_run
+    /// # use tower_wcgi::WcgiService;
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let blog = WcgiService::builder()
+    ///     .package("blog/")
+    ///     .net("db:3306=127.0.0.1:3306".parse()?)
+    ///     .net("api.example.com:443".parse()?)
+    ///     .build()?;
+    /// # Ok(()) }
+    /// ```
+    pub fn net(mut self, rule: NetRule) -> Self {
+        self.net.push(rule);
+        self
+    }
+
+    /// Whether a `.webc` or a pulled package may connect to what it asks for. No name that it asks for leads to an address
+    /// inside. Default: no; what it asks for and no [rule](Self::net) grants is an error.
+    pub fn net_as_asked(mut self, grant: bool) -> Self {
+        self.net_as_asked = grant;
+        self
+    }
+
+    /// How many connections one exchange may have at once. A service has 256 together. Default: 16.
+    pub fn net_connections(mut self, most: usize) -> Self {
+        self.net_connections = Some(most);
+        self
+    }
+
     /// `SERVER_NAME` for requests that do not name a host. Default: `localhost`.
     pub fn server_name(mut self, name: impl Into<String>) -> Self {
         self.server_name = Some(name.into());
@@ -368,6 +407,7 @@ impl WcgiBuilder {
     pub(crate) fn release(self) -> Result<Release, Error> {
         let path = self.package.clone();
         let opened = self.open()?;
+        let outbound = opened.outbound()?;
         let (max_memory, arguments) = (opened.surroundings.max_memory, Arc::clone(&opened.surroundings.arguments));
         let start =
             Renewal::new(opened.engine.clone(), &opened.source(), opened.surroundings.clone(), opened.take_snapshot)?;
@@ -402,6 +442,7 @@ impl WcgiBuilder {
             response_buffer: rest.response_buffer.unwrap_or(defaults::RESPONSE_BUFFER).max(1),
             max_tmp: rest.max_tmp.unwrap_or(defaults::MAX_TMP),
             may_ignore_abort: !rest.refuse_ignore_abort,
+            outbound: Arc::new(outbound),
             unpacked: package.unpacked,
         })
     }
@@ -415,6 +456,14 @@ impl WcgiBuilder {
             package.warnings.push(format!(
                 "{shown}: https, pass_authorization and trusted_proxies of a foreign package do not count; say them when you serve it"
             ));
+        }
+        if self.foreign {
+            // Unlike the manifest of a directory, it only asks.
+            package.asks.append(&mut package.connect);
+            if let Some(rule) = package.asks.iter().find(|rule| rule.has_target()) {
+                let why = format!("{}: network.connect: {rule}: a foreign package may not name a target", package.name);
+                return Err(setting(why).with_hint("ask for the name alone; the target is given with `--net`"));
+            }
         }
         Ok(package)
     }
@@ -538,6 +587,26 @@ impl OpenedPackage {
     pub(crate) fn source(&self) -> Source<'_> {
         let package = &self.package;
         Source { module: &package.module, label: &package.module_label, compiled: package.compiled.as_deref() }
+    }
+
+    /// What the script may connect to.
+    fn outbound(&self) -> Result<Outbound, Error> {
+        let Self { package, rest, .. } = self;
+        let missing = outbound::not_granted(&package.asks, &rest.net);
+        if !missing.is_empty() && !rest.net_as_asked {
+            let list = missing.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+            let options = missing.iter().map(|rule| format!("--net {}", rule.with_open_target()));
+            let hint = format!("{}, or --net-as-asked", options.collect::<Vec<_>>().join(" "));
+            return Err(
+                setting(format!("nobody has granted what the package asks to connect to: {list}")).with_hint(hint)
+            );
+        }
+        let as_asked = if rest.net_as_asked { package.asks.clone() } else { Vec::new() };
+        // The operator's come last, as those count.
+        let granted = package.connect.iter().chain(&rest.net).cloned().collect();
+        let mut limits = outbound::Limits::default();
+        limits.connections = rest.net_connections.unwrap_or(limits.connections);
+        Ok(Outbound::new(granted, as_asked, limits))
     }
 }
 

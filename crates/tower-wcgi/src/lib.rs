@@ -22,6 +22,7 @@ mod host;
 mod inspect;
 mod mount;
 mod observe;
+mod outbound;
 mod package;
 mod release;
 mod reload;
@@ -51,6 +52,7 @@ pub use mount::Access;
 #[cfg(feature = "metrics")]
 pub use observe::describe_metrics;
 pub use observe::{ExchangeInfo, ExchangeState};
+pub use outbound::{InvalidNetRule, NetRule};
 pub use package::Site;
 pub use request::{RemoteUser, RequestEnv, RequestId};
 #[cfg(feature = "compiler")]
@@ -85,6 +87,9 @@ pub mod _docs {
 
     #[doc = include_str!("../docs/locks.md")]
     pub mod locks {}
+
+    #[doc = include_str!("../docs/network.md")]
+    pub mod network {}
 
     #[doc = include_str!("../docs/snapshots.md")]
     pub mod snapshots {}

@@ -56,6 +56,7 @@ const HOUSE: &[Room] = &[
     Room { name: "gateway", never: &[WASM, TOKIO, WORLD, HTTP_BUT_HEADS] },
     Room { name: "stdio", never: &[HTTP_BUT_BODIES] },
     Room { name: "observe", never: &[HTTP, WASM, TOKIO] },
+    Room { name: "outbound", never: &[HTTP, WASM] },
     Room { name: "connection", never: &[WASM, TOKIO] },
     Room { name: "request", never: &[WASM, TOKIO] },
     Room { name: "mount", never: &[HTTP, WASM, TOKIO] },

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{ArgAction, Args, Parser, Subcommand};
-use tower_wcgi::{Access, TrustedProxies};
+use tower_wcgi::{Access, NetRule, TrustedProxies};
 
 use crate::templates::Template;
 
@@ -344,6 +344,14 @@ pub(crate) struct Run {
     /// Believe the Forwarded and X-Forwarded-* headers of this proxy, such as 127.0.0.1 or 10.0.0.0/8; repeatable
     #[arg(long, value_name = "CIDR", value_parser = network)]
     pub(crate) trusted_proxy: Vec<String>,
+
+    /// What the program may connect to, as db:3306=127.0.0.1:3306, api.example.com:443 or db:3306=unix:/path; repeatable
+    #[arg(long, value_name = "RULE")]
+    pub(crate) net: Vec<NetRule>,
+
+    /// Let a .webc or a pulled package connect to all that it asks for
+    #[arg(long)]
+    pub(crate) net_as_asked: bool,
 
     /// Let the program see the headers Authorization and Proxy-Authorization
     #[arg(long)]

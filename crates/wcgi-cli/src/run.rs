@@ -151,6 +151,10 @@ fn builder(arguments: Run, address: SocketAddr) -> anyhow::Result<(WcgiBuilder, 
     } else if !env_says_https {
         service = service.server_port(address.port());
     }
+    for rule in arguments.net {
+        service = service.net(rule);
+    }
+    service = service.net_as_asked(arguments.net_as_asked);
     if arguments.pass_authorization {
         service = service.pass_authorization(true);
     }

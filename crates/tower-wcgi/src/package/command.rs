@@ -9,6 +9,7 @@ use super::site::Site;
 use crate::connection::TrustedProxies;
 use crate::error::Error;
 use crate::mount::guest_path;
+use crate::outbound::{InvalidNetRule, NetRule};
 
 /// The runner that a command asks for. Both run in the same way here. A `wcgi` command is picked first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,6 +39,8 @@ pub(super) struct Settings<'d> {
     pub(super) site: Option<Site>,
     pub(super) snapshot: Option<Snapshot>,
     pub(super) front: Front,
+    /// What the script wants to connect to.
+    pub(super) connect: Vec<NetRule>,
 }
 
 /// A command's settings about the server in front of it.
@@ -169,6 +172,12 @@ impl<'d> Settings<'d> {
             if let Some(snapshot) = wcgi.table("snapshot")? {
                 settings.snapshot = Some(Snapshot::read(&snapshot)?);
             }
+            if let Some(network) = wcgi.table("network")? {
+                network.warn_unknown(&["connect"]);
+                let rule =
+                    |text: &Text<'_>| text.value.parse().map_err(|why: InvalidNetRule| text.error(&why.to_string()));
+                settings.connect = network.texts(&["connect"])?.iter().map(rule).collect::<Result<_, _>>()?;
+            }
         }
         settings.add(annotations)?;
         Ok(settings)
@@ -293,7 +302,7 @@ const SETTINGS: &[&str] = &[
 ];
 
 /// Further keys of the `wcgi` table.
-const WCGI_SETTINGS: &[&str] = &["https", "pass_authorization", "site", "snapshot", "trusted_proxies"];
+const WCGI_SETTINGS: &[&str] = &["https", "network", "pass_authorization", "site", "snapshot", "trusted_proxies"];
 
 /// Names of annotations: ours, and those of other runners and registries, which are ignored.
 const RUNNERS: &[&str] = &["wasi", "wcgi", "emscripten", "wasm4", "wapm", "wasmer"];

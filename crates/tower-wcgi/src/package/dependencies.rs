@@ -68,7 +68,8 @@ impl<'a> Scope<'a> {
         let table = root.table("dependencies")?;
         let Some(value) = table.as_ref().map(|table| table.text(&[name])).transpose()?.flatten() else {
             let names = list(table.iter().flat_map(Table::names));
-            let among = if names.is_empty() { "there are no [dependencies]".to_owned() } else { format!("among {names}") };
+            let among =
+                if names.is_empty() { "there are no [dependencies]".to_owned() } else { format!("among {names}") };
             return Err(wanted.error(&format!("no dependency {name:?}: {among}")).with_hint(HOW_TO_DEPEND));
         };
         let path = self.path(&value, directory)?;
@@ -94,9 +95,12 @@ impl<'a> Scope<'a> {
             return Ok(path.clone());
         }
         if is_requirement(text) {
-            return Err(value.error(&format!("{text:?} is a version, which names no registry")).with_hint(HOW_TO_DEPEND));
+            return Err(value
+                .error(&format!("{text:?} is a version, which names no registry"))
+                .with_hint(HOW_TO_DEPEND));
         }
-        Err(value.error(&format!("{text:?} is not on this machine"))
+        Err(value
+            .error(&format!("{text:?} is not on this machine"))
             .with_hint("`wcgi` fetches it; a Rust program gives its directory to `WcgiBuilder::dependency`"))
     }
 }

@@ -74,6 +74,8 @@ fn open_asked(path: &Path, asked: Asked<'_>, scope: &Scope<'_>) -> Result<Packag
         mounts: Vec::new(),
         site: None,
         front: Front::default(),
+        connect: Vec::new(),
+        asks: Vec::new(),
         unpacked: None,
         warnings: Vec::new(),
     })

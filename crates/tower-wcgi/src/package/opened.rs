@@ -9,6 +9,7 @@ use bytes::Bytes;
 use super::command::{Front, Snapshot};
 use super::site::Site;
 use crate::mount::Mount;
+use crate::outbound::NetRule;
 use crate::scratch::Scratch;
 
 /// A package that has been opened: which module answers, with which environment, arguments and mounts.
@@ -40,6 +41,10 @@ pub(crate) struct Package {
     /// How URL paths name files. Without a site the module answers for all paths.
     pub(crate) site: Option<Site>,
     pub(crate) front: Front,
+    /// What its manifest grants its script to connect to.
+    pub(crate) connect: Vec<NetRule>,
+    /// What its script wants to connect to, and somebody else has to grant.
+    pub(crate) asks: Vec<NetRule>,
     /// The directory into which a `.webc` was unpacked. The mounts point into it, so it must outlive them.
     pub(crate) unpacked: Option<Arc<Scratch>>,
     /// One line each, with file and line. The caller that opens the package logs them.

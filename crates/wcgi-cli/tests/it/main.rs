@@ -17,11 +17,11 @@ mod new;
 mod process;
 #[cfg(unix)]
 mod registry;
-#[cfg(unix)]
-#[path = "../../../wcgi-registry/tests/it/server.rs"]
-mod server;
 mod reload;
 mod run;
 #[cfg(unix)]
 mod serve;
+#[cfg(unix)]
+#[path = "../../../wcgi-registry/tests/it/server.rs"]
+mod server;
 mod stop;

@@ -276,7 +276,9 @@ fn a_package_says_what_is_in_it() {
     fs::create_dir(package.path().join("db")).unwrap();
     let machine = Machine::new();
     let said = machine.does(&["inspect", shown(package.path())]);
-    for line in ["package     me/files 1.2.3", "command     files", "imports     wasi_snapshot_preview1: ", "snapshot    none"] {
+    for line in
+        ["package     me/files 1.2.3", "command     files", "imports     wasi_snapshot_preview1: ", "snapshot    none"]
+    {
         assert!(said.lines().any(|other| other.starts_with(line)), "{line}: {said}");
     }
     let storage = tempfile::tempdir().unwrap();

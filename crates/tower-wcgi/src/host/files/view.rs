@@ -14,6 +14,7 @@ use wasmtime_wasi::filesystem::WasiFilesystemCtx;
 use wasmtime_wasi::p1::WasiP1Ctx;
 use wasmtime_wasi::{FsPerms, WasiCtx, WasiView};
 
+use super::MAX_OPEN_FILES;
 use super::look::{FileKind, Look, look};
 use super::preopens::{Preopen, Preopens};
 use super::seen::Seen;
@@ -47,6 +48,12 @@ impl Files {
     /// Whether a file call may wait for as long as another program or machine likes.
     pub(crate) fn may_hang(&self) -> bool {
         self.may_hang
+    }
+
+    /// One more than the highest descriptor that a file or a directory can have.
+    pub(crate) fn descriptors(&self) -> u32 {
+        // stdin, stdout, stderr and `/tmp`.
+        u32::try_from(self.mounts.len()).unwrap_or(u32::MAX).saturating_add(4 + MAX_OPEN_FILES)
     }
 
     /// Makes sure that exchanges can have a `/tmp`.

@@ -18,7 +18,8 @@ use super::errno::{
     ERRNO_NOSPC, ERRNO_NOTSUP, ERRNO_ROFS, ERRNO_SUCCESS, Errno, IntoErrno,
 };
 use super::guest_memory::{WASI, memory, slice, write};
-use super::preview1::{call, told};
+use super::preview1::{call, forward, told};
+use super::{poll, sockets};
 use crate::host::blocking::block_in_place_async;
 use crate::host::files::{
     By, Deadlock, FileId, FileKind, Found, Listing, Listings, Look, MAX_OPEN_FILES, Seen, file_id,
@@ -83,6 +84,9 @@ async fn path_filestat_get(mut caller: Call<'_>, at: At, follow: u32, result: u3
 }
 
 async fn fd_filestat_get(mut caller: Call<'_>, fd: u32, result: u32) -> wasmtime::Result<Errno> {
+    if let Some(socket) = caller.data().socket(fd) {
+        return sockets::filestat(&mut caller, socket, result);
+    }
     let errno = call!(caller, fd_filestat_get(fd.cast_signed(), result.cast_signed()));
     told_of_files(&mut caller, errno, result)
 }
@@ -217,6 +221,9 @@ async fn database(wasi: &mut WasiP1Ctx, fd: u32) -> Option<Header> {
 }
 
 async fn fd_close(mut caller: Call<'_>, fd: u32) -> wasmtime::Result<Errno> {
+    if let Some(socket) = caller.data().socket(fd) {
+        return Ok(sockets::close(caller.data_mut(), socket));
+    }
     let errno = call!(caller, fd_close(fd.cast_signed()));
     if errno == ERRNO_SUCCESS {
         closed(caller.data_mut(), fd);
@@ -225,6 +232,10 @@ async fn fd_close(mut caller: Call<'_>, fd: u32) -> wasmtime::Result<Errno> {
 }
 
 async fn fd_renumber(mut caller: Call<'_>, from: u32, to: u32) -> wasmtime::Result<Errno> {
+    // The numbers of sockets are for sockets alone.
+    if caller.data().has_socket(from) || caller.data().has_socket(to) {
+        return Ok(if from == to { ERRNO_SUCCESS } else { ERRNO_NOTSUP });
+    }
     let errno = call!(caller, fd_renumber(from.cast_signed(), to.cast_signed()));
     if errno == ERRNO_SUCCESS && from != to {
         let state = caller.data_mut();
@@ -435,7 +446,7 @@ async fn fd_datasync(mut caller: Call<'_>, fd: u32) -> wasmtime::Result<Errno> {
 
 /// Waits, without the thread: wasmtime-wasi would put that to sleep where file calls may hold it, which the setting says that
 /// is taken away meanwhile.
-async fn poll_oneoff(
+pub(super) async fn poll_oneoff(
     mut caller: Call<'_>,
     subscriptions: u32,
     events: u32,
@@ -444,6 +455,9 @@ async fn poll_oneoff(
 ) -> wasmtime::Result<Errno> {
     if count > MAX_SUBSCRIPTIONS {
         return Ok(ERRNO_INVAL);
+    }
+    if caller.data().sockets.were_used() {
+        return poll::poll_oneoff(caller, subscriptions, events, count, happened).await;
     }
     let mut files = WasiFilesystemCtx::default();
     std::mem::swap(caller.data_mut().wasi().ctx().ctx.filesystem(), &mut files);

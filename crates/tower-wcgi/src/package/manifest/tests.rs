@@ -9,8 +9,8 @@ use super::*;
 use crate::connection::TrustedProxies;
 use crate::error::ErrorKind;
 use crate::package;
-use crate::package::{Dependencies, Front};
 use crate::package::command::Snapshot;
+use crate::package::{Dependencies, Front};
 
 /// A package directory with the modules that the manifests here name.
 struct Scene(TempDir);
@@ -204,7 +204,10 @@ fn the_path_may_be_that_of_the_manifest() {
     let scene = Scene::new();
     let file = scene.0.path().join("other.toml");
     fs::write(&file, PHP_TEMPLATE).unwrap();
-    assert_eq!(module_file(&package::open(&file, None, &Dependencies::default()).unwrap()), scene.0.path().join("php-cgi.wasm"));
+    assert_eq!(
+        module_file(&package::open(&file, None, &Dependencies::default()).unwrap()),
+        scene.0.path().join("php-cgi.wasm")
+    );
 }
 
 #[test]
@@ -267,6 +270,29 @@ fn what_is_in_front_of_the_package() {
         error.contains(":8: command.annotations.wcgi.trusted_proxies: `localhost` is neither an address"),
         "{error}"
     );
+}
+
+#[test]
+fn what_the_script_may_connect_to() {
+    let scene = Scene::new();
+    let network = |connect: &str| format!("{BASE}[command.annotations.wcgi.network]\nconnect = {connect}\n");
+    let package = scene.open(&network("['db:3306', '*.Example.com:443', 'x:1=unix:/run/x.sock']"));
+    assert!(package.warnings.is_empty(), "{:?}", package.warnings);
+    let rules: Vec<_> = package.connect.iter().map(ToString::to_string).collect();
+    assert_eq!(rules, ["db:3306", "*.example.com:443", "x:1=unix:/run/x.sock"]);
+    assert!(package.asks.is_empty(), "a directory grants what it lists");
+    for (connect, why) in [
+        ("['db']", "\"db\" has no port"),
+        ("['db:0']", "\"0\" is no port"),
+        ("'db:1'", "expected an array of strings"),
+        ("[1]", "expected a string"),
+    ] {
+        let error = scene.error(&network(connect));
+        assert!(error.contains(":8: command.annotations.wcgi.network.connect: "), "{error}");
+        assert!(error.contains(why), "{error}");
+    }
+    let package = scene.open(&format!("{BASE}[command.annotations.wcgi.network]\nlisten = ['x:1']\n"));
+    assert!(matches!(package.warnings.as_slice(), [only] if only.contains("network.listen")), "{:?}", package.warnings);
 }
 
 #[test]
@@ -481,10 +507,7 @@ fn each_mistake_is_named_with_file_line_and_key() {
             "[command.annotations.wcgi.site]\nroot = '/app'\nscripts = ['.php']\ndeny = ['/a', '']",
             ":10: command.annotations.wcgi.site.deny: \"\" is not a pattern, as \"/private/*\" or \"*.sql\"",
         ),
-        (
-            "package = 'other/php'",
-            ":7: command.package: no dependency \"other/php\": there are no [dependencies]",
-        ),
+        ("package = 'other/php'", ":7: command.package: no dependency \"other/php\": there are no [dependencies]"),
         ("[[command]]\nmodule = 'm'", ":7: command.name: missing"),
         ("[[command]]\nname = 'c'", ":8: command.name: a second command \"c\""),
         ("[[module]]\nname = 'm'", ":8: module.name: a second module \"m\""),

@@ -93,6 +93,11 @@ fn read(path: &Path, file: &str, bytes: Bytes, asked: Option<&str>) -> Result<Pa
             "{file}: https, pass_authorization and trusted_proxies of a .webc do not count; set them when you serve it"
         ));
     }
+    if let Some(rule) = settings.connect.iter().find(|rule| rule.has_target()) {
+        let why =
+            format!("{file}: network.connect: {rule}: only whoever serves a .webc says what stands behind a name");
+        return Err(refuse(why).with_hint("leave the target out, and give it with `--net` when you serve the package"));
+    }
     Ok(Package {
         name: name.unwrap_or_else(|| stem(path)),
         about: Vec::new(),
@@ -109,6 +114,8 @@ fn read(path: &Path, file: &str, bytes: Bytes, asked: Option<&str>) -> Result<Pa
         mounts,
         site: settings.site,
         front: Front::default(),
+        connect: Vec::new(),
+        asks: settings.connect,
         warnings,
     })
 }

@@ -389,6 +389,25 @@ fn a_file_does_not_ask_for_credentials() {
     );
 }
 
+#[test]
+fn a_file_asks_for_connections_and_gets_none() {
+    let mut scene = Scene::new();
+    let text = |text: &str| Annotation::Text(text.to_owned());
+    let mut asking = |rules: &[&str]| {
+        let rules = Annotation::Array(rules.iter().map(|rule| text(rule)).collect());
+        let network = Annotation::Map(vec![(text("connect"), rules)]);
+        let annotations = &mut scene.manifest.commands.get_mut("php").unwrap().annotations;
+        annotations.insert("wcgi".to_owned(), Annotation::Map(vec![(text("network"), network)]));
+        scene.v3()
+    };
+    let (plain, targeted) = (asking(&["db:3306", "*.example.com:443"]), asking(&["db:3306=127.0.0.1:3306"]));
+    let package = scene.open(&plain);
+    assert_eq!(package.asks.iter().map(ToString::to_string).collect::<Vec<_>>(), ["db:3306", "*.example.com:443"]);
+    assert!(package.connect.is_empty() && package.warnings.is_empty(), "{:?}", package.warnings);
+    let error = scene.error(&targeted);
+    assert!(error.starts_with("x.webc: network.connect: db:3306=127.0.0.1:3306: "), "{error}");
+}
+
 #[cfg(unix)]
 #[test]
 fn links_are_kept_where_they_stay_inside() {
