@@ -31,11 +31,8 @@ impl WcgiBuilder {
     /// [`ErrorKind::Package`] when the package cannot be opened, [`ErrorKind::Module`] when the module is none.
     pub fn inspect(self) -> Result<Inspected, Error> {
         let package = self.open_package()?;
-        let source = Source {
-            module: &package.module,
-            label: &package.module_label,
-            compiled: package.compiled.as_deref(),
-        };
+        let source =
+            Source { module: &package.module, label: &package.module_label, compiled: package.compiled.as_deref() };
         let wasm = source.wasm()?;
         let mut inspected = Inspected {
             module_bytes: wasm.len(),
@@ -159,7 +156,8 @@ impl Inspected {
                 Payload::ExportSection(exports) if depth == 1 => {
                     for export in exports {
                         let export = export?;
-                        self.has_start_up |= export.kind == wasmparser::ExternalKind::Func && INITIALIZE.contains(&export.name);
+                        self.has_start_up |=
+                            export.kind == wasmparser::ExternalKind::Func && INITIALIZE.contains(&export.name);
                     }
                 }
                 _ => {}

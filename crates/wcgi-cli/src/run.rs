@@ -150,7 +150,10 @@ fn open(arguments: Run, address: SocketAddr) -> anyhow::Result<(WcgiService, Opt
 }
 
 /// Applies the options about a package. Also gives the registry if the package needs its store.
-pub(crate) fn package(arguments: Package, mut engine: EngineBuilder) -> anyhow::Result<(WcgiBuilder, Option<Registry>)> {
+pub(crate) fn package(
+    arguments: Package,
+    mut engine: EngineBuilder,
+) -> anyhow::Result<(WcgiBuilder, Option<Registry>)> {
     let max_memory = usize::try_from(arguments.max_memory).context("--max-memory is too large for this machine")?;
     engine = engine.max_memory(max_memory);
     let resolved = resolve(&arguments.package, &arguments.cache, &arguments.download, &arguments.trust)?;

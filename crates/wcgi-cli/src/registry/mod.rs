@@ -41,7 +41,8 @@ pub(crate) struct Resolved {
 
 impl Resolved {
     fn depend_on(&mut self, dependencies: Dependencies) {
-        self.digests = dependencies.digests().map(|(reference, digest)| (reference.to_owned(), digest.clone())).collect();
+        self.digests =
+            dependencies.digests().map(|(reference, digest)| (reference.to_owned(), digest.clone())).collect();
         self.dependencies = dependencies.paths;
         self.needs.extend(dependencies.needs);
         self.network.extend(dependencies.network);
@@ -55,7 +56,8 @@ pub(crate) fn resolve(package: &Path, cache: &Cache, download: &Download, trust:
     let lock = if trust.locked { Lock::Insist } else { Lock::Use };
     let Some(reference) = reference(package)? else {
         if verifies {
-            let message = format!("{} is on this machine, and --verify is for packages of registries", package.display());
+            let message =
+                format!("{} is on this machine, and --verify is for packages of registries", package.display());
             return Err(Refusal::new(message, "leave --verify out to run your own package").into());
         }
         return local(package, cache, download, &lock);

@@ -80,7 +80,8 @@ fn read(document: &Document, directory: &Path, asked: Asked<'_>, scope: &Scope<'
             if let Some(command) = command {
                 settings = command.settings()?;
             }
-            let source = match (modules.iter().find(|module| module.name.value == wanted), of_name, modules.as_slice()) {
+            let source = match (modules.iter().find(|module| module.name.value == wanted), of_name, modules.as_slice())
+            {
                 (Some(module), ..) => Origin::Own(module),
                 (None, Some(command), _) => command.module(&modules, &settings, package_name.as_ref())?,
                 (None, None, [only]) => Origin::Own(only),
@@ -154,7 +155,11 @@ fn read(document: &Document, directory: &Path, asked: Asked<'_>, scope: &Scope<'
 enum Origin<'m, 'd> {
     Own(&'m ModuleEntry<'d>),
     /// In another package. It is said there that it is.
-    Dependency { said: Text<'d>, package: &'d str, module: &'d str },
+    Dependency {
+        said: Text<'d>,
+        package: &'d str,
+        module: &'d str,
+    },
 }
 
 /// A `[[module]]`.
@@ -235,7 +240,8 @@ impl<'d> Command<'d> {
         package_name: Option<&Text<'d>>,
     ) -> Result<Origin<'m, 'd>, Error> {
         let (named, atom) = (self.table.text(&["module"])?, settings.atom.as_ref());
-        let other = self.table.text(&["package"])?.filter(|said| package_name.is_none_or(|own| own.value != said.value));
+        let other =
+            self.table.text(&["package"])?.filter(|said| package_name.is_none_or(|own| own.value != said.value));
         if let Some(said) = other.or_else(|| settings.atom_package.clone()) {
             let module = named.as_ref().or(atom).map_or(self.name.value, |module| module.value);
             return Ok(Origin::Dependency { package: said.value, said, module });

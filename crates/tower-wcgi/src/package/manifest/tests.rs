@@ -9,8 +9,8 @@ use super::*;
 use crate::connection::TrustedProxies;
 use crate::error::ErrorKind;
 use crate::package;
-use crate::package::{Dependencies, Front};
 use crate::package::command::Snapshot;
+use crate::package::{Dependencies, Front};
 
 /// A package directory with the modules that the manifests here name.
 struct Scene(TempDir);
@@ -204,7 +204,10 @@ fn the_path_may_be_that_of_the_manifest() {
     let scene = Scene::new();
     let file = scene.0.path().join("other.toml");
     fs::write(&file, PHP_TEMPLATE).unwrap();
-    assert_eq!(module_file(&package::open(&file, None, &Dependencies::default()).unwrap()), scene.0.path().join("php-cgi.wasm"));
+    assert_eq!(
+        module_file(&package::open(&file, None, &Dependencies::default()).unwrap()),
+        scene.0.path().join("php-cgi.wasm")
+    );
 }
 
 #[test]
@@ -481,10 +484,7 @@ fn each_mistake_is_named_with_file_line_and_key() {
             "[command.annotations.wcgi.site]\nroot = '/app'\nscripts = ['.php']\ndeny = ['/a', '']",
             ":10: command.annotations.wcgi.site.deny: \"\" is not a pattern, as \"/private/*\" or \"*.sql\"",
         ),
-        (
-            "package = 'other/php'",
-            ":7: command.package: no dependency \"other/php\": there are no [dependencies]",
-        ),
+        ("package = 'other/php'", ":7: command.package: no dependency \"other/php\": there are no [dependencies]"),
         ("[[command]]\nmodule = 'm'", ":7: command.name: missing"),
         ("[[command]]\nname = 'c'", ":8: command.name: a second command \"c\""),
         ("[[module]]\nname = 'm'", ":8: module.name: a second module \"m\""),
