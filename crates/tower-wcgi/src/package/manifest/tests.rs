@@ -12,6 +12,13 @@ use crate::package;
 use crate::package::command::Snapshot;
 use crate::package::{Dependencies, Front};
 
+/// Reads a manifest that lies nowhere.
+fn read_alone(document: &Document) -> Result<Package, Error> {
+    let (none, nowhere) = (Dependencies::default(), Path::new(""));
+    let opener = |_: &Path, _: Asked<'_>, _: &Scope<'_>| Err(refuse("no dependency is opened here".to_owned()));
+    read(document, nowhere, Asked::Command(None), &Scope::new(&none, nowhere, opener))
+}
+
 /// A package directory with the modules that the manifests here name.
 struct Scene(TempDir);
 
