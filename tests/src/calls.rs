@@ -6,13 +6,14 @@
 use std::fmt::Write as _;
 
 /// Every function, and the types of its arguments: `i` for `i32`, `I` for `i64`. `proc_exit` gives no number back.
-pub const CALLS: [(&str, &str); 49] = [
+pub const CALLS: [(&str, &str); 63] = [
     ("args_get", "ii"),
     ("args_sizes_get", "ii"),
     ("clock_res_get", "ii"),
     ("clock_time_get", "iIi"),
     ("environ_get", "ii"),
     ("environ_sizes_get", "ii"),
+    ("epoll_oneoff", "iiii"),
     ("fd_advise", "iIIi"),
     ("fd_allocate", "iII"),
     ("fd_close", "i"),
@@ -49,13 +50,26 @@ pub const CALLS: [(&str, &str); 49] = [
     ("random_get", "ii"),
     ("sched_yield", ""),
     ("sock_accept", "iii"),
+    ("sock_connect", "iii"),
+    ("sock_getaddrinfo", "iiiiiiii"),
+    ("sock_getlocaladdr", "iiii"),
+    ("sock_getpeeraddr", "iiii"),
+    ("sock_getsockopt", "iiiii"),
+    ("sock_open", "iii"),
     ("sock_recv", "iiiiii"),
     ("sock_send", "iiiii"),
+    ("sock_setsockopt", "iiiii"),
     ("sock_shutdown", "ii"),
     ("wcgi.client_left", ""),
     ("wcgi.fd_lock", "iiII"),
     ("wcgi.fd_lock_test", "iiII"),
     ("wcgi.ignore_abort", "i"),
+    ("wcgi.net_connect", "iiii"),
+    ("wcgi.net_error", "ii"),
+    ("wcgi.net_look_up", "iiiii"),
+    ("wcgi.net_open", "i"),
+    ("wcgi.net_peer", "iii"),
+    ("wcgi.net_timeout", "iiI"),
 ];
 
 /// The most arguments a function has.

@@ -16,7 +16,8 @@ use crate::gateway;
 use crate::host::{Files, Seen};
 use crate::mount::{self, Access, Mount, TMP};
 use crate::observe::Meters;
-use crate::package::{self, Site};
+use crate::outbound::{self, NetRule, Outbound};
+use crate::package::{self, Dependencies, Front, Site};
 use crate::release::Release;
 use crate::renewal::Renewal;
 use crate::script::{Source, Surroundings, WARMUP};
@@ -35,6 +36,8 @@ use crate::warmup;
 /// | [`engine`](Self::engine) | a new one | |
 /// | [`name`](Self::name) | the package's | |
 /// | [`command`](Self::command) | the package's entrypoint, or its only `wcgi` command | |
+/// | [`dependency`](Self::dependency) | none | paths need no more |
+/// | [`foreign`](Self::foreign) | no | |
 /// | [`mount`](Self::mount) | taken from axum's router, else the root | |
 /// | [`site`](Self::site) | the package's, else none | one script answers every URL |
 /// | [`share`](Self::share) | 1 | services are equal |
@@ -45,6 +48,9 @@ use crate::warmup;
 /// | [`response_buffer`](Self::response_buffer) | 64 KiB | most pages at once; a slow client holds no more |
 /// | [`max_tmp`](Self::max_tmp) | 256 MiB | four uploads of the largest size |
 /// | [`ignore_abort`](Self::ignore_abort) | allowed | a client could as well stay until the deadline |
+/// | [`net`](Self::net) | what the package's directory grants | a script reaches nothing that nobody named |
+/// | [`net_as_asked`](Self::net_as_asked) | no | whoever serves a package says what it may reach |
+/// | [`net_connections`](Self::net_connections) | 16 | more than a page needs, far below what a database takes |
 /// | [`server_name`](Self::server_name) | `localhost` | only for requests without a host |
 /// | [`server_port`](Self::server_port) | the scheme's | only for requests without a host |
 /// | [`server_software`](Self::server_software) | `tower-wcgi/` and the version | |
@@ -75,6 +81,8 @@ pub struct WcgiBuilder {
     package: Option<PathBuf>,
     name: Option<Arc<str>>,
     command: Option<String>,
+    dependencies: Dependencies,
+    foreign: bool,
     engine: Option<Engine>,
     mounts: Vec<(String, PathBuf, Access)>,
     env: Vec<(String, String)>,
@@ -87,6 +95,9 @@ pub struct WcgiBuilder {
     response_buffer: Option<usize>,
     max_tmp: Option<u64>,
     refuse_ignore_abort: bool,
+    net: Vec<NetRule>,
+    net_as_asked: bool,
+    net_connections: Option<usize>,
     server_name: Option<String>,
     server_port: Option<u16>,
     server_software: Option<String>,
@@ -127,6 +138,27 @@ impl WcgiBuilder {
     /// Which command of the package answers. Default: the package's `entrypoint`, else its only `wcgi` command.
     pub fn command(mut self, name: impl Into<String>) -> Self {
         self.command = Some(name.into());
+        self
+    }
+
+    /// Where a package is that manifests name by `reference` in their `[dependencies]`, exactly as they write it. Nothing is
+    /// fetched: the crate `wcgi-registry` does so. Default: none; dependencies that are paths need no more.
+    ///
+    /// ```no_run
+    /// # use tower_wcgi::WcgiService;
+    /// # fn main() -> Result<(), tower_wcgi::Error> {
+    /// let blog = WcgiService::builder().package("blog/").dependency("php:8.4", "runtimes/php").build()?;
+    /// # Ok(()) }
+    /// ```
+    pub fn dependency(mut self, reference: impl Into<String>, path: impl Into<PathBuf>) -> Self {
+        self.dependencies.insert(reference.into(), path.into());
+        self
+    }
+
+    /// Whether somebody else has made the package, who is not to decide about this server: then `https`,
+    /// `pass_authorization` and `trusted_proxies` of its manifest do not count. Default: no. They never count in a `.webc`.
+    pub fn foreign(mut self, foreign: bool) -> Self {
+        self.foreign = foreign;
         self
     }
 
@@ -220,6 +252,38 @@ impl WcgiBuilder {
     /// its permit until then, within the [deadline](Self::deadline). Default: yes, because a client could as well wait that long.
     pub fn ignore_abort(mut self, allow: bool) -> Self {
         self.refuse_ignore_abort = !allow;
+        self
+    }
+
+    /// Lets the script connect to what `rule` says: see [the network](crate::_docs::network). Repeatable; the last of two targets
+    /// for one name counts, and a target wins over what the package says. Default: what the manifest of a package's directory
+    /// grants, else nothing.
+    ///
+    /// ```no_run
+    /// # use tower_wcgi::WcgiService;
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let blog = WcgiService::builder()
+    ///     .package("blog/")
+    ///     .net("db:3306=127.0.0.1:3306".parse()?)
+    ///     .net("api.example.com:443".parse()?)
+    ///     .build()?;
+    /// # Ok(()) }
+    /// ```
+    pub fn net(mut self, rule: NetRule) -> Self {
+        self.net.push(rule);
+        self
+    }
+
+    /// Whether a `.webc` or a pulled package may connect to what it asks for. No name that it asks for leads to an address
+    /// inside. Default: no; what it asks for and no [rule](Self::net) grants is an error.
+    pub fn net_as_asked(mut self, grant: bool) -> Self {
+        self.net_as_asked = grant;
+        self
+    }
+
+    /// How many connections one exchange may have at once. A service has 256 together. Default: 16.
+    pub fn net_connections(mut self, most: usize) -> Self {
+        self.net_connections = Some(most);
         self
     }
 
@@ -343,6 +407,7 @@ impl WcgiBuilder {
     pub(crate) fn release(self) -> Result<Release, Error> {
         let path = self.package.clone();
         let opened = self.open()?;
+        let outbound = opened.outbound()?;
         let (max_memory, arguments) = (opened.surroundings.max_memory, Arc::clone(&opened.surroundings.arguments));
         let start =
             Renewal::new(opened.engine.clone(), &opened.source(), opened.surroundings.clone(), opened.take_snapshot)?;
@@ -377,14 +442,35 @@ impl WcgiBuilder {
             response_buffer: rest.response_buffer.unwrap_or(defaults::RESPONSE_BUFFER).max(1),
             max_tmp: rest.max_tmp.unwrap_or(defaults::MAX_TMP),
             may_ignore_abort: !rest.refuse_ignore_abort,
+            outbound: Arc::new(outbound),
             unpacked: package.unpacked,
         })
     }
 
+    pub(crate) fn open_package(&self) -> Result<package::Package, Error> {
+        let path = self.package.as_ref().ok_or_else(|| setting("no package was given"))?;
+        let mut package = package::open(path, self.command.as_deref(), &self.dependencies)?;
+        if self.foreign && package.front != Front::default() {
+            package.front = Front::default();
+            let shown = &package.name;
+            package.warnings.push(format!(
+                "{shown}: https, pass_authorization and trusted_proxies of a foreign package do not count; say them when you serve it"
+            ));
+        }
+        if self.foreign {
+            // Unlike the manifest of a directory, it only asks.
+            package.asks.append(&mut package.connect);
+            if let Some(rule) = package.asks.iter().find(|rule| rule.has_target()) {
+                let why = format!("{}: network.connect: {rule}: a foreign package may not name a target", package.name);
+                return Err(setting(why).with_hint("ask for the name alone; the target is given with `--net`"));
+            }
+        }
+        Ok(package)
+    }
+
     pub(crate) fn open(mut self) -> Result<OpenedPackage, Error> {
-        let path = self.package.take().ok_or_else(|| setting("no package was given"))?;
         Files::check_tmp()?;
-        let mut package = package::open(&path, self.command.as_deref())?;
+        let mut package = self.open_package()?;
         let engine = match self.engine.take() {
             Some(engine) => engine,
             None => Engine::builder().build()?,
@@ -501,6 +587,26 @@ impl OpenedPackage {
     pub(crate) fn source(&self) -> Source<'_> {
         let package = &self.package;
         Source { module: &package.module, label: &package.module_label, compiled: package.compiled.as_deref() }
+    }
+
+    /// What the script may connect to.
+    fn outbound(&self) -> Result<Outbound, Error> {
+        let Self { package, rest, .. } = self;
+        let missing = outbound::not_granted(&package.asks, &rest.net);
+        if !missing.is_empty() && !rest.net_as_asked {
+            let list = missing.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+            let options = missing.iter().map(|rule| format!("--net {}", rule.with_open_target()));
+            let hint = format!("{}, or --net-as-asked", options.collect::<Vec<_>>().join(" "));
+            return Err(
+                setting(format!("nobody has granted what the package asks to connect to: {list}")).with_hint(hint)
+            );
+        }
+        let as_asked = if rest.net_as_asked { package.asks.clone() } else { Vec::new() };
+        // The operator's come last, as those count.
+        let granted = package.connect.iter().chain(&rest.net).cloned().collect();
+        let mut limits = outbound::Limits::default();
+        limits.connections = rest.net_connections.unwrap_or(limits.connections);
+        Ok(Outbound::new(granted, as_asked, limits))
     }
 }
 

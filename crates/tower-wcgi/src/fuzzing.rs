@@ -149,7 +149,7 @@ pub fn site(data: &[u8]) {
 pub fn manifest(data: &[u8]) {
     let dir = tempfile::tempdir().expect("a temporary directory");
     std::fs::write(dir.path().join("wasmer.toml"), data).expect("there is room");
-    match package::open(dir.path(), None) {
+    match package::open(dir.path(), None, &package::Dependencies::default()) {
         Ok(package) => assert!(package.mounts.iter().all(|mount| mount.guest.starts_with('/'))),
         Err(error) => assert!(!error.to_string().is_empty()),
     }

@@ -19,8 +19,10 @@ mod future;
 pub mod fuzzing;
 mod gateway;
 mod host;
+mod inspect;
 mod mount;
 mod observe;
+mod outbound;
 mod package;
 mod release;
 mod reload;
@@ -45,10 +47,12 @@ pub use error::{Error, ErrorKind};
 #[cfg(feature = "compiler")]
 pub use export::Exported;
 pub use future::{ResponseFuture, TryResponseFuture};
+pub use inspect::Inspected;
 pub use mount::Access;
 #[cfg(feature = "metrics")]
 pub use observe::describe_metrics;
 pub use observe::{ExchangeInfo, ExchangeState};
+pub use outbound::{InvalidNetRule, NetRule};
 pub use package::Site;
 pub use request::{RemoteUser, RequestEnv, RequestId};
 #[cfg(feature = "compiler")]
@@ -83,6 +87,9 @@ pub mod _docs {
 
     #[doc = include_str!("../docs/locks.md")]
     pub mod locks {}
+
+    #[doc = include_str!("../docs/network.md")]
+    pub mod network {}
 
     #[doc = include_str!("../docs/snapshots.md")]
     pub mod snapshots {}

@@ -10,6 +10,7 @@ use crate::connection::Hook;
 use crate::engine::{Engine, Tenant};
 use crate::gateway;
 use crate::observe::Meters;
+use crate::outbound::Outbound;
 use crate::renewal::Renewal;
 use crate::scratch::Scratch;
 use crate::sendfile::SendFile;
@@ -45,6 +46,7 @@ pub(crate) struct Release {
     pub(crate) response_buffer: usize,
     pub(crate) max_tmp: u64,
     pub(crate) may_ignore_abort: bool,
+    pub(crate) outbound: Arc<Outbound>,
     /// Holds the files of a `.webc` while anything uses them.
     #[expect(dead_code, reason = "held for its drop")]
     pub(crate) unpacked: Option<Arc<Scratch>>,

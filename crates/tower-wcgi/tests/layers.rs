@@ -34,6 +34,7 @@ const WORLD: &[&str] = &["std::fs", "std::thread", "std::time"];
 /// From the top down. Each may use those below it.
 const HOUSE: &[Room] = &[
     Room { name: "export", never: &[HTTP, WASM, TOKIO] },
+    Room { name: "inspect", never: &[HTTP, TOKIO, WASI] },
     Room { name: "reload", never: &[HTTP, WASM, TOKIO] },
     Room { name: "builder", never: &[WASM, TOKIO] },
     Room { name: "service", never: &[WASM] },
@@ -55,6 +56,7 @@ const HOUSE: &[Room] = &[
     Room { name: "gateway", never: &[WASM, TOKIO, WORLD, HTTP_BUT_HEADS] },
     Room { name: "stdio", never: &[HTTP_BUT_BODIES] },
     Room { name: "observe", never: &[HTTP, WASM, TOKIO] },
+    Room { name: "outbound", never: &[HTTP, WASM] },
     Room { name: "connection", never: &[WASM, TOKIO] },
     Room { name: "request", never: &[WASM, TOKIO] },
     Room { name: "mount", never: &[HTTP, WASM, TOKIO] },

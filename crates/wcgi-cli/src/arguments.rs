@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{ArgAction, Args, Parser, Subcommand};
-use tower_wcgi::{Access, TrustedProxies};
+use tower_wcgi::{Access, NetRule, TrustedProxies};
 
 use crate::templates::Template;
 
@@ -57,6 +57,184 @@ pub(crate) enum Command {
     Check(Check),
     /// Write a new package to start from
     New(New),
+    /// Send a package to a registry
+    Push(Push),
+    /// Fetch a package from a registry
+    Pull(Pull),
+    /// Show what is in a package, and what it asks for
+    Inspect(Inspect),
+    /// Resolve the dependencies of a package anew
+    Update(Update),
+    /// Make a pair of keys to sign packages with
+    Keygen(Keygen),
+    /// List or add the interpreters that packages depend on
+    Runtime(Runtime),
+}
+
+/// Where modules and packages are kept.
+#[derive(Debug, Args)]
+pub(crate) struct Cache {
+    /// Where compiled modules and pulled packages are kept [default: below the user's cache directory]
+    #[arg(long, value_name = "DIR", conflicts_with = "no_cache")]
+    pub(crate) cache_dir: Option<PathBuf>,
+
+    /// Compile and fetch anew, and keep nothing
+    #[arg(long)]
+    pub(crate) no_cache: bool,
+}
+
+/// How packages are fetched, and how large they may be.
+#[derive(Debug, Args)]
+pub(crate) struct Download {
+    /// Speak to registries on other machines without TLS
+    #[arg(long)]
+    pub(crate) plain_http: bool,
+
+    /// All files of a pulled package, unpacked
+    #[arg(long, value_name = "SIZE", default_value = "1GiB", value_parser = size, hide_short_help = true)]
+    pub(crate) max_package: u64,
+
+    /// Files and directories of a pulled package
+    #[arg(long, value_name = "N", default_value = "100000", hide_short_help = true)]
+    pub(crate) max_files: u64,
+
+    /// One module of a pulled package
+    #[arg(long, value_name = "SIZE", default_value = "256MiB", value_parser = size, hide_short_help = true)]
+    pub(crate) max_module: u64,
+
+    /// A manifest of a pulled package
+    #[arg(long, value_name = "SIZE", default_value = "4MiB", value_parser = size, hide_short_help = true)]
+    pub(crate) max_manifest: u64,
+
+    /// Memory to unpack a pulled package, rounded down to a power of two
+    #[arg(long, value_name = "SIZE", default_value = "128MiB", value_parser = size, hide_short_help = true)]
+    pub(crate) max_window: u64,
+}
+
+/// Which packages are believed.
+#[derive(Debug, Args)]
+pub(crate) struct Trust {
+    /// Refuse a pulled package that this public key has not signed; repeatable, one of several will do
+    #[arg(long, value_name = "KEY")]
+    pub(crate) verify: Vec<PathBuf>,
+
+    /// Refuse dependencies that wcgi.lock does not have
+    #[arg(long)]
+    pub(crate) locked: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Push {
+    /// A directory with wasmer.toml, or a .wasm/.wat
+    pub(crate) package: PathBuf,
+
+    /// Where to, as localhost:5000/me/blog:1.0
+    #[arg(value_name = "REF")]
+    pub(crate) reference: String,
+
+    /// Sign it with this private key
+    #[arg(long, value_name = "KEY")]
+    pub(crate) sign: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub(crate) cache: Cache,
+
+    #[command(flatten)]
+    pub(crate) download: Download,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Pull {
+    /// What, as localhost:5000/me/blog:1.0
+    #[arg(value_name = "REF")]
+    pub(crate) reference: String,
+
+    /// Write it there as a package of your own; the directory is absent or empty
+    #[arg(short, long, value_name = "DIR")]
+    pub(crate) output: Option<PathBuf>,
+
+    /// Refuse what this public key has not signed; repeatable, one of several will do
+    #[arg(long, value_name = "KEY")]
+    pub(crate) verify: Vec<PathBuf>,
+
+    #[command(flatten)]
+    pub(crate) cache: Cache,
+
+    #[command(flatten)]
+    pub(crate) download: Download,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Inspect {
+    /// A directory with wasmer.toml, a .webc, a .wasm/.wat, or a package of a registry
+    pub(crate) package: PathBuf,
+
+    /// Which command of the package
+    #[arg(long, value_name = "NAME")]
+    pub(crate) command: Option<String>,
+
+    /// Print it as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+
+    #[command(flatten)]
+    pub(crate) cache: Cache,
+
+    #[command(flatten)]
+    pub(crate) download: Download,
+
+    #[command(flatten)]
+    pub(crate) trust: Trust,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Update {
+    /// Which dependencies: all when none is named
+    #[arg(value_name = "NAME")]
+    pub(crate) names: Vec<String>,
+
+    /// The directory of the package
+    #[arg(long, value_name = "DIR", default_value = ".")]
+    pub(crate) package: PathBuf,
+
+    #[command(flatten)]
+    pub(crate) cache: Cache,
+
+    #[command(flatten)]
+    pub(crate) download: Download,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Keygen {
+    /// The private key; the public one is written beside it, with .pub at the end
+    pub(crate) file: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Runtime {
+    #[command(subcommand)]
+    pub(crate) command: RuntimeCommand,
+
+    #[command(flatten)]
+    pub(crate) cache: Cache,
+
+    #[command(flatten)]
+    pub(crate) download: Download,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum RuntimeCommand {
+    /// List the runtimes that were added, and the packages that were pulled
+    List,
+    /// Add a runtime, which comes before what a registry has under its name
+    Add {
+        /// What packages call it, as php:8.4
+        #[arg(value_name = "NAME:VERSION")]
+        name: String,
+
+        /// A .wasm or a directory with wasmer.toml
+        file: PathBuf,
+    },
 }
 
 #[derive(Debug, Args)]
@@ -77,7 +255,7 @@ pub(crate) struct New {
 /// The package to open, and how.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Package {
-    /// A directory with wasmer.toml, a .webc, or a .wasm/.wat
+    /// A directory with wasmer.toml, a .webc, a .wasm/.wat, or a package of a registry, as localhost:5000/me/blog:1.0
     pub(crate) package: PathBuf,
 
     /// Let the program see a host directory, writable unless you add :ro; repeatable
@@ -96,13 +274,14 @@ pub(crate) struct Package {
     #[arg(long, value_name = "SIZE", default_value = "256MiB", value_parser = size)]
     pub(crate) max_memory: u64,
 
-    /// Directory for compiled modules [default: below the user's cache directory]
-    #[arg(long, value_name = "DIR", conflicts_with = "no_cache")]
-    pub(crate) cache_dir: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) cache: Cache,
 
-    /// Keep no compiled modules: compile at each start
-    #[arg(long)]
-    pub(crate) no_cache: bool,
+    #[command(flatten)]
+    pub(crate) download: Download,
+
+    #[command(flatten)]
+    pub(crate) trust: Trust,
 
     /// Most time to compile a module; 0 = no limit
     #[cfg(feature = "compiler")]
@@ -165,6 +344,14 @@ pub(crate) struct Run {
     /// Believe the Forwarded and X-Forwarded-* headers of this proxy, such as 127.0.0.1 or 10.0.0.0/8; repeatable
     #[arg(long, value_name = "CIDR", value_parser = network)]
     pub(crate) trusted_proxy: Vec<String>,
+
+    /// What the program may connect to, as db:3306=127.0.0.1:3306, api.example.com:443 or db:3306=unix:/path; repeatable
+    #[arg(long, value_name = "RULE")]
+    pub(crate) net: Vec<NetRule>,
+
+    /// Let a .webc or a pulled package connect to all that it asks for
+    #[arg(long)]
+    pub(crate) net_as_asked: bool,
 
     /// Let the program see the headers Authorization and Proxy-Authorization
     #[arg(long)]

@@ -17,7 +17,7 @@ pub(crate) fn run(arguments: Build, log: &Log) -> anyhow::Result<()> {
     let from = arguments.package.package.display().to_string();
     let needed = needed(&arguments.package);
     // One instance at a time is enough for a start-up. Settings that decide the code are those of `wcgi run`.
-    let builder = package(arguments.package, Engine::builder().max_concurrency(1).threads(1))?;
+    let (builder, _registry) = package(arguments.package, Engine::builder().max_concurrency(1).threads(1))?;
     let exported = if arguments.aot { builder.export_compiled(&output)? } else { builder.export(&output)? };
 
     let output = output.display();

@@ -12,7 +12,7 @@ pub(crate) fn run(arguments: Check, log: &Log) -> anyhow::Result<bool> {
     // No address has to come first.
     log.release();
     let name = arguments.package.package.display().to_string();
-    let builder = package(arguments.package, Engine::builder().max_concurrency(1).threads(1))?;
+    let (builder, _registry) = package(arguments.package, Engine::builder().max_concurrency(1).threads(1))?;
     let report = builder.check_snapshot()?;
     let (bytes, spans) = report.data();
     let mut text = format!("snapshot of {name}:  {} of memory in {spans} spans\n", size(bytes));

@@ -5,6 +5,7 @@
 //! - [`server`]: answers connections, also by [`tls`].
 //! - [`access`]: logs each request. [`refused`] logs those that are not HTTP.
 //! - [`log`]: writes log lines. [`report`] writes results and failures.
+//! - [`registry`]: packages by name, and the commands that send and fetch them.
 //! - [`new`]: writes a package to start from. `build` writes one that has been started, and `check` looks into its snapshot.
 
 mod access;
@@ -20,6 +21,7 @@ mod new;
 mod process;
 mod progress;
 mod refused;
+mod registry;
 mod report;
 mod run;
 mod serve;
@@ -52,13 +54,19 @@ fn main() -> ExitCode {
         #[cfg(feature = "compiler")]
         Command::Check(check) => check::run(check, &log),
         Command::New(new) => new::run(&new).map(|()| true),
+        Command::Push(push) => registry::push::run(&push, &log).map(|()| true),
+        Command::Pull(pull) => registry::pull::run(&pull, &log).map(|()| true),
+        Command::Inspect(inspect) => registry::inspect::run(inspect, &log).map(|()| true),
+        Command::Update(update) => registry::update::run(&update, &log).map(|()| true),
+        Command::Keygen(keygen) => registry::keygen::run(&keygen).map(|()| true),
+        Command::Runtime(runtime) => registry::runtime::run(&runtime, &log).map(|()| true),
     };
     let code = match result {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(error) => {
             log.print(&report::error(&error));
-            ExitCode::FAILURE
+            if report::is_wrong_usage(&error) { ExitCode::from(2) } else { ExitCode::FAILURE }
         }
     };
     log.finish();

@@ -20,7 +20,10 @@ pub(crate) fn data(text: &str) -> anyhow::Result<()> {
 pub(crate) fn error(error: &anyhow::Error) -> String {
     let hint = error.chain().find_map(|cause| {
         let from_library = cause.downcast_ref::<tower_wcgi::Error>().and_then(tower_wcgi::Error::hint);
-        from_library.or_else(|| cause.downcast_ref::<WithHint>().map(|error| error.hint))
+        let from_registry = || cause.downcast_ref::<wcgi_registry::Error>().and_then(wcgi_registry::Error::hint);
+        let own = || cause.downcast_ref::<WithHint>().map(|error| error.hint);
+        let refusal = || cause.downcast_ref::<Refusal>().map(|error| error.hint.as_str());
+        from_library.or_else(from_registry).or_else(own).or_else(refusal)
     });
     let mut text = String::from("error: ");
     let mut said = String::new();
@@ -45,6 +48,12 @@ pub(crate) fn error(error: &anyhow::Error) -> String {
     text
 }
 
+/// Whether what was typed is at fault: a reference that is none.
+pub(crate) fn is_wrong_usage(error: &anyhow::Error) -> bool {
+    let is_reference = |error: &wcgi_registry::Error| error.kind() == wcgi_registry::ErrorKind::Reference;
+    error.downcast_ref::<wcgi_registry::Error>().is_some_and(is_reference)
+}
+
 /// Logs that a reload has failed.
 pub(crate) fn not_reloaded(why: &anyhow::Error) {
     let report = error(why);
@@ -55,7 +64,6 @@ pub(crate) fn not_reloaded(why: &anyhow::Error) {
 }
 
 /// A number of bytes as a person reads it.
-#[cfg(feature = "compiler")]
 pub(crate) fn size(bytes: usize) -> String {
     match bytes {
         0..1024 => format!("{bytes} B"),
@@ -63,6 +71,27 @@ pub(crate) fn size(bytes: usize) -> String {
         _ => format!("{:.1} MiB", bytes as f64 / 1_048_576.0),
     }
 }
+
+/// Something that is not done, and how it would be.
+#[derive(Debug)]
+pub(crate) struct Refusal {
+    message: String,
+    hint: String,
+}
+
+impl Refusal {
+    pub(crate) fn new(message: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self { message: message.into(), hint: hint.into() }
+    }
+}
+
+impl std::fmt::Display for Refusal {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for Refusal {}
 
 /// An error of the command line itself, with a hint.
 #[derive(Debug)]

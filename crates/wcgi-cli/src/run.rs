@@ -10,6 +10,7 @@ use hyper::body::Incoming;
 use tokio::net::TcpListener;
 use tower_service::Service as _;
 use tower_wcgi::{Engine, EngineBuilder, TrustedProxies, WcgiBuilder, WcgiService};
+use wcgi_registry::Registry;
 
 use crate::access::{Access, Counted};
 use crate::arguments::{Package, Run};
@@ -17,6 +18,7 @@ use crate::listen::Inherited;
 use crate::log::Log;
 use crate::manager::{self, At};
 use crate::process::{outlive_size_limit, raise_file_limit};
+use crate::registry::{check_needs, resolve};
 use crate::report::{self, WithHint};
 use crate::server::{App, LAST_TASKS, Listener, Server};
 use crate::signals::{Signal, Signals};
@@ -36,7 +38,9 @@ pub(crate) fn run(arguments: Run, log: &Log) -> anyhow::Result<()> {
         // Before the package is opened: a busy port shows at once, and compiling a module may take seconds.
         let listener = listen(&addr).await?;
         let address = listener.local_addr().context("the socket has no address")?;
-        let service = open_with_progress(arguments.clone(), address).await?;
+        let (service, registry) = open_with_progress(arguments.clone(), address).await?;
+        // A temporary store goes with its registry, and may be served from until the end.
+        let mut registries = vec![registry];
         // From here on a signal ends the server gracefully.
         let mut signals = Signals::new().context("cannot listen for signals")?;
         // A parent program waits for this line.
@@ -46,7 +50,7 @@ pub(crate) fn run(arguments: Run, log: &Log) -> anyhow::Result<()> {
             [Listener { tcp: listener, tls: None }],
             Alone { service: service.clone(), log: log.clone() },
         );
-        wait(arguments, address, &service, &mut signals).await;
+        wait(arguments, address, &service, &mut registries, &mut signals).await;
         manager::tell(At::Stopping);
         server.stop(DRAIN, &mut signals).await;
         Ok(())
@@ -56,7 +60,13 @@ pub(crate) fn run(arguments: Run, log: &Log) -> anyhow::Result<()> {
 }
 
 /// Waits for the signal to stop. Until then the package is opened anew when that is asked for.
-async fn wait(arguments: Run, address: SocketAddr, service: &WcgiService, signals: &mut Signals) {
+async fn wait(
+    arguments: Run,
+    address: SocketAddr,
+    service: &WcgiService,
+    registries: &mut Vec<Option<Registry>>,
+    signals: &mut Signals,
+) {
     let package = arguments.package.package.clone();
     let look = || Stamp::of(files_of(&package).into_iter().chain(service.sources()));
     let mut seen = look();
@@ -69,7 +79,10 @@ async fn wait(arguments: Run, address: SocketAddr, service: &WcgiService, signal
         let reload = async || {
             manager::tell(At::Reloading);
             match reload(arguments.clone(), address, service.clone()).await {
-                Ok(()) => tracing::info!("reloaded {}", package.display()),
+                Ok(registry) => {
+                    registries.push(registry);
+                    tracing::info!("reloaded {}", package.display());
+                }
                 Err(error) => report::not_reloaded(&error),
             }
             manager::tell(At::Ready);
@@ -80,8 +93,13 @@ async fn wait(arguments: Run, address: SocketAddr, service: &WcgiService, signal
     }
 }
 
-async fn reload(arguments: Run, address: SocketAddr, service: WcgiService) -> anyhow::Result<()> {
-    tokio::task::spawn_blocking(move || Ok(service.reload(builder(arguments, address)?)?)).await?
+async fn reload(arguments: Run, address: SocketAddr, service: WcgiService) -> anyhow::Result<Option<Registry>> {
+    tokio::task::spawn_blocking(move || {
+        let (builder, registry) = builder(arguments, address)?;
+        service.reload(builder)?;
+        Ok(registry)
+    })
+    .await?
 }
 
 async fn listen(addr: &str) -> anyhow::Result<TcpListener> {
@@ -95,13 +113,13 @@ async fn listen(addr: &str) -> anyhow::Result<TcpListener> {
 }
 
 /// Opens the package. On a terminal, shows progress if that takes long.
-async fn open_with_progress(arguments: Run, address: SocketAddr) -> anyhow::Result<WcgiService> {
+async fn open_with_progress(arguments: Run, address: SocketAddr) -> anyhow::Result<(WcgiService, Option<Registry>)> {
     let name = arguments.package.package.display().to_string();
     let opening = tokio::task::spawn_blocking(move || open(arguments, address));
     progress::shown(|| format!("compiling {name}"), opening).await?
 }
 
-fn open(arguments: Run, address: SocketAddr) -> anyhow::Result<WcgiService> {
+fn open(arguments: Run, address: SocketAddr) -> anyhow::Result<(WcgiService, Option<Registry>)> {
     let engine = Engine::builder()
         .max_concurrency(arguments.max_concurrency)
         .max_spool(arguments.max_spool)
@@ -109,14 +127,15 @@ fn open(arguments: Run, address: SocketAddr) -> anyhow::Result<WcgiService> {
         .queue_wait(arguments.queue_wait)
         .trust_precompiled(arguments.trust_precompiled);
     let engine = self::engine(&arguments.package, engine)?;
-    Ok(builder(arguments, address)?.engine(engine).build()?)
+    let (builder, registry) = builder(arguments, address)?;
+    Ok((builder.engine(engine).build()?, registry))
 }
 
 /// What the options about a service say.
-fn builder(arguments: Run, address: SocketAddr) -> anyhow::Result<WcgiBuilder> {
+fn builder(arguments: Run, address: SocketAddr) -> anyhow::Result<(WcgiBuilder, Option<Registry>)> {
     let says_https = |(name, value): &(String, String)| name == "HTTPS" && !matches!(&**value, "" | "off");
     let env_says_https = arguments.package.env.iter().any(says_https);
-    let mut service = described(arguments.package);
+    let (mut service, registry) = described(arguments.package)?;
     if arguments.no_snapshot {
         service = service.snapshot(false);
     }
@@ -132,6 +151,10 @@ fn builder(arguments: Run, address: SocketAddr) -> anyhow::Result<WcgiBuilder> {
     } else if !env_says_https {
         service = service.server_port(address.port());
     }
+    for rule in arguments.net {
+        service = service.net(rule);
+    }
+    service = service.net_as_asked(arguments.net_as_asked);
     if arguments.pass_authorization {
         service = service.pass_authorization(true);
     }
@@ -139,22 +162,23 @@ fn builder(arguments: Run, address: SocketAddr) -> anyhow::Result<WcgiBuilder> {
         let proxies = TrustedProxies::new(&arguments.trusted_proxy)?;
         service = service.connection_info(move |parts| proxies.connection_info(parts));
     }
-    Ok(service)
+    Ok((service, registry))
 }
 
-/// Applies the options about a package.
-pub(crate) fn package(arguments: Package, engine: EngineBuilder) -> anyhow::Result<WcgiBuilder> {
+/// Applies the options about a package. Also gives the registry if the package needs its store.
+pub(crate) fn package(arguments: Package, engine: EngineBuilder) -> anyhow::Result<(WcgiBuilder, Option<Registry>)> {
     let engine = self::engine(&arguments, engine)?;
-    Ok(described(arguments).engine(engine))
+    let (builder, registry) = described(arguments)?;
+    Ok((builder.engine(engine), registry))
 }
 
 fn engine(arguments: &Package, mut engine: EngineBuilder) -> anyhow::Result<Engine> {
     let max_memory = usize::try_from(arguments.max_memory).context("--max-memory is too large for this machine")?;
     engine = engine.max_memory(max_memory);
-    if let Some(dir) = &arguments.cache_dir {
+    if let Some(dir) = &arguments.cache.cache_dir {
         engine = engine.cache_dir(dir);
     }
-    if arguments.no_cache {
+    if arguments.cache.no_cache {
         engine = engine.no_cache();
     }
     #[cfg(feature = "compiler")]
@@ -166,8 +190,13 @@ fn engine(arguments: &Package, mut engine: EngineBuilder) -> anyhow::Result<Engi
     Ok(engine.build()?)
 }
 
-fn described(arguments: Package) -> WcgiBuilder {
-    let mut service = WcgiService::builder().package(arguments.package);
+fn described(arguments: Package) -> anyhow::Result<(WcgiBuilder, Option<Registry>)> {
+    let resolved = resolve(&arguments.package, &arguments.cache, &arguments.download, &arguments.trust)?;
+    check_needs(&resolved.needs, arguments.mapdir.iter().map(|mapdir| &*mapdir.guest))?;
+    let mut service = WcgiService::builder().package(resolved.path).foreign(resolved.foreign);
+    for (reference, path) in resolved.dependencies {
+        service = service.dependency(reference, path);
+    }
     if let Some(command) = arguments.command {
         service = service.command(command);
     }
@@ -177,7 +206,7 @@ fn described(arguments: Package) -> WcgiBuilder {
     for (name, value) in arguments.env {
         service = service.env(name, value);
     }
-    service
+    Ok((service, resolved.registry))
 }
 
 /// One package for all requests.

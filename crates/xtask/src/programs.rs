@@ -1,5 +1,5 @@
-//! Programs the tests run beside scripts: a browser, which looks at pages as people do, and lighttpd, which runs the same
-//! program as native CGI. Debian's packages where they can be installed, else whatever is on the PATH.
+//! Programs the tests run beside scripts: a browser, which looks at pages as people do, lighttpd, which runs the same
+//! program as native CGI, a registry for packages, Redis, and another client of it. Debian's packages where they can be installed, else whatever is on the PATH.
 
 use std::env;
 use std::path::Path;
@@ -32,5 +32,10 @@ fn is_there(program: &str) -> bool {
     env::split_paths(&path).chain(["/usr/sbin".into()]).any(|directory| directory.join(program).is_file())
 }
 
-const PROGRAMS: [(&str, &[&str]); 2] =
-    [("chromedriver", &["chromium", "chromium-driver"]), ("lighttpd", &["lighttpd"])];
+const PROGRAMS: [(&str, &[&str]); 5] = [
+    ("chromedriver", &["chromium", "chromium-driver"]),
+    ("lighttpd", &["lighttpd"]),
+    ("docker-registry", &["docker-registry"]),
+    ("skopeo", &["skopeo"]),
+    ("redis-server", &["redis-server"]),
+];

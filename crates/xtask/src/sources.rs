@@ -1,7 +1,14 @@
-//! Libraries that more than one interpreter is built with: the C sources that crates carry, as crates.io can be had where
+//! Libraries that guests and interpreters are built with: the C sources that crates carry, as crates.io can be had where
 //! Debian's sources cannot.
 
 use crate::fetch::Crate;
+
+/// hiredis 0.13.3, in `source`.
+pub(crate) const HIREDIS: Crate = Crate {
+    name: "hiredis-sys",
+    version: "0.4.1",
+    sha256: "236458586a3ffa2d4979bd73c0b86b83297ebbebba172e1607ecf2151f8aa958",
+};
 
 /// zlib 1.3.2, in `src/zlib`.
 pub(crate) const ZLIB: Crate = Crate {

@@ -40,6 +40,11 @@ impl Workspace {
         self.root.join("tests/guests")
     }
 
+    /// The library of sockets for programs in C.
+    pub(crate) fn sockets(&self) -> PathBuf {
+        self.root.join("guests/sockets")
+    }
+
     /// The crate that programs in Rust are made with.
     pub(crate) fn wcgi_guest(&self) -> PathBuf {
         self.root.join("crates/wcgi-guest")

@@ -1,7 +1,7 @@
 //! The tests of `it` that are about scripts, over again with every guest a component, and what only components have.
 //!
 //! Left out is what cannot hold: snapshots are taken of modules alone (`snapshot`, `snapshot_php`), and only modules have
-//! `locks`.
+//! `locks` and `network`.
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "all of it is tests")]
 
 #[path = "../it/cases.rs"]

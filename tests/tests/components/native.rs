@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use http::StatusCode;
-use tokio::io::AsyncWriteExt;
-use tower_wcgi::{Access, ErrorKind};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, UnixListener};
+use tower_wcgi::{Access, ErrorKind, NetRule};
 use wcgi_tests::{Server, builder, get, read_until, service, wait_for_permits};
 
 #[tokio::test]
@@ -24,10 +25,47 @@ async fn neither_a_status_nor_an_error_is_a_failure_after_output() {
 
 #[tokio::test]
 async fn the_network_is_denied() {
-    let text = get(&service("native"), "/?op=net").await.text();
-    let answers: Vec<_> = text.lines().collect();
-    assert_eq!(answers.len(), 3, "{text}");
-    assert!(answers.iter().all(|answer| !answer.ends_with("ok")), "{text}");
+    let service = service("native");
+    let text = get(&service, "/?op=net").await.text();
+    assert!(text.starts_with("tcp: ok\nudp: ") && text.contains("\"access-denied\""), "{text}");
+    assert!(text.contains("\nname: ") && text.contains("\"name-unresolvable\""), "{text}");
+    let text = get(&service, "/?op=connect&host=127.0.0.1&port=80&say=x").await.text();
+    assert_eq!(text, "connect: access-denied\n");
+}
+
+#[tokio::test]
+async fn a_component_reaches_what_it_is_granted() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let unix = dir.path().join("db.sock");
+    let on_unix = UnixListener::bind(&unix).unwrap();
+    let rules = [format!("db:3306={address}"), format!("local:1=unix:{}", unix.display())];
+    let service = rules
+        .iter()
+        .fold(builder("native"), |builder, rule| builder.net(rule.parse::<NetRule>().unwrap()))
+        .build()
+        .unwrap();
+    let peer = async {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let mut all = String::new();
+        stream.read_to_string(&mut all).await.unwrap();
+        stream.write_all(all.to_uppercase().as_bytes()).await.unwrap();
+    };
+    let (reply, ()) = tokio::join!(get(&service, "/?op=connect&host=db&port=3306&say=hello"), peer);
+    let text = reply.text();
+    assert!(text.starts_with("HELLO ") && text.contains("port: 3306") && text.contains("(198, 18, 0, 1)"), "{text}");
+    let peer = async {
+        let (mut stream, _) = on_unix.accept().await.unwrap();
+        let mut all = String::new();
+        stream.read_to_string(&mut all).await.unwrap();
+        stream.write_all(all.to_uppercase().as_bytes()).await.unwrap();
+    };
+    let (reply, ()) = tokio::join!(get(&service, "/?op=connect&host=local&port=1&say=unix"), peer);
+    assert!(reply.text().starts_with("UNIX "), "{}", reply.text());
+    drop(listener);
+    let text = get(&service, "/?op=connect&host=db&port=3306&say=x").await.text();
+    assert_eq!(text, "connect: connection-refused\n");
 }
 
 #[tokio::test]

@@ -23,6 +23,7 @@ const SUCCESS: u8 = 0;
 const BADF: u8 = 8;
 const FAULT: u8 = 21;
 const INVAL: u8 = 28;
+const NOTCONN: u8 = 53;
 /// The mount `/d`, its file `a.txt`, and stdout.
 const DIR: u64 = 3;
 const OPEN: u64 = 5;
@@ -52,6 +53,7 @@ const TABLE: &[Row] = &[
     ("clock_time_get", &[1, 0, BUFFER], &[(0, Enum(2)), (2, Pointer(8))]),
     ("environ_get", &[BUFFER, BUFFER], &[(0, Pointer(4)), (1, Pointer(1))]),
     ("environ_sizes_get", &[BUFFER, BUFFER], &[(0, Pointer(4)), (1, Pointer(4))]),
+    ("epoll_oneoff", &[SUBSCRIPTIONS, BUFFER, 1, BUFFER], &[(0, Pointer(48)), (1, Pointer(32)), (3, Pointer(4))]),
     ("fd_advise", &[OPEN, 0, 0, 0], &[(3, Enum(6))]),
     ("fd_allocate", &[OPEN, 0, 1], &[]),
     ("fd_close", &[99], &[]),
@@ -108,13 +110,30 @@ const TABLE: &[Row] = &[
     ("random_get", &[BUFFER, 8], &[(0, Pointer(8))]),
     ("sched_yield", &[], &[]),
     ("sock_accept", &[OPEN, 0, BUFFER], &[(1, Flags(5))]),
+    ("sock_connect", &[99, BUFFER, 80], &[]),
+    (
+        "sock_getaddrinfo",
+        &[FILE.0, FILE.1, 0, 0, BUFFER, BUFFER, 1, BUFFER],
+        &[(0, Pointer(5)), (4, Pointer(3)), (5, Pointer(4))],
+    ),
+    ("sock_getlocaladdr", &[99, BUFFER, BUFFER, BUFFER], &[]),
+    ("sock_getpeeraddr", &[99, BUFFER, BUFFER, BUFFER], &[]),
+    ("sock_getsockopt", &[99, 0, 2, BUFFER, BUFFER], &[]),
+    ("sock_open", &[1, 2, BUFFER], &[(2, Pointer(4))]),
     ("sock_recv", &[OPEN, VECTOR, 1, 0, BUFFER, BUFFER], &[(3, Flags(2))]),
     ("sock_send", &[OPEN, VECTOR, 1, 0, BUFFER], &[(3, Short)]),
+    ("sock_setsockopt", &[99, 0, 7, BUFFER, 4], &[]),
     ("sock_shutdown", &[OPEN, 1], &[(1, Flags(2))]),
     ("wcgi.client_left", &[], &[]),
     ("wcgi.fd_lock", &[OPEN, 1, 0, 1], &[(1, Enum(3))]),
     ("wcgi.fd_lock_test", &[OPEN, 1, 0, 1], &[(1, Enum(3))]),
     ("wcgi.ignore_abort", &[1], &[(0, Enum(2))]),
+    ("wcgi.net_connect", &[99, FILE.0, FILE.1, 80], &[]),
+    ("wcgi.net_error", &[99, BUFFER], &[]),
+    ("wcgi.net_look_up", &[FILE.0, FILE.1, BUFFER, 1, BUFFER], &[(0, Pointer(5))]),
+    ("wcgi.net_open", &[BUFFER], &[(0, Pointer(4))]),
+    ("wcgi.net_peer", &[99, BUFFER, BUFFER], &[]),
+    ("wcgi.net_timeout", &[99, 0, 0], &[]),
 ];
 
 impl Kind {
@@ -236,6 +255,53 @@ async fn a_read_only_mount_says_that_it_cannot_be_written() {
     let calls = [open(4, 1 << 1 | allocate | resize), open(4, allocate | resize), open(4, 1 << 1)];
     let reply = post(&service, "/", body(&calls.concat())).await;
     assert_eq!(&reply.body[..], [ROFS, ROFS, SUCCESS]);
+}
+
+/// What the calls are answered with on a socket, whose number is the first that no file gets.
+#[tokio::test]
+async fn a_socket_that_is_not_connected_answers_every_call() {
+    const SOCKET: u64 = 512;
+    let (_dir, service) = service();
+    for (name, arguments, expected) in [
+        ("fd_fdstat_get", &[SOCKET, BUFFER][..], SUCCESS),
+        ("fd_fdstat_get", &[SOCKET, MEMORY], FAULT),
+        ("fd_fdstat_get", &[SOCKET + 1, BUFFER], BADF),
+        ("fd_fdstat_set_flags", &[SOCKET, 4], SUCCESS),
+        ("fd_fdstat_set_flags", &[SOCKET, 1 << 5], INVAL),
+        ("fd_filestat_get", &[SOCKET, BUFFER], SUCCESS),
+        ("fd_read", &[SOCKET, VECTOR, 1, BUFFER], NOTCONN),
+        ("fd_read", &[SOCKET, MEMORY, 1, BUFFER], FAULT),
+        ("fd_read", &[SOCKET, VECTOR, 1, MEMORY], FAULT),
+        ("fd_write", &[SOCKET, VECTOR, 1, BUFFER], NOTCONN),
+        ("fd_seek", &[SOCKET, 0, 0, BUFFER], 70),
+        ("fd_pread", &[SOCKET, VECTOR, 1, 0, BUFFER], BADF),
+        ("fd_renumber", &[SOCKET, SOCKET], SUCCESS),
+        ("fd_renumber", &[SOCKET, OPEN], 58),
+        ("fd_renumber", &[OPEN, SOCKET], 58),
+        ("sock_recv", &[SOCKET, VECTOR, 1, 3, BUFFER, BUFFER], NOTCONN),
+        ("sock_recv", &[SOCKET, VECTOR, 1, 4, BUFFER, BUFFER], INVAL),
+        ("sock_send", &[SOCKET, VECTOR, 1, 1, BUFFER], INVAL),
+        ("sock_shutdown", &[SOCKET, 3], NOTCONN),
+        ("sock_shutdown", &[SOCKET, 0], INVAL),
+        ("sock_getpeeraddr", &[SOCKET, BUFFER, BUFFER, BUFFER], NOTCONN),
+        ("sock_getsockopt", &[SOCKET, 1, 2, BUFFER, BUFFER], 50),
+        ("wcgi.net_connect", &[SOCKET, FILE.0, FILE.1, 0], INVAL),
+        ("wcgi.net_connect", &[SOCKET, FILE.0, FILE.1, 80], 2),
+        ("wcgi.net_connect", &[SOCKET, MEMORY, 1, 80], FAULT),
+        ("wcgi.net_error", &[SOCKET, BUFFER], SUCCESS),
+        ("wcgi.net_error", &[SOCKET, MEMORY], FAULT),
+        ("wcgi.net_timeout", &[SOCKET, 2, 0], INVAL),
+        ("wcgi.net_timeout", &[SOCKET, 1, u64::MAX], SUCCESS),
+        ("fd_close", &[SOCKET], SUCCESS),
+    ] {
+        let open = [
+            record(call("path_open"), &[DIR, 0, FILE.0, FILE.1, 0, 2, 0, 0, BUFFER]),
+            record(call("wcgi.net_open"), &[BUFFER]),
+        ];
+        let records = [&open.concat()[..], &record(call(name), arguments)].concat();
+        let reply = post(&service, "/", body(&records)).await;
+        assert_eq!(reply.body[..], [SUCCESS, SUCCESS, expected], "{name} {arguments:?}");
+    }
 }
 
 /// Whatever numbers it gives, the script comes to its end.

@@ -376,6 +376,36 @@ async fn locks() {
 }
 
 #[tokio::test]
+async fn net() {
+    // Components cannot import what it does.
+    if are_components() {
+        return;
+    }
+    let reply = get(&service("net"), "/?do=many&host=127.0.0.1&port=9").await;
+    assert_eq!(reply.text(), "sockets 64 EMFILE\nconnections 0 EACCES\n");
+}
+
+#[tokio::test]
+async fn wasmedge() {
+    // Components cannot import what it does.
+    if are_components() {
+        return;
+    }
+    let reply = get(&service("wasmedge"), "/?do=listen").await;
+    assert_eq!(reply.text(), "false false\n");
+}
+
+#[tokio::test]
+async fn redis() {
+    // Components cannot import what it does.
+    if are_components() {
+        return;
+    }
+    let reply = get(&service("redis"), "/?host=db&port=6379&key=k&say=x").await;
+    assert_eq!(reply.text(), "connect: Name does not resolve\n");
+}
+
+#[tokio::test]
 async fn turns() {
     let dir = tempfile::tempdir().unwrap();
     let service = builder("turns").map_dir("/d", dir.path(), Access::ReadWrite).build().unwrap();

@@ -24,6 +24,7 @@ mod lifecycle;
 mod locks;
 mod log;
 mod mounts;
+mod network;
 #[cfg(own_php)]
 mod own_php;
 mod packages;
@@ -32,6 +33,7 @@ mod patched_php;
 mod php;
 #[cfg(python)]
 mod python;
+mod redis;
 mod routing;
 mod sendfile;
 mod site;

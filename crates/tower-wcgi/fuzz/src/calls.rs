@@ -24,6 +24,8 @@ pub fn calls(data: &[u8]) {
             .package(module)
             .engine(engine)
             .map_dir("/d", mount, Access::ReadWrite)
+            // Nobody is there, and nobody else is asked.
+            .net("a.txt:1=unix:/nobody-is-here".parse().expect("a rule"))
             .deadline(Duration::from_millis(200));
         (dir, Runtime::new().expect("a runtime"), service.build().expect("a service"))
     });

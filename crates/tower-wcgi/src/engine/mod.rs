@@ -337,6 +337,7 @@ impl EngineBuilder {
         }
         let threads = threads
             .thread_name("wcgi-guest")
+            .enable_io()
             .enable_time()
             .build()
             .map_err(|error| host("cannot start the threads for guests", error))?;

@@ -27,6 +27,7 @@ use crate::environ::Environ;
 use crate::error::{Error, ErrorKind};
 use crate::host::{Exit, Files, Given, HostState, Turns, block_in_place_async};
 use crate::observe::{ExchangeInfo, ExchangeState};
+use crate::outbound::{Outbound, Sockets};
 use crate::request::RequestId;
 use crate::runtime::Ticking;
 use crate::script::{Program, Script};
@@ -56,6 +57,8 @@ pub(crate) struct Setup {
     pub(crate) max_tmp: u64,
     /// Whether the script may ask to finish after its client has left.
     pub(crate) may_ignore_abort: bool,
+    /// What the script may connect to.
+    pub(crate) outbound: Arc<Outbound>,
 }
 
 /// A running exchange. Dropping it ends the script at once, unless it was [let go on](Self::let_go_on).
@@ -246,6 +249,8 @@ async fn guest(
     in_place: bool,
 ) -> Result<(), Error> {
     let Setup { script, files, arguments, environ, stdin, info, max_memory, max_tmp, may_ignore_abort, .. } = setup;
+    let sockets = Sockets::new(setup.outbound, info.request_id().clone());
+    let descriptors = files.descriptors();
     let may_hang = script.sees_files && files.may_hang();
     let view = match script.sees_files {
         true if may_hang => Some(block_in_place_async(files.check_out(engine.threads())).await?),
@@ -257,6 +262,8 @@ async fn guest(
     let state = HostState::new(Given {
         view,
         turns: Turns::new(info.request_id().clone(), Arc::clone(queues)),
+        sockets,
+        descriptors,
         habits: Arc::clone(&script.habits),
         arguments,
         environ,
@@ -299,6 +306,9 @@ async fn guest(
         })
         .await
     };
+    if result.as_ref().map_or_else(|error| error.is::<Exit>(), |()| true) {
+        store.data_mut().sockets.end_well();
+    }
     outcome::judge(result, store.data().memory.is_exceeded(), info.request_id())
 }
 

@@ -176,6 +176,12 @@ fn export(opened: &OpenedPackage, directory: &Path, with_code: bool) -> Result<E
     let script = Script::load(&opened.engine, &Source { module: &module, label, compiled: None }, max_memory, None)?;
     let code = with_code.then(|| script.export(&wasm, &staging.path().join(COMPILED))).transpose()?;
 
+    if !package.asks.is_empty() {
+        // In a directory's manifest it would be granted.
+        tracing::warn!(
+            "what the package asks of the network is not in the new one: give it with --net when you serve it"
+        );
+    }
     let written = Written {
         about: &package.about,
         command: &package.command,
@@ -185,6 +191,7 @@ fn export(opened: &OpenedPackage, directory: &Path, with_code: bool) -> Result<E
         env: &package.env,
         site: package.site.as_ref(),
         front: &package.front,
+        connect: &package.connect,
         seen: is_snapshot.then(|| surroundings.mounts.iter().map(|mount| mount.guest.clone()).collect()),
         mounts: &copies.into_iter().map(|(mount, copy)| (mount.guest.clone(), copy, mount.access)).collect::<Vec<_>>(),
     };

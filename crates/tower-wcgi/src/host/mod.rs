@@ -23,6 +23,7 @@ pub(crate) use exit::Exit;
 pub(crate) use files::View;
 pub(crate) use files::{Files, Seen, Turns};
 pub(crate) use habits::Habits;
+#[cfg(feature = "compiler")]
 pub(crate) use memory_limit::MemoryLimit;
 pub(crate) use module::link as link_modules;
 pub(crate) use state::{Given, HostState};

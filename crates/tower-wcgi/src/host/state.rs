@@ -11,11 +11,15 @@ use super::handles::Handles;
 use super::memory_limit::MemoryLimit;
 use crate::environ::Environ;
 use crate::observe::ExchangeInfo;
+use crate::outbound::{MAX_SOCKETS, Sockets};
 use crate::stdio::{Output, Stderr, Stdin, Writer};
 
 /// What the store of an exchange holds.
 pub(crate) struct HostState {
     wasi: Option<WasiP1Ctx>,
+    pub(crate) sockets: Sockets,
+    /// The descriptor of the first socket.
+    first_socket: u32,
     pub(crate) locks: Locks,
     pub(crate) turns: Turns,
     pub(crate) listings: Listings,
@@ -48,6 +52,9 @@ pub(crate) struct Given {
     /// Nothing for a guest that sees no files.
     pub(crate) view: Option<CheckedOut>,
     pub(crate) turns: Turns,
+    pub(crate) sockets: Sockets,
+    /// One more than the highest descriptor that a file can have.
+    pub(crate) descriptors: u32,
     pub(crate) habits: Arc<Habits>,
     pub(crate) arguments: Arc<[String]>,
     pub(crate) environ: Environ,
@@ -66,6 +73,8 @@ impl HostState {
     pub(crate) fn new(given: Given) -> Self {
         Self {
             wasi: None,
+            sockets: given.sockets,
+            first_socket: given.descriptors.max(FIRST_SOCKET),
             locks: Locks::default(),
             turns: given.turns,
             listings: Listings::default(),
@@ -111,6 +120,21 @@ impl HostState {
     /// Whether the descriptor `fd` is stdin, stdout or stderr, as it was at the start.
     pub(crate) fn has_stdio(&self, fd: u32) -> bool {
         self.stdio_moved.get(fd as usize).is_some_and(|moved| !moved)
+    }
+
+    /// Which socket has the descriptor `fd`, if that is the number of one.
+    pub(crate) fn socket(&self, fd: u32) -> Option<usize> {
+        fd.checked_sub(self.first_socket).map(|socket| socket as usize).filter(|socket| *socket < MAX_SOCKETS)
+    }
+
+    /// Whether the descriptor `fd` is an open socket.
+    pub(crate) fn has_socket(&self, fd: u32) -> bool {
+        self.socket(fd).is_some_and(|socket| self.sockets.has(socket))
+    }
+
+    /// The descriptor of a socket.
+    pub(crate) fn descriptor(&self, socket: usize) -> u32 {
+        u32::try_from(socket).unwrap_or(u32::MAX).saturating_add(self.first_socket)
     }
 
     /// Says that the descriptor `fd` is no longer what it was at the start.
@@ -180,6 +204,9 @@ impl Drop for HostState {
     }
 }
 
+/// Above the descriptors of files, as a rule, and below 1024, as `select` has it.
+const FIRST_SOCKET: u32 = 512;
+
 #[cfg(test)]
 mod tests {
     use std::pin::Pin;
@@ -189,6 +216,7 @@ mod tests {
     use super::*;
     use crate::host::files::{By, Deadlock};
     use crate::observe::Meters;
+    use crate::outbound::{Limits, Outbound};
     use crate::request::RequestId;
     use crate::stdio::pipe;
 
@@ -213,6 +241,11 @@ mod tests {
         let mut state = HostState::new(Given {
             view: None,
             turns: turns(),
+            sockets: Sockets::new(
+                Arc::new(Outbound::new(Vec::new(), Vec::new(), Limits::default())),
+                RequestId::new("test"),
+            ),
+            descriptors: 0,
             habits: Arc::new(Habits::new(false, false)),
             arguments: Arc::new([]),
             environ: Environ::default(),

@@ -92,7 +92,7 @@ impl HostState {
     }
 }
 
-/// What a file begins with that begins with `bytes`, if it is a database. What a short one lacks counts as zeros.
+/// The header of a file that begins with `bytes`, if it is a database. What a shorter file lacks counts as zeros.
 pub(super) fn database_header(bytes: &[u8]) -> Option<Header> {
     let mut header = Header::default();
     for (byte, given) in header.iter_mut().zip(bytes) {

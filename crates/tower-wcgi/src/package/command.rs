@@ -9,6 +9,7 @@ use super::site::Site;
 use crate::connection::TrustedProxies;
 use crate::error::Error;
 use crate::mount::guest_path;
+use crate::outbound::{InvalidNetRule, NetRule};
 
 /// The runner that a command asks for. Both run in the same way here. A `wcgi` command is picked first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,13 +30,17 @@ pub(super) struct Candidate<'a> {
 #[derive(Debug, Default)]
 pub(super) struct Settings<'d> {
     pub(super) atom: Option<Text<'d>>,
+    /// The package that has the atom, if it is another one.
+    pub(super) atom_package: Option<Text<'d>>,
     pub(super) env: Vec<(String, String)>,
     pub(super) main_args: Vec<String>,
     pub(super) cwd: Option<String>,
     pub(super) exec_name: Option<String>,
     pub(super) site: Option<Site>,
-    pub(super) snapshot: Snapshot,
+    pub(super) snapshot: Option<Snapshot>,
     pub(super) front: Front,
+    /// What the script wants to connect to.
+    pub(super) connect: Vec<NetRule>,
 }
 
 /// A command's settings about the server in front of it.
@@ -165,7 +170,13 @@ impl<'d> Settings<'d> {
             settings.front = Front::read(&wcgi)?;
             settings.site = wcgi.table("site")?.map(|site| Site::read(&site)).transpose()?;
             if let Some(snapshot) = wcgi.table("snapshot")? {
-                settings.snapshot = Snapshot::read(&snapshot)?;
+                settings.snapshot = Some(Snapshot::read(&snapshot)?);
+            }
+            if let Some(network) = wcgi.table("network")? {
+                network.warn_unknown(&["connect"]);
+                let rule =
+                    |text: &Text<'_>| text.value.parse().map_err(|why: InvalidNetRule| text.error(&why.to_string()));
+                settings.connect = network.texts(&["connect"])?.iter().map(rule).collect::<Result<_, _>>()?;
             }
         }
         settings.add(annotations)?;
@@ -187,9 +198,7 @@ impl<'d> Settings<'d> {
             None => {}
             Some(TextOrTable::Text(atom)) => self.atom = Some(atom),
             Some(TextOrTable::Table(atom)) => {
-                if let Some(dependency) = atom.text(&["dependency"])? {
-                    return Err(from_dependency(&dependency, dependency.value));
-                }
+                self.atom_package = atom.text(&["dependency"])?;
                 self.atom = atom.text(&["name"])?;
             }
         }
@@ -226,10 +235,11 @@ pub(crate) fn set_env(env: &mut Vec<(String, String)>, key: &str, value: &str) {
     }
 }
 
-/// The error for a module or atom that is in another package.
+/// The error for a part of a `.webc` that is in another package.
+#[cfg(feature = "webc")]
 pub(super) fn from_dependency(text: &Text<'_>, name: &str) -> Error {
-    let why = format!("{name:?} is in a dependency, and dependencies are not supported");
-    text.error(&why).with_hint("copy the module into the package and name it in a `[[module]]`")
+    let why = format!("{name:?} is in a dependency, and a .webc has none here");
+    text.error(&why).with_hint("unpack it into a directory, and name the package in `[dependencies]`")
 }
 
 /// Names as a sentence lists them: `"a", "b"`.
@@ -292,7 +302,7 @@ const SETTINGS: &[&str] = &[
 ];
 
 /// Further keys of the `wcgi` table.
-const WCGI_SETTINGS: &[&str] = &["https", "pass_authorization", "site", "snapshot", "trusted_proxies"];
+const WCGI_SETTINGS: &[&str] = &["https", "network", "pass_authorization", "site", "snapshot", "trusted_proxies"];
 
 /// Names of annotations: ours, and those of other runners and registries, which are ignored.
 const RUNNERS: &[&str] = &["wasi", "wcgi", "emscripten", "wasm4", "wapm", "wasmer"];

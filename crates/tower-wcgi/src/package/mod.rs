@@ -8,6 +8,7 @@
 //! [`overlay`](crate::mount::overlay), then [`check`](crate::mount::check).
 
 mod command;
+mod dependencies;
 mod document;
 mod manifest;
 mod open;
@@ -18,6 +19,7 @@ mod site;
 mod webc;
 
 pub(crate) use command::{Front, set_env};
+pub(crate) use dependencies::Dependencies;
 #[cfg(feature = "compiler")]
 pub(crate) use manifest::Written;
 pub(crate) use open::open;

@@ -6,6 +6,7 @@ use std::io::{self, Read};
 use std::path::Path;
 
 use super::command::{Front, Snapshot};
+use super::dependencies::{Asked, Dependencies, Scope};
 use super::manifest;
 use super::opened::{MANIFESTS, Module, Package, stem};
 use super::refuse::refuse;
@@ -16,12 +17,17 @@ use crate::error::Error;
 /// Opens the package at `path` and picks the command to run: `command`, else what the package itself says.
 ///
 /// A directory is opened by its `wasmer.toml`, else its `wapm.toml`. A `.toml` file is a manifest itself. A `.webc` is
-/// recognised by its first bytes or its name. Every other file counts as a module, whatever its name.
+/// recognised by its first bytes or its name. Every other file counts as a module, whatever its name. Modules of other
+/// packages are looked for in `dependencies`.
 ///
 /// # Errors
 ///
 /// [`ErrorKind::Package`] if there is no package, its manifest cannot be used, or no single command can be picked.
-pub(crate) fn open(path: &Path, command: Option<&str>) -> Result<Package, Error> {
+pub(crate) fn open(path: &Path, command: Option<&str>, dependencies: &Dependencies) -> Result<Package, Error> {
+    open_asked(path, Asked::Command(command), &Scope::new(dependencies, path, open_asked))
+}
+
+fn open_asked(path: &Path, asked: Asked<'_>, scope: &Scope<'_>) -> Result<Package, Error> {
     let shown = path.display();
     let metadata = fs::metadata(path).map_err(|error| {
         let missing = error.kind() == io::ErrorKind::NotFound;
@@ -32,19 +38,23 @@ pub(crate) fn open(path: &Path, command: Option<&str>) -> Result<Package, Error>
         for name in MANIFESTS {
             let manifest = path.join(name);
             if manifest.is_file() {
-                return manifest::open(path, &manifest, command);
+                return manifest::open(path, &manifest, asked, scope);
             }
         }
         return Err(refuse(format!("no wasmer.toml in {shown}")).with_hint(WHAT_IS_A_PACKAGE));
     }
     let extension = path.extension().map(OsStr::to_ascii_lowercase).unwrap_or_default();
     if extension == "toml" {
-        return manifest::open(path.parent().unwrap_or(Path::new("")), path, command);
+        return manifest::open(path.parent().unwrap_or(Path::new("")), path, asked, scope);
     }
     if extension == "webc" || metadata.is_file() && begins_as_webc(path)? {
-        return open_webc(path, command);
+        return match asked {
+            Asked::Command(command) => open_webc(path, command),
+            // Its command of that name, or its only one.
+            Asked::Module(module) => open_webc(path, Some(module)).or_else(|_| open_webc(path, None)),
+        };
     }
-    if let Some(command) = command {
+    if let Asked::Command(Some(command)) = asked {
         return Err(refuse(format!("no command {command:?}: {shown} is a single module"))
             .with_hint("leave the command out, or open the package that has it"));
     }
@@ -64,6 +74,8 @@ pub(crate) fn open(path: &Path, command: Option<&str>) -> Result<Package, Error>
         mounts: Vec::new(),
         site: None,
         front: Front::default(),
+        connect: Vec::new(),
+        asks: Vec::new(),
         unpacked: None,
         warnings: Vec::new(),
     })
@@ -94,7 +106,7 @@ mod tests {
 
     #[test]
     fn a_missing_path_is_named() {
-        let error = open(Path::new("no/such/package"), None).unwrap_err();
+        let error = open(Path::new("no/such/package"), None, &Dependencies::default()).unwrap_err();
         assert_eq!(error.to_string(), "no package at no/such/package");
         assert_eq!(error.hint(), Some(WHAT_IS_A_PACKAGE));
         assert!(std::error::Error::source(&error).is_some());
@@ -104,7 +116,7 @@ mod tests {
     #[test]
     fn a_directory_without_manifest_is_named() {
         let dir = tempfile::tempdir().unwrap();
-        let error = open(dir.path(), None).unwrap_err();
+        let error = open(dir.path(), None, &Dependencies::default()).unwrap_err();
         assert_eq!(error.to_string(), format!("no wasmer.toml in {}", dir.path().display()));
         assert_eq!(error.hint(), Some(WHAT_IS_A_PACKAGE));
     }
@@ -115,13 +127,13 @@ mod tests {
         for (file, name) in [("hello.wasm", "hello"), ("hello.wat", "hello"), ("a.cgi", "a"), ("noext", "noext")] {
             let path = dir.path().join(file);
             fs::write(&path, "").unwrap();
-            let package = open(&path, None).unwrap();
+            let package = open(&path, None, &Dependencies::default()).unwrap();
             assert_eq!((package.name.as_str(), package.arguments.as_slice()), (name, &[name.to_owned()][..]));
             assert!(matches!(&package.module, Module::File(module) if *module == path));
             assert_eq!(package.module_label, path.display().to_string());
             assert!(package.mounts.is_empty() && package.env.is_empty() && package.warnings.is_empty());
 
-            let error = open(&path, Some("php")).unwrap_err();
+            let error = open(&path, Some("php"), &Dependencies::default()).unwrap_err();
             assert!(error.to_string().starts_with("no command \"php\": "), "{error}");
         }
     }
@@ -133,7 +145,7 @@ mod tests {
         for (file, content) in [("x.webc", &b""[..]), ("renamed.wasm", b"\0webc003")] {
             let path = dir.path().join(file);
             fs::write(&path, content).unwrap();
-            let error = open(&path, None).unwrap_err();
+            let error = open(&path, None, &Dependencies::default()).unwrap_err();
             assert!(error.to_string().ends_with("this build does not open .webc packages"), "{error}");
             assert!(error.hint().unwrap().contains("feature `webc`"));
         }

@@ -9,6 +9,7 @@ use bytes::Bytes;
 use super::command::{Front, Snapshot};
 use super::site::Site;
 use crate::mount::Mount;
+use crate::outbound::NetRule;
 use crate::scratch::Scratch;
 
 /// A package that has been opened: which module answers, with which environment, arguments and mounts.
@@ -17,13 +18,11 @@ pub(crate) struct Package {
     /// For logs: the package's name, else the stem of the file's name or the name of the directory.
     pub(crate) name: String,
     /// The package's own description, as `license = "MIT"`.
-    #[cfg_attr(not(feature = "compiler"), expect(dead_code, reason = "nothing is exported"))]
     pub(crate) about: Vec<(String, String)>,
     /// The directory of its manifest, to which paths in the manifest are relative. None for a single file.
     #[cfg_attr(not(feature = "compiler"), expect(dead_code, reason = "nothing is exported"))]
     pub(crate) directory: Option<PathBuf>,
     /// The command that was picked.
-    #[cfg_attr(not(feature = "compiler"), expect(dead_code, reason = "nothing is exported"))]
     pub(crate) command: String,
     pub(crate) module: Module,
     /// The directory that may have the module compiled.
@@ -42,6 +41,10 @@ pub(crate) struct Package {
     /// How URL paths name files. Without a site the module answers for all paths.
     pub(crate) site: Option<Site>,
     pub(crate) front: Front,
+    /// What its manifest grants its script to connect to.
+    pub(crate) connect: Vec<NetRule>,
+    /// What its script wants to connect to, and somebody else has to grant.
+    pub(crate) asks: Vec<NetRule>,
     /// The directory into which a `.webc` was unpacked. The mounts point into it, so it must outlive them.
     pub(crate) unpacked: Option<Arc<Scratch>>,
     /// One line each, with file and line. The caller that opens the package logs them.

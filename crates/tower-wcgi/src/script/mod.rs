@@ -17,6 +17,6 @@ pub(crate) use program::{Program, Script};
 #[cfg(feature = "compiler")]
 pub use snapshot::{Captured, Cause, SnapshotReport};
 #[cfg(feature = "compiler")]
-pub(crate) use snapshot::{Contents, compare, module_after_start_up};
+pub(crate) use snapshot::{Contents, INITIALIZE, compare, module_after_start_up};
 pub(crate) use source::Source;
 pub(crate) use surroundings::{Surroundings, WARMUP};

@@ -22,7 +22,7 @@ use crate::code::{self, ModuleHash};
 use crate::code::{Beginning, Code};
 use crate::engine::Engine;
 use crate::error::{Error, ErrorKind};
-use crate::host::module::imports_locks;
+use crate::host::module::{imports_locks, with_versions};
 use crate::host::{Habits, HostState};
 
 /// A script that can run: every import is provided and its entry point is there.
@@ -73,7 +73,9 @@ impl Script {
         check_size(&module.resources_required(), label, max_memory)?;
         check_functions(&wasm, label)?;
         let (beginning, start) = begin(engine, code, &wasm, label, surroundings)?;
-        let instance_pre = engine.linker().instantiate_pre(&module).map_err(|source| {
+        let linker = with_versions(engine.linker(), &module)
+            .map_err(|source| Error::new(ErrorKind::Host, "cannot link WASI").with_source(source))?;
+        let instance_pre = linker.instantiate_pre(&module).map_err(|source| {
             Error::new(ErrorKind::Module, format!("{label} can never run here"))
                 .with_source(source)
                 .with_hint("modules may import WASI preview 1, the functions of `wcgi`, and nothing else")

@@ -8,6 +8,7 @@ use crate::mount::Mount;
 
 /// All that a start-up can see besides the module itself.
 #[derive(Debug, Clone)]
+#[cfg_attr(not(feature = "compiler"), expect(dead_code, reason = "nothing is initialised without a compiler"))]
 pub(crate) struct Surroundings {
     /// Each name once.
     pub(crate) env: Vec<(String, String)>,

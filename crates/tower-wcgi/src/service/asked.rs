@@ -166,6 +166,7 @@ impl<'r> Asked<'r> {
             response_buffer: release.response_buffer,
             max_tmp: release.max_tmp,
             may_ignore_abort: release.may_ignore_abort,
+            outbound: Arc::clone(&release.outbound),
         }
     }
 

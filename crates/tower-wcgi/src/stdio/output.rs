@@ -12,6 +12,14 @@ pub(crate) enum Output {
 }
 
 impl Output {
+    /// Waits until there is room for some bytes.
+    pub(crate) async fn writable(&self) {
+        match self {
+            Self::Stdout(writer) => writer.writable().await,
+            Self::Stderr(_) => {}
+        }
+    }
+
     /// Writes all of `bytes`, waiting for room. Now and then it lets other tasks have the thread, because no epoch tick comes
     /// between the parts of a large write.
     ///

@@ -147,7 +147,7 @@ impl Writer {
         Ok(())
     }
 
-    async fn writable(&self) {
+    pub(super) async fn writable(&self) {
         poll_fn(|cx| {
             let mut state = self.0.lock();
             if state.room() > 0 {

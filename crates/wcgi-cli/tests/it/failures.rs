@@ -68,6 +68,23 @@ fn a_missing_host_directory_is_named() {
 }
 
 #[test]
+fn a_rule_that_cannot_be_read_is_wrong_usage() {
+    let hello = guest("hello");
+    for (rule, why) in [
+        ("db", "has no port"),
+        ("db:0", "is no port"),
+        ("db:80=127.0.0.1:0", "is no port"),
+        ("*:80=127.0.0.1:80", "cannot have a target"),
+        ("10.0.0.0/40:80", "is no network"),
+    ] {
+        let output = output(&["run", "--addr", "127.0.0.1:0", hello.to_str().unwrap(), "--net", rule]);
+        let stderr = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{rule}: {stderr}");
+        assert!(stderr.contains(why) && stderr.contains("--net"), "{rule}: {stderr}");
+    }
+}
+
+#[test]
 fn a_mapdir_with_its_halves_swapped_is_guessed() {
     let dir = tempfile::tempdir().unwrap();
     let host = dir.path().to_str().unwrap();

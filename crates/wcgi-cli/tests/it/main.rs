@@ -16,8 +16,12 @@ mod log;
 mod new;
 mod process;
 #[cfg(unix)]
+mod registry;
 mod reload;
 mod run;
 #[cfg(unix)]
 mod serve;
+#[cfg(unix)]
+#[path = "../../../wcgi-registry/tests/it/server.rs"]
+mod server;
 mod stop;

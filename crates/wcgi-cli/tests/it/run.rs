@@ -69,6 +69,54 @@ annotations = { wasi = { env = ["WHICH=two"] } }
 }
 
 #[test]
+fn a_program_reaches_what_it_is_granted() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let target = "/?do=echo&say=hello&host=db&port=3306";
+    let serving = Serving::start(&guest("net"), &["--net", &format!("db:3306={address}")]);
+    let reply = std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let (mut stream, _) = listener.accept().unwrap();
+            let mut said = String::new();
+            stream.read_to_string(&mut said).unwrap();
+            stream.write_all(said.to_uppercase().as_bytes()).unwrap();
+        });
+        serving.get(target)
+    });
+    assert!(reply.contains("HELLO\npeer 198.18.0.1 3306\n"), "{reply}");
+
+    let serving = Serving::start(&guest("net"), &[]);
+    let reply = serving.get(target);
+    assert!(reply.contains("does not resolve") && !reply.contains("--net"), "{reply}");
+    let line = serving.line("was refused");
+    assert!(line.contains("--net db:PORT"), "{line}");
+    let reply = serving.get("/?do=echo&say=x&host=127.0.0.1&port=5432");
+    assert!(reply.contains("connect: EACCES\n"), "{reply}");
+    let line = serving.line("127.0.0.1 at port 5432 was refused");
+    assert!(line.contains("--net 127.0.0.1:5432"), "{line}");
+}
+
+#[test]
+fn a_manifest_of_a_directory_grants_what_it_lists() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let dir = tempfile::tempdir().unwrap();
+    fs::copy(guest("net"), dir.path().join("net.wasm")).unwrap();
+    let manifest = format!(
+        "[[module]]\nname = 'net'\nsource = 'net.wasm'\n[[command]]\nname = 'net'\nmodule = 'net'\nrunner = 'wcgi'\n\
+         [command.annotations.wcgi.network]\nconnect = ['db:3306=127.0.0.1:{port}', '127.0.0.1:{port}']\n"
+    );
+    fs::write(dir.path().join("wasmer.toml"), manifest).unwrap();
+    let serving = Serving::start(dir.path(), &[]);
+    let reply = serving.get(&format!("/?do=many&host=127.0.0.1&port={port}"));
+    assert!(reply.contains("connections 16 EMFILE\n"), "{reply}");
+    // The command line's target counts.
+    let serving = Serving::start(dir.path(), &["--net", "db:3306=127.0.0.1:1"]);
+    let reply = serving.get("/?do=wait&host=db&port=3306");
+    assert!(reply.contains("connect: ECONNREFUSED\n"), "{reply}");
+}
+
+#[test]
 fn a_spinning_script_is_504_at_its_deadline() {
     let serving = Serving::start(&guest("spin"), &["--deadline", "0.2"]);
     assert!(serving.get("/").starts_with("HTTP/1.1 504"));

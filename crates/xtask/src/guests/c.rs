@@ -14,6 +14,7 @@ use std::{env, thread};
 use anyhow::{Context as _, Result, anyhow, bail};
 
 use super::guest::{Guest, headers, install};
+use super::library::Libraries;
 use crate::fetch::{self, Unavailable};
 use crate::program;
 use crate::stamp::{self, Stamp};
@@ -26,7 +27,11 @@ pub(super) fn build(workspace: &Workspace, guests: &[Guest]) -> Result<usize> {
     let mut stale = Vec::new();
     for guest in guests {
         let output = workspace.guests().join(&guest.name).with_extension("wasm");
-        let stamp = Stamp::default().text(&recipe).file(&guest.source)?;
+        let mut stamp = Stamp::default().text(&recipe).file(&guest.source)?;
+        let libraries = Libraries::of(workspace, &guest.source)?;
+        for file in libraries.sources.iter().chain(&libraries.headers) {
+            stamp = stamp.file(file)?;
+        }
         let stamp = headers.iter().try_fold(stamp, |stamp, header| stamp.file(header))?.finish();
         if !stamp::is_current(&output, &stamp) {
             stale.push((guest, output, stamp));
@@ -44,7 +49,7 @@ pub(super) fn build(workspace: &Workspace, guests: &[Guest]) -> Result<usize> {
     let work = || -> Result<()> {
         while let Some((guest, output, stamp)) = next() {
             let unfinished = output.with_extension("wasm.unfinished");
-            let warnings = compiler.compile(&guest.source, &unfinished)?;
+            let warnings = compiler.compile(workspace, &guest.source, &unfinished)?;
             eprint!("{warnings}");
             install(&unfinished, &output, &stamp)?;
         }
@@ -96,9 +101,17 @@ impl Compiler {
         self.set_cache(command);
     }
 
-    fn compile(&self, source: &Path, output: &Path) -> Result<String> {
+    fn compile(&self, workspace: &Workspace, source: &Path, output: &Path) -> Result<String> {
         let mut command = self.call()?;
         command.args(FLAGS).arg("-o").arg(output).arg(source);
+        let libraries = Libraries::of(workspace, source)?;
+        command.args(&libraries.sources);
+        for include in &libraries.includes {
+            command.arg("-I").arg(include);
+        }
+        if libraries.is_foreign {
+            command.arg("-w");
+        }
         let run = command.output().context("cannot run the C compiler")?;
         let messages = String::from_utf8_lossy(&run.stderr).into_owned();
         if !run.status.success() {

@@ -7,6 +7,7 @@ mod c;
 mod component;
 mod guest;
 mod languages;
+mod library;
 mod rust;
 
 use std::collections::BTreeMap;

@@ -5,6 +5,7 @@
 //!   op=exit&code=N    "bye", then exit-with-code N
 //!   op=fail           "bye", then the error that `run` can return
 //!   op=net            what each kind of socket and a look-up of a name answer
+//!   op=connect&host=HOST&port=N&say=TEXT    looks up, connects, writes, and prints what comes until the end
 //!   op=random&n=N     N random bytes at once, "ok N"
 //!   op=poll&n=N       waits for N clocks at once, "ok N"
 //!   op=write|append&path=/MOUNT/FILE    opens without reading or emptying, then writes "x" at 0 or appends it
@@ -18,7 +19,10 @@ use wasip2::filesystem::preopens;
 use wasip2::filesystem::types::{Descriptor, DescriptorFlags, ErrorCode, OpenFlags, PathFlags};
 use wasip2::io::poll;
 use wasip2::random::random;
-use wasip2::sockets::network::IpAddressFamily;
+use wasip2::sockets::network::{
+    ErrorCode as NetError, IpAddress, IpAddressFamily, IpSocketAddress, Ipv4SocketAddress,
+};
+use wasip2::sockets::tcp::ShutdownType;
 use wasip2::sockets::{instance_network, ip_name_lookup, tcp_create_socket, udp_create_socket};
 
 struct Native;
@@ -46,6 +50,10 @@ impl wasip2::exports::cli::run::Guest for Native {
                 let network = instance_network::instance_network();
                 tell("name", ip_name_lookup::resolve_addresses(&network, "localhost"));
             }
+            "connect" => match talk(query.get("host"), u16::try_from(query.number("port")).unwrap_or(0), query.get("say")) {
+                Ok(said) => say(&format!("{said}\n")),
+                Err(error) => say(&format!("{error}\n")),
+            },
             "random" => say(&format!("ok {}\n", random::get_random_bytes(n).len())),
             "poll" => {
                 let clocks: Vec<_> = (0..n).map(|_| monotonic_clock::subscribe_duration(0)).collect();
@@ -84,6 +92,37 @@ impl wasip2::exports::cli::run::Guest for Native {
         }
         Ok(())
     }
+}
+
+/// What the peer answers, or which call has failed with what.
+fn talk(host: &str, port: u16, text: &str) -> Result<String, String> {
+    let network = instance_network::instance_network();
+    let failed = |what: &'static str| move |error: NetError| format!("{what}: {}", error.name());
+    let found = ip_name_lookup::resolve_addresses(&network, host).map_err(failed("look-up"))?;
+    found.subscribe().block();
+    let found = found.resolve_next_address().map_err(failed("look-up"))?;
+    let (family, address) = match found {
+        Some(IpAddress::Ipv4(address)) => {
+            (IpAddressFamily::Ipv4, IpSocketAddress::Ipv4(Ipv4SocketAddress { port, address }))
+        }
+        _ => return Err("look-up: nothing".to_owned()),
+    };
+    let socket = tcp_create_socket::create_tcp_socket(family).map_err(failed("create"))?;
+    socket.start_connect(&network, address).map_err(failed("start"))?;
+    let (input, output) = loop {
+        match socket.finish_connect() {
+            Err(NetError::WouldBlock) => socket.subscribe().block(),
+            finished => break finished.map_err(failed("connect"))?,
+        }
+    };
+    output.blocking_write_and_flush(text.as_bytes()).map_err(|error| format!("write: {error:?}"))?;
+    socket.shutdown(ShutdownType::Send).map_err(failed("shutdown"))?;
+    let mut all = Vec::new();
+    while let Ok(bytes) = input.blocking_read(4096) {
+        all.extend(bytes);
+    }
+    let peer = socket.remote_address().map_err(failed("peer"))?;
+    Ok(format!("{} {peer:?}", String::from_utf8_lossy(&all)))
 }
 
 fn say(text: &str) {

@@ -324,3 +324,43 @@ const LOCKING: &str = r#"(module
         (memory.copy (i32.const 34) (i32.const 64) (i32.const 6)))
     (func (export "_start")
         (drop (call $write (i32.const 1) (i32.const 0) (i32.const 1) (i32.const 128)))))"#;
+
+/// A start-up has no network. It is told so whichever functions it asks by.
+#[tokio::test]
+async fn a_start_up_reaches_nobody() {
+    log::capture();
+    let dir = tempfile::tempdir().unwrap();
+    let module = dir.path().join("reaching.wat");
+    fs::write(&module, REACHING).unwrap();
+    let service = WcgiService::builder()
+        .package(&module)
+        .engine(engine().cache_dir(dir.path().join("cache")).build().unwrap())
+        .net("*:*".parse().unwrap())
+        .build();
+    let reply = get(&service.unwrap(), "/").await;
+    // Two digits each: ENETUNREACH then, and now a socket and no such name.
+    assert_eq!(reply.text(), "40 40 40 00\n");
+    assert!(warnings_about(&module).is_empty(), "{:?}", warnings_about(&module));
+    let said = log::about("").into_iter().filter(|line| line.contains("asked for the network"));
+    assert_eq!(said.count(), 1);
+}
+
+/// Keeps what its start-up is answered, and asks once more in the request.
+const REACHING: &str = r#"(module
+    (import "wcgi" "net_open" (func $open (param i32) (result i32)))
+    (import "wasi_snapshot_preview1" "sock_open" (func $sock_open (param i32 i32 i32) (result i32)))
+    (import "wasi_snapshot_preview1" "sock_accept" (func $accept (param i32 i32) (result i32)))
+    (import "wasi_snapshot_preview1" "fd_write" (func $write (param i32 i32 i32 i32) (result i32)))
+    (memory (export "memory") 1)
+    (data (i32.const 0) "\08\00\00\00\28\00\00\00")
+    (data (i32.const 8) "Content-Type: text/plain\0d\0a\0d\0a__ __ __ __\0a")
+    (func $say (param $at i32) (param $number i32)
+        (i32.store8 (local.get $at) (i32.add (i32.const 48) (i32.div_u (local.get $number) (i32.const 10))))
+        (i32.store8 offset=1 (local.get $at) (i32.add (i32.const 48) (i32.rem_u (local.get $number) (i32.const 10)))))
+    (func (export "wizer-initialize")
+        (call $say (i32.const 36) (call $open (i32.const 100)))
+        (call $say (i32.const 39) (call $sock_open (i32.const 1) (i32.const 2) (i32.const 100)))
+        (call $say (i32.const 42) (call $accept (i32.const 3) (i32.const 100))))
+    (func (export "_start")
+        (call $say (i32.const 45) (call $open (i32.const 100)))
+        (drop (call $write (i32.const 1) (i32.const 0) (i32.const 1) (i32.const 200)))))"#;

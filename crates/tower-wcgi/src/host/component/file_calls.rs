@@ -129,10 +129,9 @@ async fn own(state: &mut HostState, fd: u32, empty: bool) -> FsResult<()> {
     Ok(())
 }
 
-/// The header of `fd`, if it is an SQLite database. The rest of a shorter file counts as zeros, as for modules.
+/// The header of `fd`, if it is an SQLite database.
 async fn database(state: &mut HostState, fd: u32) -> Option<Header> {
-    let (mut header, _) = state.filesystem().read(borrow(fd), HEADER_LEN as u64, 0).await.ok()?;
-    header.resize(HEADER_LEN, 0);
+    let (header, _) = state.filesystem().read(borrow(fd), HEADER_LEN as u64, 0).await.ok()?;
     database_header(&header)
 }
 

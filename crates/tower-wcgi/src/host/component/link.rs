@@ -1,6 +1,6 @@
 //! What components can import: WASI 0.2 from wasmtime-wasi, with functions of our own in place of some of theirs.
 //!
-//! Sockets can be imported, as the standard libraries of languages do, and every use of them is refused.
+//! Sockets can be imported, as the standard libraries of languages do. What they reach is what is granted.
 
 use wasmtime::StoreContextMut;
 use wasmtime::component::{Linker, Resource};
@@ -11,6 +11,7 @@ use wasmtime_wasi::p2::{DynOutputStream, DynPollable};
 
 use super::file_calls;
 use super::shadow::replace;
+use super::sockets;
 use crate::error::{Error, ErrorKind};
 use crate::host::blocking::{LARGE, block_in_place_async};
 use crate::host::exit::Exit;
@@ -58,7 +59,8 @@ fn define(linker: &mut Linker<HostState>) -> wasmtime::Result<()> {
         Box::new(write(store, stream, bytes))
     })?;
 
-    file_calls::define(linker)
+    file_calls::define(linker)?;
+    sockets::define(linker)
 }
 
 /// WASI 0.2 has strings where preview 1 has bytes.

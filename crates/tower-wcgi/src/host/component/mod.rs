@@ -3,6 +3,7 @@
 mod file_calls;
 mod link;
 mod shadow;
+mod sockets;
 mod tmp;
 
 pub(crate) use link::link;

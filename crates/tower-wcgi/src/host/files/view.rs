@@ -4,17 +4,17 @@
 //! is over and its `/tmp` is empty again.
 
 use std::fs::{self, File};
-use std::io::{self, Write};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime};
 
 use tokio::runtime::Handle;
 use wasmtime_wasi::filesystem::WasiFilesystemCtx;
 use wasmtime_wasi::p1::WasiP1Ctx;
 use wasmtime_wasi::{FsPerms, WasiCtx, WasiView};
 
+use super::MAX_OPEN_FILES;
 use super::look::{FileKind, Look, look};
 use super::preopens::{Preopen, Preopens};
 use super::seen::Seen;
@@ -48,6 +48,12 @@ impl Files {
     /// Whether a file call may wait for as long as another program or machine likes.
     pub(crate) fn may_hang(&self) -> bool {
         self.may_hang
+    }
+
+    /// One more than the highest descriptor that a file or a directory can have.
+    pub(crate) fn descriptors(&self) -> u32 {
+        // stdin, stdout, stderr and `/tmp`.
+        u32::try_from(self.mounts.len()).unwrap_or(u32::MAX).saturating_add(4 + MAX_OPEN_FILES)
     }
 
     /// Makes sure that exchanges can have a `/tmp`.
@@ -208,7 +214,11 @@ impl View {
     }
 
     /// Puts a file at `path` into the private `/tmp`, changed last at `time` since 1970, if there is a private one.
-    pub(crate) fn put_in_tmp(&self, path: &str, content: &[u8], time: Duration) -> io::Result<()> {
+    #[cfg(feature = "compiler")]
+    pub(crate) fn put_in_tmp(&self, path: &str, content: &[u8], time: Duration) -> std::io::Result<()> {
+        use std::io::Write as _;
+        use std::time::UNIX_EPOCH;
+
         let (Some(tmp), Ok(name)) = (&self.tmp, Path::new(path).strip_prefix(TMP)) else { return Ok(()) };
         let mut file = File::create_new(tmp.dir.path().join(name))?;
         file.write_all(content)?;

@@ -12,13 +12,6 @@ pub(super) fn define(linker: &mut Linker<HostState>) -> wasmtime::Result<()> {
     Ok(())
 }
 
-/// For a start-up, which has no client: what it says is forgotten, and nobody leaves.
-pub(crate) fn define_alone<T: 'static>(linker: &mut Linker<T>) -> wasmtime::Result<()> {
-    linker.func_wrap(WCGI, IGNORE, |_ignore: u32| ERRNO_SUCCESS)?;
-    linker.func_wrap(WCGI, LEFT, || 0_u32)?;
-    Ok(())
-}
-
 fn ignore_abort(caller: Caller<'_, HostState>, ignore: u32) -> Errno {
     let state = caller.data();
     match ignore {
@@ -31,5 +24,5 @@ fn ignore_abort(caller: Caller<'_, HostState>, ignore: u32) -> Errno {
     }
 }
 
-const IGNORE: &str = "ignore_abort";
-const LEFT: &str = "client_left";
+pub(super) const IGNORE: &str = "ignore_abort";
+pub(super) const LEFT: &str = "client_left";

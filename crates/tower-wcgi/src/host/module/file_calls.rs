@@ -19,6 +19,7 @@ use super::errno::{
 };
 use super::guest_memory::{WASI, memory, slice, write};
 use super::preview1::{call, forward, told};
+use super::{poll, sockets};
 use crate::host::blocking::block_in_place_async;
 use crate::host::files::{
     By, Deadlock, FileId, FileKind, Found, Listing, Listings, Look, MAX_OPEN_FILES, Seen, file_id,
@@ -83,6 +84,9 @@ async fn path_filestat_get(mut caller: Call<'_>, at: At, follow: u32, result: u3
 }
 
 async fn fd_filestat_get(mut caller: Call<'_>, fd: u32, result: u32) -> wasmtime::Result<Errno> {
+    if let Some(socket) = caller.data().socket(fd) {
+        return sockets::filestat(&mut caller, socket, result);
+    }
     let errno = call!(caller, fd_filestat_get(fd.cast_signed(), result.cast_signed()));
     told_of_files(&mut caller, errno, result)
 }
@@ -99,42 +103,9 @@ fn told_of_files(caller: &mut Call<'_>, errno: Errno, result: u32) -> wasmtime::
     Ok(errno)
 }
 
-/// Defines the stats for a start-up, which is told the same of the files it sees as requests are.
-pub(crate) fn define_seen<T: Send + 'static>(
-    linker: &mut Linker<T>,
-    wasi: impl Fn(&mut T) -> &mut WasiP1Ctx + Copy + Send + Sync + 'static,
-    seen: &Arc<Seen>,
-) -> wasmtime::Result<()> {
-    type ByPath = (i32, i32, i32, i32, i32);
-    let by_path = Arc::clone(seen);
-    linker.func_wrap_async(WASI, "path_filestat_get", move |mut caller: Caller<'_, T>, arguments: ByPath| {
-        let seen = Arc::clone(&by_path);
-        let (dir, follow, path, len, result) = arguments;
-        Box::new(async move {
-            let errno = forward!(caller, wasi, path_filestat_get(dir, follow, path, len, result).await)?;
-            if errno == ERRNO_SUCCESS {
-                tell(memory(&mut caller)?.data_mut(&mut caller), result.cast_unsigned(), &seen);
-            }
-            Ok(errno)
-        })
-    })?;
-    let open = Arc::clone(seen);
-    linker.func_wrap_async(WASI, "fd_filestat_get", move |mut caller: Caller<'_, T>, (fd, result): (i32, i32)| {
-        let seen = Arc::clone(&open);
-        Box::new(async move {
-            let errno = forward!(caller, wasi, fd_filestat_get(fd, result).await)?;
-            if errno == ERRNO_SUCCESS {
-                tell(memory(&mut caller)?.data_mut(&mut caller), result.cast_unsigned(), &seen);
-            }
-            Ok(errno)
-        })
-    })?;
-    Ok(())
-}
-
 /// Puts into WASI's structure at `place`, which wasmtime-wasi has just written, when the file was changed. That has the time at
 /// which it was made there.
-fn tell(bytes: &mut [u8], place: u32, seen: &Seen) {
+pub(super) fn tell(bytes: &mut [u8], place: u32, seen: &Seen) {
     let place = place as usize;
     let Some(stat) = place.checked_add(FILESTAT).and_then(|end| bytes.get_mut(place..end)) else { return };
     let field =
@@ -250,6 +221,9 @@ async fn database(wasi: &mut WasiP1Ctx, fd: u32) -> Option<Header> {
 }
 
 async fn fd_close(mut caller: Call<'_>, fd: u32) -> wasmtime::Result<Errno> {
+    if let Some(socket) = caller.data().socket(fd) {
+        return Ok(sockets::close(caller.data_mut(), socket));
+    }
     let errno = call!(caller, fd_close(fd.cast_signed()));
     if errno == ERRNO_SUCCESS {
         closed(caller.data_mut(), fd);
@@ -258,6 +232,10 @@ async fn fd_close(mut caller: Call<'_>, fd: u32) -> wasmtime::Result<Errno> {
 }
 
 async fn fd_renumber(mut caller: Call<'_>, from: u32, to: u32) -> wasmtime::Result<Errno> {
+    // The numbers of sockets are for sockets alone.
+    if caller.data().has_socket(from) || caller.data().has_socket(to) {
+        return Ok(if from == to { ERRNO_SUCCESS } else { ERRNO_NOTSUP });
+    }
     let errno = call!(caller, fd_renumber(from.cast_signed(), to.cast_signed()));
     if errno == ERRNO_SUCCESS && from != to {
         let state = caller.data_mut();
@@ -468,7 +446,7 @@ async fn fd_datasync(mut caller: Call<'_>, fd: u32) -> wasmtime::Result<Errno> {
 
 /// Waits, without the thread: wasmtime-wasi would put that to sleep where file calls may hold it, which the setting says that
 /// is taken away meanwhile.
-async fn poll_oneoff(
+pub(super) async fn poll_oneoff(
     mut caller: Call<'_>,
     subscriptions: u32,
     events: u32,
@@ -477,6 +455,9 @@ async fn poll_oneoff(
 ) -> wasmtime::Result<Errno> {
     if count > MAX_SUBSCRIPTIONS {
         return Ok(ERRNO_INVAL);
+    }
+    if caller.data().sockets.were_used() {
+        return poll::poll_oneoff(caller, subscriptions, events, count, happened).await;
     }
     let mut files = WasiFilesystemCtx::default();
     std::mem::swap(caller.data_mut().wasi().ctx().ctx.filesystem(), &mut files);

@@ -47,6 +47,11 @@ impl Buffers {
         Some((u32::from_le_bytes(*start), u32::from_le_bytes(*len.first_chunk()?)))
     }
 
+    /// How many of them are read or written at once.
+    pub(super) fn at_once(self) -> u32 {
+        self.count.min(IOV_MAX)
+    }
+
     /// The first that is not empty, which is all that wasmtime-wasi reads or writes at once.
     pub(super) fn first(self, memory: &[u8]) -> Result<Option<(u32, u32)>, Fault> {
         for index in 0..self.count.min(IOV_MAX) {

@@ -23,14 +23,6 @@ pub(crate) fn are_imported(module: &Module) -> bool {
     module.imports().any(|import| (import.module(), import.name()) == (WCGI, LOCK))
 }
 
-/// Says yes to everything: for a start-up, which nobody else writes files beside.
-pub(crate) fn define_granted<T: 'static>(linker: &mut Linker<T>) -> wasmtime::Result<()> {
-    for name in [LOCK, TEST] {
-        linker.func_wrap(WCGI, name, |_fd: u32, _kind: u32, _start: u64, _len: u64| ERRNO_SUCCESS)?;
-    }
-    Ok(())
-}
-
 /// The descriptor of the file, what to do, the first byte, how many (0: to the end of whatever the file becomes).
 type Arguments = (u32, u32, u64, u64);
 
@@ -90,8 +82,8 @@ async fn file(state: &mut HostState, fd: u32) -> Result<FileId, Errno> {
     Ok(file)
 }
 
-const LOCK: &str = "fd_lock";
-const TEST: &str = "fd_lock_test";
+pub(super) const LOCK: &str = "fd_lock";
+pub(super) const TEST: &str = "fd_lock_test";
 /// What to do: 0 unlocks.
 const SHARED: u32 = 1;
 const EXCLUSIVE: u32 = 2;

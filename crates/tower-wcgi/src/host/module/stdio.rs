@@ -14,6 +14,7 @@ use super::errno::{
 };
 use super::guest_memory::{Buffers, IOV_MAX, WASI, memory, slice, slice_mut, write};
 use super::preview1::{call, told};
+use super::sockets;
 use super::tmp::has_room;
 use crate::host::blocking::{LARGE, block_in_place_async};
 use crate::host::state::HostState;
@@ -48,6 +49,9 @@ async fn fd_write(
     buffers: Buffers,
     written: u32,
 ) -> wasmtime::Result<Errno> {
+    if let Some(socket) = caller.data().socket(fd) {
+        return sockets::write(caller, socket, buffers, written).await;
+    }
     if !caller.data().has_stdio(fd) {
         if !has_room(&mut caller, fd, buffers, None).await? {
             return Ok(ERRNO_NOSPC);
@@ -78,6 +82,9 @@ async fn fd_write(
 }
 
 async fn fd_read(mut caller: Caller<'_, HostState>, fd: u32, buffers: Buffers, read: u32) -> wasmtime::Result<Errno> {
+    if let Some(socket) = caller.data().socket(fd) {
+        return sockets::read(caller, socket, buffers, 0, read).await;
+    }
     if !caller.data().has_stdio(fd) {
         let (at, count) = (buffers.at.cast_signed(), buffers.count.cast_signed());
         let is_large = is_large(&mut caller, buffers)?;
@@ -105,6 +112,9 @@ async fn fd_read(mut caller: Caller<'_, HostState>, fd: u32, buffers: Buffers, r
 
 /// What scripts look at to see whether stdout is a terminal, and whether files of a mount can be written: C's `access` does.
 async fn fd_fdstat_get(mut caller: Caller<'_, HostState>, fd: u32, stat: u32) -> wasmtime::Result<Errno> {
+    if let Some(socket) = caller.data().socket(fd) {
+        return sockets::fdstat(&mut caller, socket, stat);
+    }
     if !caller.data().has_stdio(fd) {
         let errno = call!(caller, fd_fdstat_get(fd.cast_signed(), stat.cast_signed()));
         if errno == ERRNO_SUCCESS && caller.data().is_read_only(fd) {
@@ -133,7 +143,7 @@ async fn fd_seek(
     if whence > WHENCE_END {
         return Ok(ERRNO_INVAL);
     }
-    if caller.data().has_stdio(fd) {
+    if caller.data().has_stdio(fd) || caller.data().has_socket(fd) {
         return Ok(ERRNO_SPIPE);
     }
     Ok(call!(caller, fd_seek(fd.cast_signed(), offset, whence.cast_signed(), position.cast_signed())))

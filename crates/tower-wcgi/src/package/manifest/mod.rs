@@ -7,6 +7,7 @@
 //! # Keys
 //!
 //! - `package.{name, entrypoint}`
+//! - `[dependencies]`, name = path or reference
 //! - `[[module]]` with `name`, `source` and `compiled`, a directory of compiled code
 //! - `[[command]]` with `name`, `module`, `runner`, `main_args` and `annotations` (see [`Settings::read`])
 //! - `[fs]`, guest path = host directory
@@ -23,12 +24,13 @@
 mod written;
 
 use std::fs;
-use std::path::{Component, Path};
+use std::path::{Component, Path, PathBuf};
 
 #[cfg(feature = "compiler")]
 pub(crate) use written::Written;
 
-use super::command::{Candidate, Runner, Settings, from_dependency, list, pick};
+use super::command::{Candidate, Runner, Settings, list, pick};
+use super::dependencies::{Asked, Scope, warn_unusable};
 use super::document::{Document, Table, Text, TextOrTable, line_of};
 use super::opened::{Module, Package};
 use super::refuse::refuse;
@@ -40,7 +42,7 @@ use crate::mount::{Access, Mount, guest_path, overlay};
 /// # Errors
 ///
 /// Fails if the manifest cannot be read or used, or no single command can be picked.
-pub(super) fn open(directory: &Path, file: &Path, asked: Option<&str>) -> Result<Package, Error> {
+pub(super) fn open(directory: &Path, file: &Path, asked: Asked<'_>, scope: &Scope<'_>) -> Result<Package, Error> {
     let shown = file.display().to_string();
     let bytes = fs::read(file).map_err(|error| refuse(format!("cannot read {shown}")).with_source(error))?;
     let text = String::from_utf8(bytes).map_err(|error| {
@@ -48,10 +50,10 @@ pub(super) fn open(directory: &Path, file: &Path, asked: Option<&str>) -> Result
             String::from_utf8_lossy(error.as_bytes().get(..error.utf8_error().valid_up_to()).unwrap_or_default());
         refuse(format!("{shown}:{}: not TOML: not UTF-8", line_of(&valid, valid.len())))
     })?;
-    read(&Document::from_toml(shown, &text)?, directory, asked)
+    read(&Document::from_toml(shown, &text)?, directory, asked, scope)
 }
 
-fn read(document: &Document, directory: &Path, asked: Option<&str>) -> Result<Package, Error> {
+fn read(document: &Document, directory: &Path, asked: Asked<'_>, scope: &Scope<'_>) -> Result<Package, Error> {
     let root = document.root();
     root.warn_unknown(ROOT_KEYS);
     let about = root.table("package")?;
@@ -67,46 +69,99 @@ fn read(document: &Document, directory: &Path, asked: Option<&str>) -> Result<Pa
     let commands = commands(&root)?;
     let mounts = mounts(&root, directory)?;
 
+    warn_unusable(&root)?;
+
     let mut settings = Settings::default();
-    let (module, name) = if let ([], [module]) = (commands.as_slice(), modules.as_slice()) {
-        let candidate = Candidate { name: module.name.value, runner: Some(Runner::Wasi) };
-        pick(document.file(), &[candidate], asked, entrypoint.as_ref())?;
-        module.name.warn("no [[command]] in the manifest, running its only module");
-        (module, module.name.value)
-    } else {
-        let candidates: Vec<_> = commands.iter().map(Command::candidate).collect();
-        let picked = pick(document.file(), &candidates, asked, entrypoint.as_ref())?;
-        // `pick` gives an index into `candidates`, which has an entry for each command.
-        let Some(command) = commands.get(picked) else {
-            return Err(refuse(format!("{}: no commands", document.file())));
-        };
-        if let Some(runner) = command.runner.as_ref().filter(|runner| Runner::parse(runner.value).is_none()) {
-            let why = format!("unknown runner {:?}, only \"wcgi\" and \"wasi\" can run here", runner.value);
-            return Err(runner.error(&why));
+    let (source, name) = match asked {
+        Asked::Module(wanted) => {
+            // The command of that name, or the only one, has the defaults.
+            let of_name = commands.iter().find(|command| command.name.value == wanted);
+            let command = of_name.or(if let [only] = commands.as_slice() { Some(only) } else { None });
+            if let Some(command) = command {
+                settings = command.settings()?;
+            }
+            let source = match (modules.iter().find(|module| module.name.value == wanted), of_name, modules.as_slice())
+            {
+                (Some(module), ..) => Origin::Own(module),
+                (None, Some(command), _) => command.module(&modules, &settings, package_name.as_ref())?,
+                (None, None, [only]) => Origin::Own(only),
+                (None, None, _) => {
+                    let names = module_names(&modules);
+                    return Err(refuse(format!("{}: no module {wanted:?} among {names}", document.file())));
+                }
+            };
+            (source, wanted)
         }
-        settings = command.settings()?;
-        (command.module(&modules, settings.atom.as_ref(), package_name.as_ref())?, command.name.value)
+        Asked::Command(asked) => match (commands.as_slice(), modules.as_slice()) {
+            ([], [module]) => {
+                let candidate = Candidate { name: module.name.value, runner: Some(Runner::Wasi) };
+                pick(document.file(), &[candidate], asked, entrypoint.as_ref())?;
+                module.name.warn("no [[command]] in the manifest, running its only module");
+                (Origin::Own(module), module.name.value)
+            }
+            _ => {
+                let candidates: Vec<_> = commands.iter().map(Command::candidate).collect();
+                let picked = pick(document.file(), &candidates, asked, entrypoint.as_ref())?;
+                // `pick` gives an index into `candidates`, which has an entry for each command.
+                let Some(command) = commands.get(picked) else {
+                    return Err(refuse(format!("{}: no commands", document.file())));
+                };
+                if let Some(runner) = command.runner.as_ref().filter(|runner| Runner::parse(runner.value).is_none()) {
+                    let why = format!("unknown runner {:?}, only \"wcgi\" and \"wasi\" can run here", runner.value);
+                    return Err(runner.error(&why));
+                }
+                settings = command.settings()?;
+                (command.module(&modules, &settings, package_name.as_ref())?, command.name.value)
+            }
+        },
     };
-    let (source, module_label) = module.source(directory)?;
-    let compiled = module.table.text(&["compiled"])?.map(|text| directory.join(text.value));
-    Ok(Package {
+    let mut dependency = None;
+    let (module, module_label, compiled) = match source {
+        Origin::Own(module) => {
+            let (source, label) = module.source(directory)?;
+            (source, label, module.table.text(&["compiled"])?.map(|text| directory.join(text.value)))
+        }
+        Origin::Dependency { said, package, module } => {
+            dependency = Some(scope.open(&root, directory, &said, package, module)?);
+            (Module::File(PathBuf::new()), String::new(), None)
+        }
+    };
+    let says_snapshot = settings.snapshot.is_some();
+    let mut package = Package {
         name: package_name.map_or_else(|| directory_name(directory), |name| name.value.to_owned()),
         about: described,
         directory: Some(directory.to_owned()),
         command: name.to_owned(),
-        module: source,
+        module,
         compiled,
         module_label,
         arguments: settings.arguments(name),
         env: settings.env,
-        snapshot: settings.snapshot,
+        snapshot: settings.snapshot.unwrap_or_default(),
         cwd: settings.cwd,
         mounts,
         site: settings.site,
         front: settings.front,
+        connect: settings.connect,
+        asks: Vec::new(),
         unpacked: None,
         warnings: document.take_warnings(),
-    })
+    };
+    if let Some(dependency) = dependency {
+        package.depend_on(dependency, says_snapshot);
+    }
+    Ok(package)
+}
+
+/// Where the module of a command is.
+enum Origin<'m, 'd> {
+    Own(&'m ModuleEntry<'d>),
+    /// In another package. It is said there that it is.
+    Dependency {
+        said: Text<'d>,
+        package: &'d str,
+        module: &'d str,
+    },
 }
 
 /// A `[[module]]`.
@@ -183,15 +238,16 @@ impl<'d> Command<'d> {
     fn module<'m>(
         &self,
         modules: &'m [ModuleEntry<'d>],
-        atom: Option<&Text<'d>>,
+        settings: &Settings<'d>,
         package_name: Option<&Text<'d>>,
-    ) -> Result<&'m ModuleEntry<'d>, Error> {
-        if let Some(package) = self.table.text(&["package"])?
-            && package_name.is_none_or(|own| own.value != package.value)
-        {
-            return Err(from_dependency(&package, package.value));
+    ) -> Result<Origin<'m, 'd>, Error> {
+        let (named, atom) = (self.table.text(&["module"])?, settings.atom.as_ref());
+        let other =
+            self.table.text(&["package"])?.filter(|said| package_name.is_none_or(|own| own.value != said.value));
+        if let Some(said) = other.or_else(|| settings.atom_package.clone()) {
+            let module = named.as_ref().or(atom).map_or(self.name.value, |module| module.value);
+            return Ok(Origin::Dependency { package: said.value, said, module });
         }
-        let named = self.table.text(&["module"])?;
         if let (Some(named), Some(atom)) = (&named, atom)
             && named.value != atom.value
         {
@@ -202,24 +258,24 @@ impl<'d> Command<'d> {
                 [] => Err(self.table.error("module", "missing, and the package has no [[module]]")),
                 [only] => {
                     self.table.warn("module", &format!("missing, using the only module, {:?}", only.name.value));
-                    Ok(only)
+                    Ok(Origin::Own(only))
                 }
                 _ => Err(self.table.error("module", &format!("missing, the modules are {}", module_names(modules)))),
             };
         };
-        if wanted.value.contains(':') {
-            return Err(from_dependency(wanted, wanted.value));
+        if let Some((package, module)) = wanted.value.split_once(':') {
+            return Ok(Origin::Dependency { said: wanted.clone(), package, module });
         }
         if let Some(module) = modules.iter().find(|module| module.name.value == wanted.value) {
-            return Ok(module);
+            return Ok(Origin::Own(module));
         }
         match modules {
             [] => Err(wanted
                 .error(&format!("no module {:?}, the package has no [[module]]", wanted.value))
-                .with_hint("modules of dependencies are not supported; copy the module in and add a `[[module]]`")),
+                .with_hint("add a `[[module]]`, or write `DEPENDENCY:MODULE` for one of a dependency")),
             [only] => {
                 wanted.warn(&format!("no module {:?}, using the only one, {:?}", wanted.value, only.name.value));
-                Ok(only)
+                Ok(Origin::Own(only))
             }
             _ => Err(wanted.error(&format!("no module {:?} among {}", wanted.value, module_names(modules)))),
         }

@@ -9,8 +9,8 @@ use super::*;
 use crate::connection::TrustedProxies;
 use crate::error::ErrorKind;
 use crate::package;
-use crate::package::Front;
 use crate::package::command::Snapshot;
+use crate::package::{Dependencies, Front};
 
 /// A package directory with the modules that the manifests here name.
 struct Scene(TempDir);
@@ -28,7 +28,7 @@ impl Scene {
 
     fn open_as(&self, manifest: &str, command: Option<&str>) -> Result<Package, Error> {
         fs::write(self.0.path().join("wasmer.toml"), manifest).unwrap();
-        package::open(self.0.path(), command)
+        package::open(self.0.path(), command, &Dependencies::default())
     }
 
     fn open(&self, manifest: &str) -> Package {
@@ -190,9 +190,10 @@ module = "cowsay"
 main_args = "-f  tux"
 "#;
     fs::write(scene.0.path().join("wapm.toml"), manifest).unwrap();
-    let package = package::open(scene.0.path(), None).unwrap();
+    let package = package::open(scene.0.path(), None, &Dependencies::default()).unwrap();
     assert_eq!(package.arguments, ["cowsay", "-f", "tux"]);
-    assert!(package.warnings.is_empty(), "{:?}", package.warnings);
+    let ignored = "wapm.toml:10: dependencies.\"other/thing\": a version names no registry, ignored";
+    assert_eq!(scene.warnings(&package), [ignored]);
 
     // The newer name wins.
     assert_eq!(scene.open(PHP_TEMPLATE).name, "wasmer/wcgi-php-template");
@@ -203,7 +204,10 @@ fn the_path_may_be_that_of_the_manifest() {
     let scene = Scene::new();
     let file = scene.0.path().join("other.toml");
     fs::write(&file, PHP_TEMPLATE).unwrap();
-    assert_eq!(module_file(&package::open(&file, None).unwrap()), scene.0.path().join("php-cgi.wasm"));
+    assert_eq!(
+        module_file(&package::open(&file, None, &Dependencies::default()).unwrap()),
+        scene.0.path().join("php-cgi.wasm")
+    );
 }
 
 #[test]
@@ -266,6 +270,29 @@ fn what_is_in_front_of_the_package() {
         error.contains(":8: command.annotations.wcgi.trusted_proxies: `localhost` is neither an address"),
         "{error}"
     );
+}
+
+#[test]
+fn what_the_script_may_connect_to() {
+    let scene = Scene::new();
+    let network = |connect: &str| format!("{BASE}[command.annotations.wcgi.network]\nconnect = {connect}\n");
+    let package = scene.open(&network("['db:3306', '*.Example.com:443', 'x:1=unix:/run/x.sock']"));
+    assert!(package.warnings.is_empty(), "{:?}", package.warnings);
+    let rules: Vec<_> = package.connect.iter().map(ToString::to_string).collect();
+    assert_eq!(rules, ["db:3306", "*.example.com:443", "x:1=unix:/run/x.sock"]);
+    assert!(package.asks.is_empty(), "a directory grants what it lists");
+    for (connect, why) in [
+        ("['db']", "\"db\" has no port"),
+        ("['db:0']", "\"0\" is no port"),
+        ("'db:1'", "expected an array of strings"),
+        ("[1]", "expected a string"),
+    ] {
+        let error = scene.error(&network(connect));
+        assert!(error.contains(":8: command.annotations.wcgi.network.connect: "), "{error}");
+        assert!(error.contains(why), "{error}");
+    }
+    let package = scene.open(&format!("{BASE}[command.annotations.wcgi.network]\nlisten = ['x:1']\n"));
+    assert!(matches!(package.warnings.as_slice(), [only] if only.contains("network.listen")), "{:?}", package.warnings);
 }
 
 #[test]
@@ -480,10 +507,7 @@ fn each_mistake_is_named_with_file_line_and_key() {
             "[command.annotations.wcgi.site]\nroot = '/app'\nscripts = ['.php']\ndeny = ['/a', '']",
             ":10: command.annotations.wcgi.site.deny: \"\" is not a pattern, as \"/private/*\" or \"*.sql\"",
         ),
-        (
-            "package = 'other/php'",
-            ":7: command.package: \"other/php\" is in a dependency, and dependencies are not supported",
-        ),
+        ("package = 'other/php'", ":7: command.package: no dependency \"other/php\": there are no [dependencies]"),
         ("[[command]]\nmodule = 'm'", ":7: command.name: missing"),
         ("[[command]]\nname = 'c'", ":8: command.name: a second command \"c\""),
         ("[[module]]\nname = 'm'", ":8: module.name: a second module \"m\""),
@@ -541,9 +565,8 @@ fn a_module_that_cannot_be_had_is_named() {
 
     let dependency = BASE.replace("module = \"m\"", "module = \"php:php\"");
     let (message, error) = scene.error_as(&dependency, None);
-    let expected = "wasmer.toml:6: command.module: \"php:php\" is in a dependency, and dependencies are not supported";
-    assert_eq!(message, expected);
-    assert!(error.hint().unwrap().contains("copy the module"), "{error:?}");
+    assert_eq!(message, "wasmer.toml:6: command.module: no dependency \"php\": there are no [dependencies]");
+    assert!(error.hint().unwrap().contains("[dependencies]"), "{error:?}");
 }
 
 #[test]
@@ -552,7 +575,7 @@ fn a_source_may_be_outside_of_the_package() {
     let package = scene.0.path().join("package");
     fs::create_dir(&package).unwrap();
     fs::write(package.join("wasmer.toml"), BASE.replace("server.wasm", "../server.wasm")).unwrap();
-    let package = package::open(&package, None).unwrap();
+    let package = package::open(&package, None, &Dependencies::default()).unwrap();
     let found = fs::canonicalize(module_file(&package)).unwrap();
     assert_eq!(found, fs::canonicalize(scene.0.path().join("server.wasm")).unwrap());
     assert!(package.warnings.is_empty());
@@ -562,7 +585,7 @@ fn a_source_may_be_outside_of_the_package() {
 fn what_is_not_text_is_named_with_its_line() {
     let scene = Scene::new();
     fs::write(scene.0.path().join("wasmer.toml"), b"[package]\nname = '\xff'\n").unwrap();
-    let error = package::open(scene.0.path(), None).unwrap_err();
+    let error = package::open(scene.0.path(), None, &Dependencies::default()).unwrap_err();
     assert_eq!(scene.short(&error.to_string()), "wasmer.toml:2: not TOML: not UTF-8");
 }
 

@@ -5,6 +5,7 @@
 use toml::{Table, Value};
 
 use crate::mount::Access;
+use crate::outbound::NetRule;
 use crate::package::{Front, Site};
 
 /// The contents of a new manifest.
@@ -20,6 +21,8 @@ pub(crate) struct Written<'a> {
     pub(crate) env: &'a [(String, String)],
     pub(crate) site: Option<&'a Site>,
     pub(crate) front: &'a Front,
+    /// What its script may connect to.
+    pub(crate) connect: &'a [NetRule],
     /// The mounts that the module's start-up has seen, if it is a snapshot.
     pub(crate) seen: Option<Vec<String>>,
     /// Guest path, directory and access of the package's own mounts.
@@ -57,6 +60,10 @@ impl Written<'_> {
         }
         if let Some(proxies) = trusted_proxies {
             wcgi.insert("trusted_proxies".to_owned(), list(proxies.networks()));
+        }
+        if !self.connect.is_empty() {
+            let rules = list(self.connect.iter().map(ToString::to_string));
+            wcgi.insert("network".to_owned(), Value::Table(table([("connect", rules)])));
         }
         // The module is a snapshot already, so no start-up is left.
         let mut snapshot = table([("enabled", Value::Boolean(false))]);

@@ -93,6 +93,11 @@ fn read(path: &Path, file: &str, bytes: Bytes, asked: Option<&str>) -> Result<Pa
             "{file}: https, pass_authorization and trusted_proxies of a .webc do not count; set them when you serve it"
         ));
     }
+    if let Some(rule) = settings.connect.iter().find(|rule| rule.has_target()) {
+        let why =
+            format!("{file}: network.connect: {rule}: only whoever serves a .webc says what stands behind a name");
+        return Err(refuse(why).with_hint("leave the target out, and give it with `--net` when you serve the package"));
+    }
     Ok(Package {
         name: name.unwrap_or_else(|| stem(path)),
         about: Vec::new(),
@@ -103,12 +108,14 @@ fn read(path: &Path, file: &str, bytes: Bytes, asked: Option<&str>) -> Result<Pa
         module_label: format!("atom {atom:?} of {file}"),
         arguments,
         env: settings.env,
-        snapshot: settings.snapshot,
+        snapshot: settings.snapshot.unwrap_or_default(),
         cwd: settings.cwd,
         unpacked: (!mounts.is_empty()).then(|| Arc::new(unpacked.directory)),
         mounts,
         site: settings.site,
         front: Front::default(),
+        connect: Vec::new(),
+        asks: settings.connect,
         warnings,
     })
 }
@@ -205,6 +212,9 @@ fn atom(
     settings: &Settings<'_>,
     table: &Table<'_>,
 ) -> Result<(String, Bytes), Error> {
+    if let Some(package) = &settings.atom_package {
+        return Err(from_dependency(package, package.value));
+    }
     let mut atoms: BTreeMap<_, _> = container.atoms();
     let name = match &settings.atom {
         Some(atom) if atom.value.contains(':') => return Err(from_dependency(atom, atom.value)),

@@ -119,7 +119,7 @@ impl Scene {
     fn open_as(&self, bytes: &[u8], command: Option<&str>) -> Result<Package, Error> {
         let path = self.directory.path().join("x.webc");
         fs::write(&path, bytes).unwrap();
-        let opened = package::open(&path, command);
+        let opened = package::open(&path, command, &Dependencies::default());
         if let Err(error) = &opened {
             assert_eq!(error.kind(), ErrorKind::Package);
             assert_eq!(error.to_string().lines().count(), 1, "{error}");
@@ -225,7 +225,7 @@ fn a_file_is_known_by_its_first_bytes() {
     let scene = Scene::new();
     let path = scene.directory.path().join("renamed");
     fs::write(&path, scene.v3()).unwrap();
-    assert_eq!(package::open(&path, None).unwrap().name, "wasmer/php");
+    assert_eq!(package::open(&path, None, &Dependencies::default()).unwrap().name, "wasmer/php");
 }
 
 #[test]
@@ -294,7 +294,7 @@ fn what_cannot_be_honoured_is_named() {
         let mappings = Annotation::serialized(&FileSystemMappings(vec![mapping])).unwrap();
         manifest.package.insert("fs".to_owned(), mappings);
     };
-    let dependency = "is in a dependency, and dependencies are not supported";
+    let dependency = "is in a dependency, and a .webc has none here";
     for (error, expected) in [
         (bytes(&|manifest| manifest.commands.clear()), "no commands".to_owned()),
         (
@@ -387,6 +387,25 @@ fn a_file_does_not_ask_for_credentials() {
         "{:?}",
         package.warnings
     );
+}
+
+#[test]
+fn a_file_asks_for_connections_and_gets_none() {
+    let mut scene = Scene::new();
+    let text = |text: &str| Annotation::Text(text.to_owned());
+    let mut asking = |rules: &[&str]| {
+        let rules = Annotation::Array(rules.iter().map(|rule| text(rule)).collect());
+        let network = Annotation::Map(vec![(text("connect"), rules)]);
+        let annotations = &mut scene.manifest.commands.get_mut("php").unwrap().annotations;
+        annotations.insert("wcgi".to_owned(), Annotation::Map(vec![(text("network"), network)]));
+        scene.v3()
+    };
+    let (plain, targeted) = (asking(&["db:3306", "*.example.com:443"]), asking(&["db:3306=127.0.0.1:3306"]));
+    let package = scene.open(&plain);
+    assert_eq!(package.asks.iter().map(ToString::to_string).collect::<Vec<_>>(), ["db:3306", "*.example.com:443"]);
+    assert!(package.connect.is_empty() && package.warnings.is_empty(), "{:?}", package.warnings);
+    let error = scene.error(&targeted);
+    assert!(error.starts_with("x.webc: network.connect: db:3306=127.0.0.1:3306: "), "{error}");
 }
 
 #[cfg(unix)]

@@ -64,6 +64,6 @@ pub(super) fn instrument(wasm: &[u8], entry: Entry) -> Result<(Wizer, ModuleCont
 }
 
 /// Both spellings in use. The first one counts if a module has both.
-const INITIALIZE: [&str; 2] = ["wizer-initialize", "wizer.initialize"];
+pub(crate) const INITIALIZE: [&str; 2] = ["wizer-initialize", "wizer.initialize"];
 /// The export by which C programs made with `wizer.h` go on.
 const RESUME: &str = "wizer.resume";

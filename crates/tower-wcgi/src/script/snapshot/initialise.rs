@@ -16,8 +16,8 @@ use wasmtime_wasi::{HostMonotonicClock, HostWallClock, WasiCtxBuilder, WasiView}
 use crate::code::{Beginning, Code};
 use crate::error::{Error, ErrorKind};
 use crate::host::module::{
-    ERRNO_FAULT, ERRNO_SUCCESS, WASI, define_client_alone, define_granted_locks, define_preview1, define_seen, memory,
-    slice_mut,
+    ERRNO_FAULT, ERRNO_SUCCESS, WASI, define_client_alone, define_granted_locks, define_preview1, define_seen,
+    define_unreachable, memory, slice_mut,
 };
 use crate::host::{Exit, MemoryLimit, Seen, View};
 use crate::mount::{Access, Mount};
@@ -93,6 +93,7 @@ pub(crate) async fn initialise(
     let mut linker = Linker::new(module.engine());
     let random = Random::new(inputs.seed);
     define(&mut linker, &random, &surroundings.seen)
+        .and_then(|()| define_unreachable(&mut linker, module))
         .map_err(|source| Error::new(ErrorKind::Host, "cannot link WASI").with_source(source))?;
 
     let ticking = Ticking::start();

@@ -15,5 +15,6 @@ pub(crate) use compare::compare;
 pub use compare::{Captured, Cause, SnapshotReport};
 pub(crate) use contents::Contents;
 pub(super) use entry::Entry;
+pub(crate) use entry::INITIALIZE;
 pub(crate) use take::module_after_start_up;
 pub(super) use take::{ready, warn};
