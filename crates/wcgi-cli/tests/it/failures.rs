@@ -143,7 +143,7 @@ fn wrong_usage_exits_with_2() {
     let hello = hello.to_str().unwrap();
     let cases: [&[&str]; 9] = [
         &[],
-        &["serve"],
+        &["no-such-command"],
         &["run"],
         &["run", hello, "--no-such-option"],
         &["run", hello, "--mapdir", "/db"],

@@ -71,6 +71,9 @@ impl Config {
         let name = file.display().to_string();
         let text = fs::read_to_string(file).with_context(|| format!("cannot read {name}"))?;
         let config = Self::parse(&name, &text, file.parent().unwrap_or(Path::new("")))?;
+        for Said { value, place } in config.sites.iter().map(|site| &site.package) {
+            anyhow::ensure!(value.exists(), place.error(format!("there is no {}", value.display())));
+        }
         Ok(Self { dev, ..config })
     }
 

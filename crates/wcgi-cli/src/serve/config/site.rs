@@ -46,9 +46,6 @@ impl Site {
         }
         let package = table.text("package")?.ok_or_else(|| table.place("package").error("missing"))?;
         let package = Said { value: base.join(package.value), place: package.place };
-        if !package.value.exists() {
-            return Err(package.place.error(format!("there is no {}", package.value.display())));
-        }
         let hosts = hosts(table)?;
         let path = match table.text("path")? {
             Some(path) => Said { value: mount(&path)?, place: path.place },
