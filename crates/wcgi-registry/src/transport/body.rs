@@ -12,7 +12,7 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use reqwest::Response;
 
-use super::SILENCE;
+use super::limits::SILENCE;
 use crate::digest::BUFFER;
 use crate::error::{Error, ErrorKind};
 

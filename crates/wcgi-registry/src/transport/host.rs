@@ -8,9 +8,9 @@ use reqwest::redirect::Policy;
 use reqwest::{Client, Method, RequestBuilder, Response, StatusCode, Url};
 use rustls::{ClientConfig, RootCertStore};
 
-use super::auth::{Authorization, Credentials, Scope, Tokens};
+use super::auth::{Credentials, Scope, Tokens};
 use super::body::{Progress, beginning, unless_silent};
-use super::{CONNECT, LARGEST_ANSWER, LONGEST_PAUSE, PAUSE, TRIES};
+use super::limits::{CONNECT, LARGEST_ANSWER, LONGEST_PAUSE, PAUSE, TRIES};
 use crate::error::{Error, ErrorKind, content};
 use crate::reference::is_loopback;
 
@@ -22,8 +22,8 @@ pub(super) struct Host {
     pub(super) client: Client,
     /// `http://…` or `https://…`, without a slash at the end.
     base: Mutex<String>,
-    docker_config: Option<PathBuf>,
-    credentials: OnceLock<Option<Credentials>>,
+    pub(super) docker_config: Option<PathBuf>,
+    pub(super) credentials: OnceLock<Option<Credentials>>,
     tokens: Tokens,
 }
 
@@ -149,11 +149,6 @@ impl Host {
             tracing::debug!("{} answers {status}; trying again in {pause:?}", self.name);
             tokio::time::sleep(pause.min(LONGEST_PAUSE)).await;
         }
-    }
-
-    async fn answer_challenge(&self, response: &Response, scope: &Scope) -> Result<Option<Authorization>, Error> {
-        let credentials = self.credentials.get_or_init(|| Credentials::find(self.docker_config.as_deref(), &self.name));
-        super::auth::answer(self, response, credentials.as_ref(), scope).await
     }
 
     /// The error for an answer that is none of those that were expected.

@@ -7,13 +7,14 @@
 
 mod auth;
 mod body;
+mod challenge;
 mod host;
+mod limits;
 mod repository;
 
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
 use tokio::runtime::{Builder, Runtime};
 
@@ -76,16 +77,3 @@ impl Drop for Transport {
         }
     }
 }
-
-/// Until a connection is there.
-const CONNECT: Duration = Duration::from_secs(10);
-/// While nothing comes and nothing goes.
-const SILENCE: Duration = Duration::from_secs(30);
-/// How often a request is made that is answered 429 or 5xx.
-const TRIES: u32 = 3;
-/// Before the second try; twice as long before the third.
-const PAUSE: Duration = Duration::from_millis(500);
-/// The longest `Retry-After` that is waited for.
-const LONGEST_PAUSE: Duration = Duration::from_secs(30);
-/// An answer that is no blob and no manifest.
-const LARGEST_ANSWER: u64 = 64 << 10;
