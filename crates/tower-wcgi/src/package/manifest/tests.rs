@@ -618,13 +618,6 @@ fn deep_nesting_is_an_error_or_nothing() {
     }
 }
 
-/// A manifest of a package in no directory, with no dependencies on this machine.
-fn read_alone(document: &Document) -> Result<Package, Error> {
-    let known = Dependencies::default();
-    let scope = Scope::new(&known, Path::new(""), |path, _, _| package::open(path, None, &Dependencies::default()));
-    read(document, Path::new(""), Asked::Command(None), &scope)
-}
-
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(512) })]
 

@@ -12,7 +12,7 @@ use proptest::prelude::{ProptestConfig, any, proptest};
 use super::*;
 use crate::error::ErrorKind;
 use crate::mount;
-use crate::package::{self, Dependencies};
+use crate::package;
 
 /// A `.webc` in the making: one volume of files, whose names may have directories in them, and links.
 struct Scene {
