@@ -109,8 +109,10 @@ impl<'a> Scope<'a> {
 pub(super) fn warn_unusable(root: &Table<'_>) -> Result<(), Error> {
     let Some(table) = root.table("dependencies")? else { return Ok(()) };
     for name in table.names() {
-        if table.text(&[name])?.is_some_and(|value| is_requirement(value.value)) {
-            table.warn(name, "a version names no registry, ignored");
+        match table.text(&[name]) {
+            Ok(Some(value)) if is_requirement(value.value) => table.warn(name, "a version names no registry, ignored"),
+            Ok(_) => {}
+            Err(_) => table.warn(name, "expected a path or a reference, ignored"),
         }
     }
     Ok(())
@@ -158,3 +160,124 @@ fn is_requirement(text: &str) -> bool {
 
 const DEEPEST: usize = 8;
 const HOW_TO_DEPEND: &str = "write `[dependencies]` with a path or a reference, such as `php = \"php:8.4\"`";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::package::{Module, open};
+
+    /// Packages beside each other.
+    fn packages(manifests: &[(&str, &str)]) -> tempfile::TempDir {
+        let folder = tempfile::tempdir().unwrap();
+        for (name, manifest) in manifests {
+            let package = folder.path().join(name);
+            fs::create_dir(&package).unwrap();
+            fs::write(package.join("wasmer.toml"), manifest).unwrap();
+            fs::write(package.join("m.wasm"), "\0asm").unwrap();
+        }
+        folder
+    }
+
+    fn opened(folder: &tempfile::TempDir, known: &[(&str, &str)]) -> Result<Package, Error> {
+        let mut dependencies = Dependencies::default();
+        for (reference, name) in known {
+            dependencies.insert((*reference).to_owned(), folder.path().join(name));
+        }
+        open(&folder.path().join("site"), None, &dependencies)
+    }
+
+    fn site(dependency: &str, rest: &str) -> String {
+        let command = "[[command]]\nname = 'site'\nmodule = 'php:php'\nrunner = 'wcgi'\n";
+        format!("[dependencies]\nphp = '{dependency}'\n{command}{rest}")
+    }
+
+    const PHP: &str = r#"
+[[module]]
+name = "php"
+source = "m.wasm"
+[[command]]
+name = "php"
+module = "php"
+[command.annotations.wasi]
+env = ["A=theirs", "B=theirs"]
+main-args = ["-x"]
+[command.annotations.wcgi.snapshot]
+reseeds = true
+warmup = ["/"]
+[fs]
+"/etc/php" = "etc"
+"/app" = "example"
+"#;
+
+    #[test]
+    fn a_dependency_brings_its_module_and_defaults() {
+        let rest = "[command.annotations.wasi]\nenv = ['B=mine']\n[fs]\n'/app' = 'app'\n";
+        let folder = packages(&[("php", PHP), ("site", &site("../php", rest))]);
+        let package = opened(&folder, &[]).unwrap();
+        let file = folder.path().join("site/../php/m.wasm");
+        assert!(matches!(&package.module, Module::File(module) if *module == file), "{:?}", package.module);
+        assert_eq!((package.name.as_str(), package.arguments.as_slice()), ("site", &["site".to_owned()][..]));
+        let env: Vec<_> = package.env.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        assert_eq!(env, ["A=theirs", "B=mine"]);
+        let mounts: Vec<_> = package.mounts.iter().map(|mount| (&*mount.guest, mount.host.ends_with("app"))).collect();
+        assert_eq!(mounts, [("/etc/php", false), ("/app", true)]);
+        assert!(package.snapshot.reseeds && package.snapshot.warmup.is_empty());
+        assert_eq!(package.warnings, [""; 0]);
+    }
+
+    #[test]
+    fn wasmers_spellings_mean_the_same() {
+        let of =
+            |command: &str| format!("[dependencies]\n'me/php' = '../php'\n[[command]]\nname = 'site'\n{command}\n");
+        for command in [
+            "module = 'me/php:php'",
+            "module = 'php'\npackage = 'me/php'",
+            "[command.annotations.wasi]\natom = 'me/php:php'",
+            "[command.annotations]\natom = { name = 'php', dependency = 'me/php' }",
+        ] {
+            let folder = packages(&[("php", PHP), ("site", &of(command))]);
+            let package = opened(&folder, &[]).unwrap_or_else(|error| panic!("{command}: {error}"));
+            assert!(package.module_label.ends_with("php/m.wasm"), "{}", package.module_label);
+        }
+    }
+
+    #[test]
+    fn references_lead_where_they_are_said_to_lead() {
+        let folder = packages(&[("php", PHP), ("site", &site("php:8.4", ""))]);
+        assert!(opened(&folder, &[("php:8.4", "php")]).unwrap().module_label.ends_with("php/m.wasm"));
+        assert!(opened(&folder, &[("php:8.4", "php/m.wasm")]).unwrap().mounts.is_empty(), "a module alone");
+        let error = opened(&folder, &[("php:8.5", "php")]).unwrap_err();
+        assert!(error.to_string().ends_with("dependencies.php: \"php:8.4\" is not on this machine"), "{error}");
+    }
+
+    #[test]
+    fn what_cannot_be_depended_on_is_named() {
+        for (manifest, expected) in [
+            (site("^8.4", ""), "dependencies.php: \"^8.4\" is a version, which names no registry"),
+            (site("../none", ""), "no package at "),
+            (site(".", ""), "dependencies in a circle: "),
+            (site("../php", "").replace("php:php", "perl:perl"), "no dependency \"perl\": among \"php\""),
+            (site("../two", ""), "no module \"php\" among \"a\", \"b\""),
+        ] {
+            let two = "[[module]]\nname = 'a'\nsource = 'm.wasm'\n[[module]]\nname = 'b'\nsource = 'm.wasm'\n";
+            let folder = packages(&[("php", PHP), ("two", two), ("site", &manifest)]);
+            let error = opened(&folder, &[]).unwrap_err();
+            assert!(error.to_string().contains(expected), "{manifest}: {error}");
+        }
+        // One that is not used is a warning at most.
+        let unused = PHP.to_owned() + "[dependencies]\nold = '^1'\nother = 'other:1'\n";
+        let package = opened(&packages(&[("site", &unused)]), &[]).unwrap();
+        assert_eq!(package.warnings.len(), 1, "{:?}", package.warnings);
+    }
+
+    #[test]
+    fn dependencies_of_dependencies_are_followed_and_circles_named() {
+        let forward = "[dependencies]\nbase = '../php'\n[[command]]\nname = 'php'\nmodule = 'base:php'\n";
+        let folder = packages(&[("php", PHP), ("middle", forward), ("site", &site("../middle", ""))]);
+        assert!(opened(&folder, &[]).unwrap().module_label.ends_with("php/m.wasm"));
+        let back = forward.replace("../php", "../site").replace("base:php", "base:site");
+        let folder = packages(&[("middle", &back), ("site", &site("../middle", ""))]);
+        let error = opened(&folder, &[]).unwrap_err();
+        assert!(error.to_string().contains("in a circle") && error.to_string().contains(" → "), "{error}");
+    }
+}

@@ -215,7 +215,10 @@ fn a_site_of_a_few_bytes_runs_on_a_runtime() {
     let error = publisher.refuses(&["run", shown(site.path())], 1);
     assert!(error.contains("files:1.2") && error.contains("hint: "), "{error}");
 
-    let set = |command: &mut Command| drop(command.env("WCGI_REGISTRY", &server.address));
+    let address = server.address.clone();
+    let set = |command: &mut Command| {
+        command.env("WCGI_REGISTRY", &address);
+    };
     let mut command = publisher.command(&["run", "--addr", "127.0.0.1:0", shown(site.path())]);
     set(&mut command);
     let serving = Serving::spawn(command);

@@ -149,12 +149,15 @@ impl Manifest {
     ///
     /// # Errors
     ///
-    /// When a value is neither a path, a reference nor a version requirement.
+    /// When a text is neither a path, a reference nor a version requirement.
     pub(crate) fn dependencies(&self) -> Result<Vec<(String, Dependency)>, Error> {
         let Some(table) = self.table.get("dependencies") else { return Ok(Vec::new()) };
         let table = table.as_table().ok_or_else(|| self.error("dependencies: expected a table"))?;
         let entry = |(name, value): (&String, &Value)| {
-            let text = value.as_str().ok_or_else(|| self.error(&format!("dependencies.{name}: expected a string")))?;
+            // What is no text is of no use, and no harm while nothing takes a module of it.
+            let Some(text) = value.as_str() else {
+                return Ok((name.clone(), Dependency::Requirement(value.to_string())));
+            };
             let dependency = Dependency::parse(text)
                 .map_err(|error| self.error(&format!("dependencies.{name}: {error}")).with_source(error))?;
             Ok((name.clone(), dependency))

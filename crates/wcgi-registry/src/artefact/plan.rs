@@ -285,7 +285,6 @@ compiled = "/tmp/code"
             (vec![], "[fs]\n'/a' = 1".to_owned()),
             (vec![], "[dependencies]\nx = '../x'".to_owned()),
             (vec![], "[dependencies]\nx = '/x'".to_owned()),
-            (vec![], "[dependencies]\nx = 1".to_owned()),
             (vec![], "[[module]]".to_owned()),
             (vec![], "not TOML".to_owned()),
         ] {

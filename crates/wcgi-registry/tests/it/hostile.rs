@@ -3,6 +3,7 @@
 use std::fs;
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::TcpListener;
+use std::path::PathBuf;
 
 use wcgi_registry::{ErrorKind, Limits, Options};
 
@@ -18,7 +19,7 @@ fn a_blob_that_was_altered_in_the_registry_is_refused() {
     machine.registry().push(blog("x").path(), &name, None).unwrap();
     let pulled = machine.registry().pull(&name).unwrap();
     for digest in [&pulled.mounts[0].digest, &pulled.modules[0].digest] {
-        let file = server.blob(digest.hex());
+        let file = blob_of(&server, digest.hex());
         let whole = fs::read(&file).unwrap();
         let mut altered = whole.clone();
         *altered.last_mut().unwrap() ^= 1;
@@ -82,7 +83,7 @@ fn a_container_image_is_no_package() {
     Machine::new().registry().push(&files.path().join("m.wasm"), &name, None).unwrap();
     // The same manifest with another configuration: what Docker makes.
     let pushed = Machine::new().registry().pull(&name).unwrap();
-    let manifest = server.blob(pushed.digest.hex());
+    let manifest = blob_of(&server, pushed.digest.hex());
     let text = fs::read_to_string(&manifest).unwrap();
     assert!(text.contains("application/vnd.wasm.config.v0+json"), "{text}");
     let answer = text.replace("application/vnd.wasm.config.v0+json", "application/vnd.oci.image.config.v1+json");
@@ -151,7 +152,7 @@ fn an_index_leads_to_the_entry_that_is_a_package() {
     let server = Server::start(storage.path());
     let name = reference(&server.name("me/blog:1"));
     let pushed = Machine::new().registry().push(blog("x").path(), &name, None).unwrap();
-    let manifest = fs::read(server.blob(pushed.digest.hex())).unwrap();
+    let manifest = fs::read(blob_of(&server, pushed.digest.hex())).unwrap();
     let entry = |platform: &str, digest: &str| {
         let size = manifest.len();
         format!(
@@ -182,6 +183,12 @@ fn an_index_leads_to_the_entry_that_is_a_package() {
             Err(error) => assert!(!works && error.to_string().contains("without a package"), "{error}"),
         }
     }
+}
+
+/// Where the registry keeps a blob.
+fn blob_of(server: &Server, hex: &str) -> PathBuf {
+    let two = hex.get(..2).unwrap();
+    server.storage.join("docker/registry/v2/blobs/sha256").join(two).join(hex).join("data")
 }
 
 /// A server that answers as it likes. Its thread ends with the test's process.

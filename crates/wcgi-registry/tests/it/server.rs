@@ -11,7 +11,7 @@ use tempfile::TempDir;
 pub(crate) struct Server {
     child: Child,
     pub(crate) address: String,
-    storage: PathBuf,
+    pub(crate) storage: PathBuf,
     _config: TempDir,
 }
 
@@ -56,12 +56,6 @@ impl Server {
     pub(crate) fn kill(&mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
-    }
-
-    /// Where it keeps a blob.
-    pub(crate) fn blob(&self, hex: &str) -> PathBuf {
-        let two = hex.get(..2).unwrap();
-        self.storage.join("docker/registry/v2/blobs/sha256").join(two).join(hex).join("data")
     }
 
     /// How many blobs it has, manifests among them.

@@ -18,7 +18,7 @@ use super::errno::{
     ERRNO_NOSPC, ERRNO_NOTSUP, ERRNO_ROFS, ERRNO_SUCCESS, Errno, IntoErrno,
 };
 use super::guest_memory::{WASI, memory, slice, write};
-use super::preview1::{call, forward, told};
+use super::preview1::{call, told};
 use super::{poll, sockets};
 use crate::host::blocking::block_in_place_async;
 use crate::host::files::{

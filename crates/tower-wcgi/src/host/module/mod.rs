@@ -8,9 +8,9 @@ mod link;
 mod locks;
 mod poll;
 mod preview1;
+mod sockets;
 #[cfg(feature = "compiler")]
 mod start_up;
-mod sockets;
 mod stdio;
 mod tmp;
 #[cfg(feature = "compiler")]

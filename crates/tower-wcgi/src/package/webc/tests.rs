@@ -12,7 +12,7 @@ use proptest::prelude::{ProptestConfig, any, proptest};
 use super::*;
 use crate::error::ErrorKind;
 use crate::mount;
-use crate::package;
+use crate::package::{self, Dependencies};
 
 /// A `.webc` in the making: one volume of files, whose names may have directories in them, and links.
 struct Scene {
@@ -119,7 +119,7 @@ impl Scene {
     fn open_as(&self, bytes: &[u8], command: Option<&str>) -> Result<Package, Error> {
         let path = self.directory.path().join("x.webc");
         fs::write(&path, bytes).unwrap();
-        let opened = package::open(&path, command, &Dependencies::default());
+        let opened = package::open(&path, command, &package::Dependencies::default());
         if let Err(error) = &opened {
             assert_eq!(error.kind(), ErrorKind::Package);
             assert_eq!(error.to_string().lines().count(), 1, "{error}");
@@ -225,7 +225,7 @@ fn a_file_is_known_by_its_first_bytes() {
     let scene = Scene::new();
     let path = scene.directory.path().join("renamed");
     fs::write(&path, scene.v3()).unwrap();
-    assert_eq!(package::open(&path, None, &Dependencies::default()).unwrap().name, "wasmer/php");
+    assert_eq!(package::open(&path, None, &package::Dependencies::default()).unwrap().name, "wasmer/php");
 }
 
 #[test]
