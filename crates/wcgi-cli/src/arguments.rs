@@ -72,7 +72,7 @@ pub(crate) enum Command {
 }
 
 /// Where modules and packages are kept.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub(crate) struct Cache {
     /// Where compiled modules and pulled packages are kept [default: below the user's cache directory]
     #[arg(long, value_name = "DIR", conflicts_with = "no_cache")]
@@ -84,7 +84,7 @@ pub(crate) struct Cache {
 }
 
 /// How packages are fetched, and how large they may be.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub(crate) struct Download {
     /// Speak to registries on other machines without TLS
     #[arg(long)]
@@ -112,7 +112,7 @@ pub(crate) struct Download {
 }
 
 /// Which packages are believed.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub(crate) struct Trust {
     /// Refuse a pulled package that this public key has not signed; repeatable, one of several will do
     #[arg(long, value_name = "KEY")]
