@@ -82,8 +82,8 @@ pub(crate) struct Slot {
 impl Slot {
     /// One of `kind`, of which `allowed` bytes are accessible at first.
     ///
-    /// What comes behind these bytes of a memory, and below the end of a stack, has page tables of its own: while nothing was
-    /// written there, the kernel has none to look through.
+    /// The rest of a memory has page tables of its own, and so has a stack below its last few pages. The kernel has no table
+    /// to look through until something is written there.
     pub(crate) fn new(kind: Kind, allowed: usize) -> io::Result<Self> {
         let region = Region::reserve(Self::size(kind))?;
         let edge = match kind {

@@ -203,9 +203,9 @@ mod tests {
         assert_eq!(pinned(&Lock::Update(vec!["php".to_owned()]), "php", &php).unwrap(), None);
         assert!(pinned(&Lock::Update(vec!["other".to_owned()]), "php", &php).unwrap().is_some());
 
-        let mut file = LockFile::read(directory.path(), &Lock::Update(vec!["pyhton".to_owned()])).unwrap();
+        let mut file = LockFile::read(directory.path(), &Lock::Update(vec!["pythonn".to_owned()])).unwrap();
         file.note("php", &php, &digest("2"));
-        assert!(file.finish().unwrap_err().to_string().contains("pyhton"));
+        assert!(file.finish().unwrap_err().to_string().contains("pythonn"));
     }
 
     #[test]

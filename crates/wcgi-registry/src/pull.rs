@@ -63,8 +63,8 @@ impl Registry {
         self.pull_for(reference, None, true)
     }
 
-    /// Writes a package into `directory`, which is absent or empty, as one of the user's own: it may be changed, and what it
-    /// asks for it gets when it is run.
+    /// Writes a package into `directory`, which is absent or empty. It is the user's own from then on: it may be changed, and
+    /// its manifest grants what it asks for.
     ///
     /// # Errors
     ///

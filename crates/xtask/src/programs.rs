@@ -1,5 +1,7 @@
-//! Programs the tests run beside scripts: a browser, which looks at pages as people do, lighttpd, which runs the same
-//! program as native CGI, a registry for packages, Redis, and another client of it. Debian's packages where they can be installed, else whatever is on the PATH.
+//! Programs the tests run beside scripts. A browser looks at pages as people do. lighttpd runs the same program as native CGI.
+//! A registry keeps packages, and skopeo is a second client of it. Redis is a database.
+//!
+//! They are Debian's packages where those can be installed, or else programs on the PATH.
 
 use std::env;
 use std::path::Path;

@@ -1,7 +1,7 @@
 //! `wcgi serve`: many sites by a configuration file.
 //!
-//! From top to bottom: [`config`] reads the file, [`open`] opens what it names, [`app`] answers requests by [`hosts`], [`reload`]
-//! does the first two again while the third goes on, [`admin`] shows operators what there is.
+//! [`config`] reads the file. [`open`] opens the packages that it names. [`app`] answers requests, and asks [`hosts`] for the
+//! site. [`reload`] reads and opens again while requests are answered. [`admin`] shows operators the state of the server.
 
 mod admin;
 mod app;
