@@ -307,3 +307,10 @@ pub async fn wait_for_permits(engine: &Engine, permits: usize) {
     let waited = tokio::time::timeout(Duration::from_secs(30), all).await;
     waited.unwrap_or_else(|_| panic!("{} of {permits} permits are free", engine.available_permits()));
 }
+
+/// Chooses who does TLS in this process. The clients of the tests speak plain HTTP, but want that settled before they are
+/// made: in one build with the registry's client, which chooses for itself, they have no choice of their own.
+pub fn choose_tls() {
+    // Somebody else may have chosen.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+}

@@ -17,6 +17,7 @@ fn example(name: &str, fetched: &str) -> WcgiBuilder {
 }
 
 fn client() -> Client {
+    wcgi_tests::choose_tls();
     Client::builder().cookie_store(true).no_proxy().build().unwrap()
 }
 

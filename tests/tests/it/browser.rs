@@ -47,6 +47,7 @@ impl Driver {
             capabilities.add_arg(&argument).unwrap();
         }
         let poller = ElementPollerWithTimeout::new(PATIENCE, Duration::from_millis(100));
+        wcgi_tests::choose_tls();
         let driver = WebDriver::builder(&self.url, capabilities).poller(Arc::new(poller));
         Browser { driver: driver.await.expect("chromium starts"), _profile: profile }
     }

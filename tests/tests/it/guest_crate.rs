@@ -62,6 +62,7 @@ struct Answer {
 
 impl Answer {
     async fn of(method: &Method, base: &str, target: &str, body: &Bytes) -> Self {
+        wcgi_tests::choose_tls();
         let request = reqwest::Client::new().request(method.clone(), format!("{base}{target}"));
         let request = request.header("content-type", "application/x-test").body(body.clone());
         let response = request.send().await.unwrap();

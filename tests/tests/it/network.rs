@@ -251,7 +251,7 @@ async fn a_client_that_leaves_ends_the_connections_of_its_script() {
 #[tokio::test]
 async fn scripts_that_wait_for_a_peer_leave_the_threads_to_others() {
     let (listener, address) = listen().await;
-    let engine = engine().threads(1).max_concurrency(12).build().unwrap();
+    let engine = engine().threads(1).max_concurrency(24).build().unwrap();
     let service = database(address).engine(engine.clone()).build().unwrap();
     let hello = builder("hello").engine(engine.clone()).build().unwrap();
     let waiting: Vec<_> = (0..10)
@@ -271,7 +271,7 @@ async fn scripts_that_wait_for_a_peer_leave_the_threads_to_others() {
         let reply = Reply::read(waits.await.unwrap().unwrap()).await;
         assert_eq!(reply.text(), "got 0\n");
     }
-    wait_for_permits(&engine, 12).await;
+    wait_for_permits(&engine, 24).await;
 }
 
 #[tokio::test]

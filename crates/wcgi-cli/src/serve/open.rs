@@ -135,6 +135,9 @@ fn builder(site: &Site, config: &Config, proxies: &TrustedProxies) -> WcgiBuilde
     for (name, said) in &site.env {
         builder = builder.env(name, &said.value);
     }
+    for said in &site.net {
+        builder = builder.net(said.value.clone());
+    }
     if let Some(deadline) = &site.deadline {
         builder = builder.deadline(Some(deadline.value).filter(|deadline| !deadline.is_zero()));
     }

@@ -72,6 +72,7 @@ impl Package {
 
 /// A client that keeps cookies, as a browser does.
 fn visitor() -> Client {
+    wcgi_tests::choose_tls();
     Client::builder().cookie_store(true).no_proxy().build().unwrap()
 }
 

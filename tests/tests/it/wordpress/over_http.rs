@@ -8,6 +8,7 @@ use wcgi_tests::wordpress::WordPress;
 
 /// A client that keeps cookies and does not follow redirects.
 fn client() -> Client {
+    wcgi_tests::choose_tls();
     Client::builder().cookie_store(true).no_proxy().redirect(redirect::Policy::none()).build().unwrap()
 }
 

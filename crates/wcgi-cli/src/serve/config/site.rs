@@ -4,6 +4,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use tower_wcgi::{InvalidNetRule, NetRule};
+
 use super::document::{Said, Table, Zero};
 use crate::arguments::{self, MapDir};
 
@@ -20,6 +22,8 @@ pub(crate) struct Site {
     pub(crate) command: Option<String>,
     pub(crate) mounts: Vec<Said<MapDir>>,
     pub(crate) env: Vec<(String, Said<String>)>,
+    /// What its scripts may connect to.
+    pub(crate) net: Vec<Said<NetRule>>,
     /// `None` is the default, zero is no deadline.
     pub(crate) deadline: Option<Said<Duration>>,
     pub(crate) max_body: Option<Said<u64>>,
@@ -41,7 +45,7 @@ pub(crate) struct Cron {
 impl Site {
     pub(super) fn read(table: &Table<'_>, base: &Path) -> anyhow::Result<Self> {
         table.only(&KEYS)?;
-        for name in ["net", "cache", "quota"] {
+        for name in ["cache", "quota"] {
             table.refuse(name)?;
         }
         let package = table.text("package")?.ok_or_else(|| table.place("package").error("missing"))?;
@@ -64,6 +68,10 @@ impl Site {
             let MapDir { guest, host, access } = arguments::mapdir(&text.value).map_err(|why| text.place.error(why))?;
             Ok(Said { value: MapDir { guest, host: base.join(host), access }, place: text.place })
         };
+        let rule = |text: Said<String>| {
+            let rule = text.value.parse().map_err(|why: InvalidNetRule| text.place.error(why.to_string()))?;
+            Ok(Said { value: rule, place: text.place })
+        };
         Ok(Self {
             name,
             hosts,
@@ -77,6 +85,7 @@ impl Site {
                 .map(mapdir)
                 .collect::<anyhow::Result<_>>()?,
             env: table.variables("env")?,
+            net: table.texts("net")?.unwrap_or_default().into_iter().map(rule).collect::<anyhow::Result<_>>()?,
             deadline: table.duration("deadline", Zero::Allowed)?,
             max_body: table.size("max_body")?,
             max_memory: table.memory("max_memory")?,

@@ -152,6 +152,37 @@ max_memory = '16MiB'
 }
 
 #[test]
+fn a_site_reaches_what_it_alone_is_granted() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let dir = configured(&format!(
+        "{FREE}
+[[site]]
+hosts = ['a']
+package = GUEST(net)
+net = ['db:3306=127.0.0.1:{port}']
+[[site]]
+hosts = ['b']
+package = GUEST(net)
+"
+    ));
+    let serving = serve(dir.path(), &[]);
+    let target = "/?do=echo&say=hello&host=db&port=3306";
+    let reply = std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let (mut stream, _) = listener.accept().unwrap();
+            let mut said = String::new();
+            stream.read_to_string(&mut said).unwrap();
+            stream.write_all(said.to_uppercase().as_bytes()).unwrap();
+        });
+        serving.get_from("a", target)
+    });
+    assert!(reply.contains("HELLO\n"), "{reply}");
+    let reply = serving.get_from("b", target);
+    assert!(reply.contains("does not resolve"), "{reply}");
+}
+
+#[test]
 fn each_address_has_a_first_line_and_all_packages_are_open_by_then() {
     let dir = configured(
         "[server]\nlisten = ['127.0.0.1:0', '127.0.0.1:0', ':0']\n[engine]\nCACHE\n[[site]]\npackage = GUEST(hello)\n",
