@@ -309,7 +309,7 @@ pub async fn wait_for_permits(engine: &Engine, permits: usize) {
 }
 
 /// Chooses who does TLS in this process. The clients of the tests speak plain HTTP, but want that settled before they are
-/// made: in one build with the registry's client, which chooses for itself, they have no choice of their own.
+/// made. Built together with the registry's client, they have no choice of their own.
 pub fn choose_tls() {
     // Somebody else may have chosen.
     let _ = rustls::crypto::ring::default_provider().install_default();

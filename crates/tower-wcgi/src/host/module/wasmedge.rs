@@ -47,6 +47,7 @@ pub(super) fn define(linker: &mut Linker<HostState>) -> wasmtime::Result<()> {
 }
 
 /// Whether the function is one of those here.
+#[cfg(feature = "compiler")]
 pub(super) fn has(import: &ImportType<'_>) -> bool {
     import.module() == WASI && (NAMES.contains(&import.name()) || is_other_version(import))
 }
@@ -400,6 +401,7 @@ fn u32_at(bytes: &[u8], at: u32) -> Option<u32> {
     slice(bytes, at, 4)?.first_chunk().copied().map(u32::from_le_bytes)
 }
 
+#[cfg(feature = "compiler")]
 const NAMES: [&str; 12] = [
     "epoll_oneoff",
     "sock_bind",
