@@ -84,7 +84,7 @@ mod tests {
     #[test]
     fn documents_say_the_defaults_that_there_are() {
         let mut rows = 0;
-        for path in ["docs/limits.md", "docs/crate.md", "src/builder.rs", "src/engine/mod.rs", "../../README.md"] {
+        for path in ["docs/limits.md", "docs/crate.md", "src/builder/mod.rs", "src/engine/mod.rs", "../../README.md"] {
             let Some(text) = read(path) else { continue };
             for (setting, default) in all() {
                 let names = [

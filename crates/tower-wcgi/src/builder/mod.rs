@@ -1,22 +1,25 @@
 //! Every setting of a service, each with its default.
 
+mod values;
+
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use http::request::Parts;
 
+use values::{environ, environment, keep_warnings_out_of_the_answer, normal_mount, outbound, overlay, setting};
+
 use crate::connection::{ConnectionInfo, Hook};
 use crate::defaults;
 use crate::engine::Engine;
-use crate::environ::Environ;
-use crate::error::{Error, ErrorKind};
+use crate::error::Error;
 use crate::escape;
 use crate::gateway;
 use crate::host::{Files, Seen};
-use crate::mount::{self, Access, Mount, TMP};
+use crate::mount::Access;
 use crate::observe::Meters;
-use crate::outbound::{self, NetRule, Outbound};
+use crate::outbound::NetRule;
 use crate::package::{self, Dependencies, Front, Site};
 use crate::release::Release;
 use crate::renewal::Renewal;
@@ -407,7 +410,8 @@ impl WcgiBuilder {
     pub(crate) fn release(self) -> Result<Release, Error> {
         let path = self.package.clone();
         let opened = self.open()?;
-        let outbound = opened.outbound()?;
+        let outbound =
+            outbound(&opened.package, &opened.rest.net, opened.rest.net_as_asked, opened.rest.net_connections)?;
         let (max_memory, arguments) = (opened.surroundings.max_memory, Arc::clone(&opened.surroundings.arguments));
         let start =
             Renewal::new(opened.engine.clone(), &opened.source(), opened.surroundings.clone(), opened.take_snapshot)?;
@@ -588,99 +592,6 @@ impl OpenedPackage {
         let package = &self.package;
         Source { module: &package.module, label: &package.module_label, compiled: package.compiled.as_deref() }
     }
-
-    /// What the script may connect to.
-    fn outbound(&self) -> Result<Outbound, Error> {
-        let Self { package, rest, .. } = self;
-        let missing = outbound::not_granted(&package.asks, &rest.net);
-        if !missing.is_empty() && !rest.net_as_asked {
-            let list = missing.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
-            let options = missing.iter().map(|rule| format!("--net {}", rule.with_open_target()));
-            let hint = format!("{}, or --net-as-asked", options.collect::<Vec<_>>().join(" "));
-            return Err(
-                setting(format!("nobody has granted what the package asks to connect to: {list}")).with_hint(hint)
-            );
-        }
-        let as_asked = if rest.net_as_asked { package.asks.clone() } else { Vec::new() };
-        // The operator's come last, as those count.
-        let granted = package.connect.iter().chain(&rest.net).cloned().collect();
-        let mut limits = outbound::Limits::default();
-        limits.connections = rest.net_connections.unwrap_or(limits.connections);
-        Ok(Outbound::new(granted, as_asked, limits))
-    }
-}
-
-fn overlay(package: Vec<Mount>, over: Vec<(String, PathBuf, Access)>) -> Result<Vec<Mount>, Error> {
-    if let Some((guest, host, _)) = over.iter().find(|(guest, host, _)| looks_swapped(guest, host)) {
-        let host = host.display();
-        let message = format!("mount {guest}: no directory {host}");
-        return Err(setting(message).with_hint(format!(
-            "the guest's path comes first: if {guest} is the host's, write `--mapdir {host}:{guest}`; otherwise create the directory"
-        )));
-    }
-    let over = over
-        .into_iter()
-        .map(|(guest, host, access)| Ok(Mount { guest: mount::guest_path(&guest)?, host, access }))
-        .collect::<Result<Vec<_>, Error>>()?;
-    let mounts = mount::overlay(package, over);
-    mount::check(&mounts)?;
-    Ok(mounts)
-}
-
-/// Guest paths are absolute, and host paths must exist.
-fn looks_swapped(guest: &str, host: &Path) -> bool {
-    host.is_absolute() && !host.exists() && Path::new(guest).is_dir()
-}
-
-/// php-cgi writes its messages about `php.ini` before the head of its answer, where nothing may be. With this setting they are
-/// in the log.
-fn keep_warnings_out_of_the_answer(arguments: &mut Vec<String>) {
-    const SETTING: &str = "display_startup_errors=0";
-    if !arguments.iter().any(|argument| argument == SETTING) {
-        let at = arguments.len().min(1);
-        arguments.splice(at..at, ["-d".to_owned(), SETTING.to_owned()]);
-    }
-}
-
-/// The part of the environment that is the same for every request, each name once.
-fn environment(package: &[(String, String)], over: &[(String, String)]) -> Vec<(String, String)> {
-    // The only place for temporary files. The stock php-cgi takes no upload without this variable.
-    let mut env = vec![("TMPDIR".to_owned(), TMP.to_owned())];
-    for (name, value) in package.iter().chain(over) {
-        package::set_env(&mut env, name, value);
-    }
-    env.retain(|(name, _)| {
-        let is_constant = !gateway::is_per_request(name);
-        if !is_constant {
-            tracing::warn!(name, "the variable belongs to each request and cannot be set; it is ignored");
-        }
-        is_constant
-    });
-    env
-}
-
-fn environ(env: &[(String, String)]) -> Result<Environ, Error> {
-    let mut environ = Environ::default();
-    for (name, value) in env {
-        environ
-            .push(name, value)
-            .map_err(|why| setting(format!("`{name}` cannot be an environment variable")).with_source(why))?;
-    }
-    Ok(environ)
-}
-
-/// Empty for the root, else with a slash before and none after.
-fn normal_mount(prefix: &str) -> Result<String, Error> {
-    let segments: Vec<_> = prefix.split('/').filter(|segment| !segment.is_empty()).collect();
-    let plain = |segment: &&str| !matches!(*segment, "." | "..") && !segment.contains(['%', '?', '#', '\0']);
-    if !segments.iter().all(plain) {
-        return Err(setting(format!("`{prefix}` cannot be a mount prefix")).with_hint("give a plain path, as /wiki"));
-    }
-    Ok(segments.iter().flat_map(|segment| ["/", segment]).collect())
-}
-
-fn setting(message: impl Into<std::borrow::Cow<'static, str>>) -> Error {
-    Error::new(ErrorKind::Package, message)
 }
 
 /// A century.
