@@ -19,9 +19,7 @@ use wasip2::filesystem::preopens;
 use wasip2::filesystem::types::{Descriptor, DescriptorFlags, ErrorCode, OpenFlags, PathFlags};
 use wasip2::io::poll;
 use wasip2::random::random;
-use wasip2::sockets::network::{
-    ErrorCode as NetError, IpAddress, IpAddressFamily, IpSocketAddress, Ipv4SocketAddress,
-};
+use wasip2::sockets::network::{ErrorCode as NetError, IpAddress, IpAddressFamily, IpSocketAddress, Ipv4SocketAddress};
 use wasip2::sockets::tcp::ShutdownType;
 use wasip2::sockets::{instance_network, ip_name_lookup, tcp_create_socket, udp_create_socket};
 
@@ -50,10 +48,12 @@ impl wasip2::exports::cli::run::Guest for Native {
                 let network = instance_network::instance_network();
                 tell("name", ip_name_lookup::resolve_addresses(&network, "localhost"));
             }
-            "connect" => match talk(query.get("host"), u16::try_from(query.number("port")).unwrap_or(0), query.get("say")) {
-                Ok(said) => say(&format!("{said}\n")),
-                Err(error) => say(&format!("{error}\n")),
-            },
+            "connect" => {
+                match talk(query.get("host"), u16::try_from(query.number("port")).unwrap_or(0), query.get("say")) {
+                    Ok(said) => say(&format!("{said}\n")),
+                    Err(error) => say(&format!("{error}\n")),
+                }
+            }
             "random" => say(&format!("ok {}\n", random::get_random_bytes(n).len())),
             "poll" => {
                 let clocks: Vec<_> = (0..n).map(|_| monotonic_clock::subscribe_duration(0)).collect();

@@ -5,7 +5,7 @@ use std::io::{Read as _, Write as _};
 use std::time::Duration;
 
 use wasmedge_wasi_socket::socket::{AddressFamily, Socket, SocketType};
-use wasmedge_wasi_socket::{nslookup, Shutdown, TcpListener, TcpStream, UdpSocket};
+use wasmedge_wasi_socket::{Shutdown, TcpListener, TcpStream, UdpSocket, nslookup};
 
 fn main() {
     print!("Content-Type: text/plain\r\n\r\n");
