@@ -58,6 +58,24 @@ pub fn cache_dir() -> PathBuf {
     root().join("target/test-cache")
 }
 
+/// What the examples call the PHP that they depend on, and set-up's php-cgi.
+///
+/// # Panics
+///
+/// When no example names one.
+#[must_use]
+pub fn php() -> (String, PathBuf) {
+    let manifest = std::fs::read_to_string(root().join("examples/site/wasmer.toml")).unwrap_or_default();
+    let reference = manifest.lines().find_map(|line| line.strip_prefix("php = \"")?.strip_suffix('"'));
+    (reference.expect("examples/site depends on PHP").to_owned(), root().join("examples/php/php-cgi.wasm"))
+}
+
+/// The package of an example, with the PHP that it may depend on.
+pub fn example(name: &str) -> WcgiBuilder {
+    let (reference, module) = php();
+    WcgiService::builder().package(root().join("examples").join(name)).dependency(reference, module)
+}
+
 /// An engine small enough to be made for one test.
 pub fn engine() -> EngineBuilder {
     Engine::builder().max_concurrency(16).cache_dir(cache_dir())

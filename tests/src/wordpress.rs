@@ -4,9 +4,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use tempfile::TempDir;
-use tower_wcgi::{Access, WcgiBuilder, WcgiService};
+use tower_wcgi::{Access, WcgiBuilder};
 
-use crate::{Reply, ask, engine, request, root};
+use crate::{Reply, ask, engine, example, request, root};
 
 /// What one WordPress keeps. Gone when dropped.
 #[derive(Debug)]
@@ -70,8 +70,7 @@ impl WordPress {
     pub fn builder(&self) -> WcgiBuilder {
         let package = root().join("examples/wordpress");
         assert!(package.join("app/wp-load.php").exists(), "WordPress is not there; `cargo xtask setup` fetches it");
-        WcgiService::builder()
-            .package(package)
+        example("wordpress")
             .map_dir("/db", self.db(), Access::ReadWrite)
             .map_dir("/app/wp-content/uploads", self.uploads(), Access::ReadWrite)
             .engine(engine().build().expect("an engine"))

@@ -23,6 +23,8 @@ mod inspect;
 mod mount;
 mod observe;
 mod outbound;
+#[cfg(feature = "webc")]
+mod pack;
 mod package;
 mod release;
 mod reload;
@@ -53,6 +55,8 @@ pub use mount::Access;
 pub use observe::describe_metrics;
 pub use observe::{ExchangeInfo, ExchangeState};
 pub use outbound::{InvalidNetRule, NetRule};
+#[cfg(feature = "webc")]
+pub use pack::Unpacked;
 pub use package::Site;
 pub use request::{RemoteUser, RequestEnv, RequestId};
 #[cfg(feature = "compiler")]

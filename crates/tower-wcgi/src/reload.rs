@@ -37,4 +37,11 @@ impl WcgiService {
     pub fn sources(&self) -> Vec<PathBuf> {
         self.release().sources.clone()
     }
+
+    /// The host directories that scripts write to. Locks and turns hold among the services of one process, so a server can
+    /// make sure that no other process writes there.
+    #[must_use]
+    pub fn writable(&self) -> Vec<PathBuf> {
+        self.release().start.writable()
+    }
 }

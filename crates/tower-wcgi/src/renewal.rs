@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use crate::engine::Engine;
 use crate::error::{Error, ErrorKind};
 use crate::host::{Files, Seen};
+use crate::mount::Access;
 use crate::package::Module;
 use crate::script::{Script, Source, Surroundings};
 
@@ -35,6 +36,12 @@ pub(crate) struct Ready {
 }
 
 impl Renewal {
+    /// The host directories that the script writes to.
+    pub(crate) fn writable(&self) -> Vec<PathBuf> {
+        let writable = self.surroundings.mounts.iter().filter(|mount| mount.access == Access::ReadWrite);
+        writable.map(|mount| mount.host.clone()).collect()
+    }
+
     /// Loads the script, with a snapshot if `take_snapshot` says so.
     ///
     /// # Errors

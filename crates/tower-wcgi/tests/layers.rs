@@ -35,6 +35,7 @@ const WORLD: &[&str] = &["std::fs", "std::thread", "std::time"];
 const HOUSE: &[Room] = &[
     Room { name: "export", never: &[HTTP, WASM, TOKIO] },
     Room { name: "inspect", never: &[HTTP, TOKIO, WASI] },
+    Room { name: "pack", never: &[HTTP, WASM, TOKIO] },
     Room { name: "reload", never: &[HTTP, WASM, TOKIO] },
     Room { name: "builder", never: &[WASM, TOKIO] },
     Room { name: "service", never: &[WASM] },

@@ -15,6 +15,13 @@ pub(crate) struct Arguments {
     #[command(subcommand)]
     pub(crate) command: Command,
 
+    #[command(flatten)]
+    pub(crate) logging: Logging,
+}
+
+/// How much is logged.
+#[derive(Debug, Clone, Copy, Args)]
+pub(crate) struct Logging {
     /// Log more; give it twice to log everything
     #[arg(short, long, global = true, action = ArgAction::Count)]
     verbose: u8,
@@ -24,7 +31,7 @@ pub(crate) struct Arguments {
     quiet: bool,
 }
 
-impl Arguments {
+impl Logging {
     pub(crate) fn verbosity(&self) -> Verbosity {
         match (self.quiet, self.verbose) {
             (true, _) => Verbosity::Quiet,
@@ -61,6 +68,8 @@ pub(crate) enum Command {
     Push(Push),
     /// Fetch a package from a registry
     Pull(Pull),
+    /// Write a package with all that it depends on into one .webc, which Wasmer runs too
+    Pack(Pack),
     /// Show what is in a package, and what it asks for
     Inspect(Inspect),
     /// Resolve the dependencies of a package anew
@@ -75,11 +84,11 @@ pub(crate) enum Command {
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Cache {
     /// Where compiled modules and pulled packages are kept [default: below the user's cache directory]
-    #[arg(long, value_name = "DIR", conflicts_with = "no_cache")]
+    #[arg(long, value_name = "DIR", conflicts_with = "no_cache", global = true)]
     pub(crate) cache_dir: Option<PathBuf>,
 
     /// Compile and fetch anew, and keep nothing
-    #[arg(long)]
+    #[arg(long, global = true)]
     pub(crate) no_cache: bool,
 }
 
@@ -87,27 +96,27 @@ pub(crate) struct Cache {
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Download {
     /// Speak to registries on other machines without TLS
-    #[arg(long)]
+    #[arg(long, global = true)]
     pub(crate) plain_http: bool,
 
     /// All files of a pulled package, unpacked
-    #[arg(long, value_name = "SIZE", default_value = "1GiB", value_parser = size, hide_short_help = true)]
+    #[arg(long, value_name = "SIZE", default_value = "1GiB", value_parser = size, hide_short_help = true, global = true)]
     pub(crate) max_package: u64,
 
     /// Files and directories of a pulled package
-    #[arg(long, value_name = "N", default_value = "100000", hide_short_help = true)]
+    #[arg(long, value_name = "N", default_value = "100000", hide_short_help = true, global = true)]
     pub(crate) max_files: u64,
 
     /// One module of a pulled package
-    #[arg(long, value_name = "SIZE", default_value = "256MiB", value_parser = size, hide_short_help = true)]
+    #[arg(long, value_name = "SIZE", default_value = "256MiB", value_parser = size, hide_short_help = true, global = true)]
     pub(crate) max_module: u64,
 
     /// A manifest of a pulled package
-    #[arg(long, value_name = "SIZE", default_value = "4MiB", value_parser = size, hide_short_help = true)]
+    #[arg(long, value_name = "SIZE", default_value = "4MiB", value_parser = size, hide_short_help = true, global = true)]
     pub(crate) max_manifest: u64,
 
     /// Memory to unpack a pulled package, rounded down to a power of two
-    #[arg(long, value_name = "SIZE", default_value = "128MiB", value_parser = size, hide_short_help = true)]
+    #[arg(long, value_name = "SIZE", default_value = "128MiB", value_parser = size, hide_short_help = true, global = true)]
     pub(crate) max_window: u64,
 }
 
@@ -125,7 +134,7 @@ pub(crate) struct Trust {
 
 #[derive(Debug, Args)]
 pub(crate) struct Push {
-    /// A directory with wasmer.toml, or a .wasm/.wat
+    /// A directory with wasmer.toml, a .webc, or a .wasm/.wat
     pub(crate) package: PathBuf,
 
     /// Where to, as localhost:5000/me/blog:1.0
@@ -188,6 +197,29 @@ pub(crate) struct Inspect {
 }
 
 #[derive(Debug, Args)]
+pub(crate) struct Pack {
+    /// A directory with wasmer.toml, a .wasm/.wat, or a package of a registry
+    pub(crate) package: PathBuf,
+
+    /// The file to write
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) output: PathBuf,
+
+    /// Only this command of the package
+    #[arg(long, value_name = "NAME")]
+    pub(crate) command: Option<String>,
+
+    #[command(flatten)]
+    pub(crate) cache: Cache,
+
+    #[command(flatten)]
+    pub(crate) download: Download,
+
+    #[command(flatten)]
+    pub(crate) trust: Trust,
+}
+
+#[derive(Debug, Args)]
 pub(crate) struct Update {
     /// Which dependencies: all when none is named
     #[arg(value_name = "NAME")]
@@ -232,7 +264,7 @@ pub(crate) enum RuntimeCommand {
         #[arg(value_name = "NAME:VERSION")]
         name: String,
 
-        /// A .wasm or a directory with wasmer.toml
+        /// A .wasm, a .webc or a directory with wasmer.toml
         file: PathBuf,
     },
 }
@@ -250,6 +282,9 @@ pub(crate) struct New {
     /// List the languages that have a template
     #[arg(short, long, exclusive = true)]
     pub(crate) list: bool,
+
+    #[command(flatten)]
+    pub(crate) cache: Cache,
 }
 
 /// The package to open, and how.
@@ -300,13 +335,17 @@ pub(crate) struct Build {
     #[command(flatten)]
     pub(crate) package: Package,
 
-    /// The directory to create
-    #[arg(short, long, value_name = "DIR")]
+    /// The directory to create, or the file of --executable
+    #[arg(short, long, value_name = "PATH")]
     pub(crate) output: PathBuf,
 
     /// Compile the program too, for hosts like this one
     #[arg(long)]
     pub(crate) aot: bool,
+
+    /// Write one file that serves the package: this server, the package and its compiled code
+    #[arg(long)]
+    pub(crate) executable: bool,
 }
 
 #[cfg(feature = "compiler")]

@@ -2,9 +2,12 @@
 
 use std::time::Instant;
 
+use anyhow::Context as _;
 use tower_wcgi::{Access, Engine};
 
 use crate::arguments::{Build, MapDir, Package};
+use crate::executable::writable_mounts;
+use crate::executable::write::Target;
 use crate::log::Log;
 use crate::report::{data, size};
 use crate::run::package;
@@ -13,6 +16,9 @@ pub(crate) fn run(arguments: Build, log: &Log) -> anyhow::Result<()> {
     // No address has to come first.
     log.release();
     let begin = Instant::now();
+    if arguments.executable {
+        return executable(arguments);
+    }
     let output = arguments.output;
     let from = arguments.package.package.display().to_string();
     let needed = needed(&arguments.package);
@@ -35,6 +41,36 @@ pub(crate) fn run(arguments: Build, log: &Log) -> anyhow::Result<()> {
     let trust = if exported.code_bytes().is_some() { "--trust-precompiled " } else { "" };
     text += &format!("serve it:  wcgi run {trust}{needed}{output}\n");
     data(&text)
+}
+
+/// Writes this program with the package behind it.
+fn executable(arguments: Build) -> anyhow::Result<()> {
+    let begin = Instant::now();
+    let target = Target::new(&arguments.output)?;
+    let from = arguments.package.package.display().to_string();
+    let needed = needed(&Package { max_memory: DEFAULT_MAX_MEMORY, ..arguments.package.clone() });
+    let max_memory = arguments.package.max_memory;
+    let staging = tempfile::tempdir().context("cannot make a temporary folder")?;
+    let staged = staging.path().join("package");
+    let (builder, _registry) = package(arguments.package, Engine::builder().max_concurrency(1).threads(1))?;
+    let exported = builder.export_compiled(&staged)?;
+    // What a script has written is no part of what is given away.
+    let writable = writable_mounts(&staged)?;
+    let left_out: Vec<_> = writable.iter().map(|(_, directory)| directory.clone()).collect();
+    let bytes = target.write(&staged, &left_out, max_memory)?;
+
+    let output = arguments.output.display();
+    let mut text = format!("built {output} from {from} in {:.1} s\n", begin.elapsed().as_secs_f64());
+    text += &format!("program:  {}, for this kind of host\n", size(usize::try_from(bytes).unwrap_or(usize::MAX)));
+    if exported.is_snapshot() {
+        text += "snapshot:  its start-up is done\n";
+    }
+    let given = |guest: &String| needed.contains(&format!("--mapdir {guest}:"));
+    let wanted = writable.iter().filter(|(guest, _)| !given(guest)).map(|(guest, _)| format!("--mapdir {guest}:DIR "));
+    let options = format!("{}{needed}", wanted.collect::<String>());
+    let here = if arguments.output.components().count() == 1 { "./" } else { "" };
+    text += &format!("serve it:  {here}{output} {options}");
+    data(&format!("{}\n", text.trim_end()))
 }
 
 /// The options with which the new package must be served, because it was built with them.

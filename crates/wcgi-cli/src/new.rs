@@ -7,6 +7,8 @@ use std::path::Path;
 use anyhow::bail;
 
 use crate::arguments::New;
+use crate::registry::interpreter::{self, Interpreter};
+use crate::registry::store;
 use crate::report::{WithHint, data};
 use crate::templates::{TEMPLATES, Template};
 
@@ -16,11 +18,17 @@ pub(crate) fn run(arguments: &New) -> anyhow::Result<()> {
     match (&arguments.path, arguments.template) {
         (Some(path), Some(template)) => {
             let name = package_name(path)?;
-            create(path, template, name)?;
+            let runtime =
+                template.runtime.map(|runtime| interpreter::choose(runtime, store(&arguments.cache)?)).transpose()?;
+            let reference = runtime.as_ref().map(|runtime| runtime.reference.as_str());
+            create(path, template, name, reference.unwrap_or_default())?;
             let path = path.display();
             text += &format!("created {path}\n");
             if !template.build.is_empty() {
                 text += &format!("build it:  cd {path} && {}\n", template.build);
+            }
+            if let Some(Interpreter { reference, is_known: false }) = &runtime {
+                text += &format!("it needs:  {reference}: {}\n", interpreter::how_to_have(reference));
             }
             text += &format!("serve it:  wcgi run {path}\n");
         }
@@ -45,7 +53,7 @@ fn package_name(path: &Path) -> anyhow::Result<&str> {
 }
 
 /// Makes the directory with everything in it, or not at all. Fails if the directory exists.
-fn create(path: &Path, template: &Template, name: &str) -> anyhow::Result<()> {
+fn create(path: &Path, template: &Template, name: &str, runtime: &str) -> anyhow::Result<()> {
     fs::create_dir(path).map_err(|source| {
         let hint = match source.kind() {
             io::ErrorKind::AlreadyExists => "nothing was changed; choose another name",
@@ -53,7 +61,7 @@ fn create(path: &Path, template: &Template, name: &str) -> anyhow::Result<()> {
         };
         WithHint { message: format!("cannot create {}", path.display()), hint, source }
     })?;
-    template.write(path, name).inspect_err(|_| {
+    template.write(path, name, runtime).inspect_err(|_| {
         // This function has just made it.
         let _ = fs::remove_dir_all(path);
     })

@@ -23,7 +23,7 @@ use crate::report::{self, WithHint};
 use crate::server::{App, LAST_TASKS, Listener, Server};
 use crate::signals::{Signal, Signals};
 use crate::stamp::{Stamp, files_of};
-use crate::{progress, watch};
+use crate::{progress, watch, writers};
 
 /// Serves until a signal ends it.
 pub(crate) fn run(arguments: Run, log: &Log) -> anyhow::Result<()> {
@@ -41,6 +41,7 @@ pub(crate) fn run(arguments: Run, log: &Log) -> anyhow::Result<()> {
         let (service, registry) = open_with_progress(arguments.clone(), address).await?;
         // A temporary store goes with its registry, and may be served from until the end.
         let mut registries = vec![registry];
+        writers::hold(service.writable());
         // From here on a signal ends the server gracefully.
         let mut signals = Signals::new().context("cannot listen for signals")?;
         // A parent program waits for this line.
@@ -80,6 +81,7 @@ async fn wait(
             manager::tell(At::Reloading);
             match reload(arguments.clone(), address, service.clone()).await {
                 Ok(registry) => {
+                    writers::hold(service.writable());
                     registries.push(registry);
                     tracing::info!("reloaded {}", package.display());
                 }
@@ -193,10 +195,7 @@ fn engine(arguments: &Package, mut engine: EngineBuilder) -> anyhow::Result<Engi
 fn described(arguments: Package) -> anyhow::Result<(WcgiBuilder, Option<Registry>)> {
     let resolved = resolve(&arguments.package, &arguments.cache, &arguments.download, &arguments.trust)?;
     check_needs(&resolved.needs, arguments.mapdir.iter().map(|mapdir| &*mapdir.guest))?;
-    let mut service = WcgiService::builder().package(resolved.path).foreign(resolved.foreign);
-    for (reference, path) in resolved.dependencies {
-        service = service.dependency(reference, path);
-    }
+    let mut service = resolved.builder();
     if let Some(command) = arguments.command {
         service = service.command(command);
     }

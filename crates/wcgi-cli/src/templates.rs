@@ -15,29 +15,46 @@ pub(crate) struct Template {
     pub(crate) description: &'static str,
     /// The command that builds the package, in its directory. Empty if nothing has to be built.
     pub(crate) build: &'static str,
+    /// The interpreter that the package depends on.
+    pub(crate) runtime: Option<&'static str>,
 }
 
 pub(crate) static TEMPLATES: &[Template] = &[
-    Template { name: "assemblyscript", description: "a program in AssemblyScript", build: "npm install" },
-    Template { name: "c", description: "a program in C", build: "make" },
-    Template { name: "cpp", description: "a program in C++", build: "make" },
-    Template { name: "go", description: "a program in Go, with net/http/cgi", build: "make" },
-    Template { name: "javascript", description: "a script in JavaScript, run by QuickJS", build: "npm run build" },
-    Template { name: "lua", description: "a script in Lua, its interpreter included", build: "" },
-    Template { name: "php", description: "pages in PHP, run by php-cgi", build: "npm install" },
-    Template { name: "python", description: "a WSGI application in Python", build: "npm install" },
-    Template { name: "ruby", description: "a script in Ruby", build: "npm install" },
+    Template {
+        name: "assemblyscript",
+        description: "a program in AssemblyScript",
+        build: "npm install",
+        runtime: None,
+    },
+    Template { name: "c", description: "a program in C", build: "make", runtime: None },
+    Template { name: "cpp", description: "a program in C++", build: "make", runtime: None },
+    Template { name: "go", description: "a program in Go, with net/http/cgi", build: "make", runtime: None },
+    Template {
+        name: "javascript",
+        description: "a script in JavaScript, run by QuickJS",
+        build: "npm run build",
+        runtime: None,
+    },
+    Template { name: "lua", description: "a script in Lua, its interpreter included", build: "", runtime: None },
+    Template { name: "php", description: "a site in PHP", build: "", runtime: Some(PHP) },
+    Template { name: "python", description: "a WSGI application in Python", build: "", runtime: Some("python:3.13") },
+    Template { name: "ruby", description: "a script in Ruby", build: "npm install", runtime: None },
     Template {
         name: "rust",
         description: "a program in Rust, with the standard library alone",
         build: "cargo build --release --target wasm32-wasip1",
+        runtime: None,
     },
     Template {
         name: "rust-axum",
         description: "an axum Router in Rust",
         build: "cargo build --release --target wasm32-wasip1",
+        runtime: None,
     },
 ];
+
+/// The PHP of templates, and of folders with scripts in PHP.
+pub(crate) const PHP: &str = "php:8.4";
 
 static FILES: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/templates");
 
@@ -50,26 +67,26 @@ pub(crate) fn template(name: &str) -> Result<&'static Template, String> {
 }
 
 impl Template {
-    /// Writes its files into the directory `path`.
-    pub(crate) fn write(&self, path: &Path, name: &str) -> anyhow::Result<()> {
+    /// Writes its files into the directory `path`, with the interpreter that the package depends on.
+    pub(crate) fn write(&self, path: &Path, name: &str, runtime: &str) -> anyhow::Result<()> {
         let files = FILES.get_dir(self.name).with_context(|| format!("the template {} has no files", self.name))?;
-        write(files, files.path(), path, name)
+        write(files, files.path(), path, &|text| text.replace(NAME, name).replace(RUNTIME, runtime))
     }
 }
 
-fn write(files: &Dir<'_>, root: &Path, path: &Path, name: &str) -> anyhow::Result<()> {
+fn write(files: &Dir<'_>, root: &Path, path: &Path, filled: &dyn Fn(&str) -> String) -> anyhow::Result<()> {
     for entry in files.entries() {
         let relative = entry.path().strip_prefix(root).context("a template's file is not below it")?;
         let target = path.join(relative);
         match entry {
             DirEntry::Dir(files) => {
                 fs::create_dir(&target).with_context(|| format!("cannot create {}", target.display()))?;
-                write(files, root, path, name)?;
+                write(files, root, path, filled)?;
             }
             DirEntry::File(file) => {
                 let target = target.with_file_name(file_name(relative));
                 let contents = match file.contents_utf8() {
-                    Some(text) => text.replace(NAME, name).into_bytes(),
+                    Some(text) => filled(text).into_bytes(),
                     None => file.contents().to_vec(),
                 };
                 fs::write(&target, contents).with_context(|| format!("cannot write {}", target.display()))?;
@@ -90,6 +107,8 @@ fn file_name(file: &Path) -> &str {
 
 /// The placeholder of the package's name in a template.
 const NAME: &str = "{{name}}";
+/// The placeholder of the interpreter.
+const RUNTIME: &str = "{{runtime}}";
 
 #[cfg(test)]
 mod tests {

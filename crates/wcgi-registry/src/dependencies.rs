@@ -38,6 +38,12 @@ impl Dependencies {
 }
 
 impl Registry {
+    /// Whether there is a manifest at `path`, or in the directory there.
+    #[must_use]
+    pub fn has_manifest(path: &Path) -> bool {
+        !matches!(manifest_at(path, u64::MAX), Ok(None))
+    }
+
     /// Whether the package at `path` may have dependencies at all. Opening it says what is wrong with one that cannot be read.
     #[must_use]
     pub fn has_dependencies(path: &Path) -> bool {

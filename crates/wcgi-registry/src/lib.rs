@@ -89,7 +89,16 @@ impl Registry {
     fn qualified(&self, reference: &Reference) -> Result<Reference, Error> {
         reference.within(self.options().registry.as_ref()).ok_or_else(|| {
             Error::new(ErrorKind::NotFound, format!("{reference} names no registry, and none is set"))
-                .with_hint("set WCGI_REGISTRY, or give the package to `wcgi runtime add NAME:VERSION FILE`")
+                .with_hint(how_to_have(reference))
         })
     }
+}
+
+/// What to do about a package that is nowhere.
+fn how_to_have(reference: &Reference) -> String {
+    let name = match (reference.registry(), reference.tag()) {
+        (None, Some(version)) => format!("{}:{version}", reference.name()),
+        _ => "NAME:VERSION".to_owned(),
+    };
+    format!("set WCGI_REGISTRY to a registry that has it, or add it by `wcgi runtime add {name} FILE`")
 }

@@ -283,7 +283,7 @@ fn entry_of(name: &str, index: &Index) -> Result<Digest, Error> {
 
 fn not_here(reference: &Reference) -> Error {
     Error::new(ErrorKind::NotFound, format!("{reference} is not on this machine, and no registry is known to have it"))
-        .with_hint("set WCGI_REGISTRY, or give the package to `wcgi runtime add NAME:VERSION FILE`")
+        .with_hint(crate::how_to_have(reference))
 }
 
 /// Used by what looks at a package on this machine.

@@ -9,6 +9,7 @@ use anyhow::{Result, bail};
 
 use crate::program::run as run_program;
 use crate::prose;
+use crate::runtimes;
 use crate::templates;
 use crate::tools::{DENY, FUZZ, HACK, NEXTEST};
 use crate::workspace::Workspace;
@@ -28,11 +29,12 @@ enum Outcome {
     Warned(String),
 }
 
-const STEPS: [Step; 15] = [
+const STEPS: [Step; 16] = [
     Step { name: "format", quick: true, check: format },
     Step { name: "lints", quick: true, check: lints },
     Step { name: "spelling", quick: true, check: spelling },
     Step { name: "sentences", quick: true, check: sentences },
+    Step { name: "runtimes", quick: true, check: runtimes },
     Step { name: "tests", quick: true, check: tests },
     Step { name: "templates", quick: false, check: templates },
     Step { name: "doc tests", quick: false, check: doc_tests },
@@ -115,6 +117,12 @@ fn of_our_files(workspace: &Workspace, check: fn(&Workspace, &[String]) -> Resul
         return Ok(Outcome::Warned("git does not list the files".to_owned()));
     };
     check(workspace, &files)?;
+    Ok(Outcome::Passed)
+}
+
+/// Examples depend on them, and so do tests of the program.
+fn runtimes(workspace: &Workspace) -> Result<Outcome> {
+    runtimes::provide(workspace)?;
     Ok(Outcome::Passed)
 }
 

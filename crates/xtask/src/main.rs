@@ -5,6 +5,7 @@
 mod bench;
 mod checks;
 mod debian;
+mod dist;
 mod fetch;
 mod guests;
 mod php;
@@ -12,6 +13,7 @@ mod program;
 mod programs;
 mod prose;
 mod python;
+mod runtimes;
 mod sources;
 mod stamp;
 mod templates;
@@ -77,6 +79,9 @@ enum Task {
         #[command(flatten)]
         modules: Modules,
     },
+    /// Make what a release consists of, in target/dist-release: static programs, packages for Debian, pip and npm, an image,
+    /// runtimes, checksums and a bill of materials.
+    Dist(dist::Options),
     /// Measure scripts against native handlers and peers, and compare with the targets.
     Bench(bench::Options),
 }
@@ -105,6 +110,7 @@ fn run(task: &Task) -> Result<()> {
     match task {
         Task::Setup { modules } => {
             prepare(&workspace, modules)?;
+            runtimes::provide(&workspace)?;
             prose::install(&workspace)?;
             tools::install_all()
         }
@@ -113,10 +119,15 @@ fn run(task: &Task) -> Result<()> {
         Task::Python => python::build(&workspace),
         Task::Wordpress => {
             php::provide(&workspace, None)?;
-            wordpress::assemble(&workspace)
+            wordpress::assemble(&workspace)?;
+            runtimes::provide(&workspace)
         }
         Task::Php { output: Some(output), counting: true } => php::build_counting(&workspace, output),
-        Task::Php { output, .. } => php::build(&workspace, output.as_deref()),
+        Task::Php { output: Some(output), .. } => php::build(&workspace, Some(output)),
+        Task::Php { output: None, .. } => {
+            php::build(&workspace, None)?;
+            runtimes::provide(&workspace)
+        }
         Task::Prose => {
             let files = prose::files(&workspace)?;
             prose::spelling(&workspace, &files)?;
@@ -126,6 +137,7 @@ fn run(task: &Task) -> Result<()> {
             prepare(&workspace, modules)?;
             checks::run(&workspace, *quick, *keep_going)
         }
+        Task::Dist(options) => dist::run(&workspace, options),
         Task::Bench(options) => bench::run(&workspace, options),
     }
 }

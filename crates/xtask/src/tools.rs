@@ -18,6 +18,7 @@ pub(crate) struct Tool {
 pub(crate) const NEXTEST: Tool = Tool { subcommand: "nextest", package: "cargo-nextest", version: "0.9.143" };
 pub(crate) const DENY: Tool = Tool { subcommand: "deny", package: "cargo-deny", version: "0.20.2" };
 pub(crate) const HACK: Tool = Tool { subcommand: "hack", package: "cargo-hack", version: "0.6.46" };
+pub(crate) const CYCLONEDX: Tool = Tool { subcommand: "cyclonedx", package: "cargo-cyclonedx", version: "0.5.9" };
 pub(crate) const FUZZ: Tool = Tool { subcommand: "fuzz", package: "cargo-fuzz", version: "0.13.2" };
 
 /// Installs every tool that is missing.

@@ -60,6 +60,11 @@ impl Workspace {
         self.root.join("target/guests")
     }
 
+    /// Where tests keep compiled modules and packages.
+    pub(crate) fn test_cache(&self) -> PathBuf {
+        self.root.join("target/test-cache")
+    }
+
     /// Archives that were fetched, kept.
     pub(crate) fn downloads(&self) -> PathBuf {
         self.root.join("target/downloads")

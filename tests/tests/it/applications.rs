@@ -7,13 +7,13 @@ use std::time::Duration;
 
 use reqwest::multipart::{Form, Part};
 use reqwest::{Client, StatusCode};
-use tower_wcgi::{Access, WcgiBuilder, WcgiService};
+use tower_wcgi::{Access, WcgiBuilder};
 use wcgi_tests::{Server, engine, root};
 
 fn example(name: &str, fetched: &str) -> WcgiBuilder {
     let package = root().join("examples").join(name);
     assert!(package.join(fetched).exists(), "{name} is not there; `cargo xtask setup` fetches it where there is apt");
-    WcgiService::builder().package(package).engine(engine().build().unwrap()).deadline(Duration::from_secs(100))
+    wcgi_tests::example(name).engine(engine().build().unwrap()).deadline(Duration::from_secs(100))
 }
 
 fn client() -> Client {

@@ -10,7 +10,7 @@ use http::{HeaderValue, Method, Request, StatusCode, header};
 use http_body_util::Full;
 use serde_json::{Value as Json, json};
 use tower_wcgi::{Access, WcgiService};
-use wcgi_tests::{Reply, ask, engine, request, root};
+use wcgi_tests::{Reply, ask, engine, example, request, root};
 
 /// Declares one test per language, and the list of them.
 macro_rules! languages {
@@ -83,8 +83,7 @@ async fn answers_as_the_others_do(language: &str) {
 
 fn service(language: &str, base: &'static str, data: &Path, access: Access) -> WcgiService {
     // Python and Ruby take a while the first time, and more when all are tested at once.
-    let builder = WcgiService::builder()
-        .package(directory().join(language))
+    let builder = example(&format!("guestbook/{language}"))
         .map_dir("/data", data, access)
         .deadline(Duration::from_secs(100))
         .engine(engine().build().unwrap());

@@ -81,9 +81,9 @@ use crate::warmup;
 #[derive(Debug, Default)]
 #[must_use]
 pub struct WcgiBuilder {
-    package: Option<PathBuf>,
+    pub(crate) package: Option<PathBuf>,
     name: Option<Arc<str>>,
-    command: Option<String>,
+    pub(crate) command: Option<String>,
     dependencies: Dependencies,
     foreign: bool,
     engine: Option<Engine>,

@@ -22,6 +22,10 @@ pub(crate) use command::{Front, set_env};
 pub(crate) use dependencies::Dependencies;
 #[cfg(feature = "compiler")]
 pub(crate) use manifest::Written;
+#[cfg(feature = "webc")]
+pub(crate) use open::command_names;
 pub(crate) use open::open;
 pub(crate) use opened::{MANIFESTS, Module, Package};
 pub use site::Site;
+#[cfg(feature = "webc")]
+pub(crate) use webc::{Packed, manifest_of, to_webc};

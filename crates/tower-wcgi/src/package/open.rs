@@ -27,6 +27,31 @@ pub(crate) fn open(path: &Path, command: Option<&str>, dependencies: &Dependenci
     open_asked(path, Asked::Command(command), &Scope::new(dependencies, path, open_asked))
 }
 
+/// The names of the commands of a package; none of a module alone, or where there is nothing that can be read.
+///
+/// # Errors
+///
+/// [`ErrorKind::Package`] if the file cannot be read.
+#[cfg(feature = "webc")]
+pub(crate) fn command_names(path: &Path) -> Result<Vec<String>, Error> {
+    let file = match path.is_dir() {
+        true => MANIFESTS.map(|name| path.join(name)).into_iter().find(|file| file.is_file()),
+        false => Some(path.to_owned()),
+    };
+    let Some(file) = file else { return Ok(Vec::new()) };
+    if file.is_file() && begins_as_webc(&file)? {
+        return Ok(super::webc::command_names(&file));
+    }
+    if file.extension().is_none_or(|extension| !extension.eq_ignore_ascii_case("toml")) {
+        return Ok(Vec::new());
+    }
+    // Opening it says what is wrong with it.
+    let table: toml::Table = fs::read_to_string(&file).unwrap_or_default().parse().unwrap_or_default();
+    let commands = table.get("command").and_then(toml::Value::as_array);
+    let names = commands.into_iter().flatten().filter_map(|command| command.get("name")?.as_str());
+    Ok(names.map(str::to_owned).collect())
+}
+
 fn open_asked(path: &Path, asked: Asked<'_>, scope: &Scope<'_>) -> Result<Package, Error> {
     let shown = path.display();
     let metadata = fs::metadata(path).map_err(|error| {

@@ -119,7 +119,7 @@ impl Site {
     }
 
     /// The `site` table of a manifest with the same settings.
-    #[cfg(feature = "compiler")]
+    #[cfg(any(feature = "compiler", feature = "webc"))]
     pub(super) fn to_table(&self) -> toml::Table {
         let list = |texts: &[String]| toml::Value::Array(texts.iter().cloned().map(toml::Value::String).collect());
         let mut table = toml::Table::new();

@@ -2,7 +2,7 @@
 
 use anyhow::Context as _;
 use serde::Serialize;
-use tower_wcgi::{Access, WcgiService};
+use tower_wcgi::Access;
 use wcgi_registry::Registry;
 
 use super::resolve;
@@ -65,12 +65,9 @@ struct Dependency {
 pub(crate) fn run(arguments: Inspect, log: &Log) -> anyhow::Result<()> {
     log.release();
     let resolved = resolve(&arguments.package, &arguments.cache, &arguments.download, &arguments.trust)?;
-    let mut builder = WcgiService::builder().package(&resolved.path).foreign(resolved.foreign);
+    let mut builder = resolved.builder();
     if let Some(command) = &arguments.command {
         builder = builder.command(command);
-    }
-    for (reference, path) in &resolved.dependencies {
-        builder = builder.dependency(reference, path);
     }
     let inspected = builder.inspect()?;
     for warning in inspected.warnings() {

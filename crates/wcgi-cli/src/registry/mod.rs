@@ -4,25 +4,34 @@
 //! `wcgi-registry` does the work.
 
 pub(crate) mod inspect;
+pub(crate) mod interpreter;
 pub(crate) mod keygen;
+pub(crate) mod pack;
 pub(crate) mod pull;
 pub(crate) mod push;
 pub(crate) mod runtime;
 pub(crate) mod update;
 
 use std::collections::BTreeMap;
+use std::fs;
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
+use tower_wcgi::{Access, Site, Unpacked, WcgiBuilder, WcgiService};
 use wcgi_registry::{Dependencies, Digest, Limits, Lock, Need, Options, Reference, Registry, Store, VerifyingKey};
 
+use self::interpreter::Interpreter;
 use crate::arguments::{Cache, Download, Trust};
 use crate::report::Refusal;
+use crate::templates::PHP;
 
 /// A package on this machine.
 #[derive(Debug)]
 pub(crate) struct Resolved {
     pub(crate) path: PathBuf,
+    /// The folder of scripts that the package, an interpreter, is to run.
+    scripts: Option<PathBuf>,
     /// References, and where the packages are.
     pub(crate) dependencies: BTreeMap<String, PathBuf>,
     /// Whether somebody else made it.
@@ -40,6 +49,27 @@ pub(crate) struct Resolved {
 }
 
 impl Resolved {
+    /// A builder of the package.
+    pub(crate) fn builder(&self) -> WcgiBuilder {
+        let mut builder = WcgiService::builder().package(&self.path).foreign(self.foreign);
+        for (reference, path) in &self.dependencies {
+            builder = builder.dependency(reference, path);
+        }
+        if let Some(folder) = &self.scripts {
+            let site = Site::new(SCRIPTS).scripts([PHP_EXTENSION]);
+            builder = builder.map_dir(SCRIPTS, folder, Access::ReadOnly).site(site);
+            if let Some(name) = folder.file_name() {
+                builder = builder.name(name.to_string_lossy());
+            }
+        }
+        builder
+    }
+
+    /// Whether it is an interpreter for a folder that is no package itself.
+    pub(crate) fn is_folder(&self) -> bool {
+        self.scripts.is_some()
+    }
+
     fn depend_on(&mut self, dependencies: Dependencies) {
         self.digests =
             dependencies.digests().map(|(reference, digest)| (reference.to_owned(), digest.clone())).collect();
@@ -62,11 +92,15 @@ pub(crate) fn resolve(package: &Path, cache: &Cache, download: &Download, trust:
         }
         return local(package, cache, download, &lock);
     };
-    let registry = Registry::new(store(cache)?, options(download)?.verify(keys));
-    let pulled = registry.pull(&reference)?;
+    pulled(&reference, Registry::new(store(cache)?, options(download)?.verify(keys)))
+}
+
+fn pulled(reference: &Reference, registry: Registry) -> anyhow::Result<Resolved> {
+    let pulled = registry.pull(reference)?;
     let dependencies = registry.dependencies_of(&pulled)?;
     let mut resolved = Resolved {
         path: pulled.path,
+        scripts: None,
         dependencies: BTreeMap::new(),
         foreign: true,
         needs: pulled.needs,
@@ -80,8 +114,12 @@ pub(crate) fn resolve(package: &Path, cache: &Cache, download: &Download, trust:
 }
 
 fn local(package: &Path, cache: &Cache, download: &Download, lock: &Lock) -> anyhow::Result<Resolved> {
+    if has_scripts(package) {
+        return folder(package, cache, download);
+    }
     let mut resolved = Resolved {
         path: package.to_owned(),
+        scripts: None,
         dependencies: BTreeMap::new(),
         foreign: false,
         needs: Vec::new(),
@@ -96,6 +134,39 @@ fn local(package: &Path, cache: &Cache, download: &Download, lock: &Lock) -> any
     let registry = Registry::new(store(cache)?, options(download)?);
     resolved.depend_on(registry.dependencies(package, lock)?);
     resolved.registry = Some(registry);
+    Ok(resolved)
+}
+
+/// A `.webc` as a directory, for what takes no such files; nothing for every other package.
+pub(crate) fn unpacked(package: &Path) -> anyhow::Result<Option<Unpacked>> {
+    let mut magic = [0; WEBC.len()];
+    let read = fs::File::open(package).and_then(|mut file| file.read_exact(&mut magic));
+    Ok((read.is_ok() && &magic == WEBC).then(|| Unpacked::open(package)).transpose()?)
+}
+
+/// Whether it is a directory with pages in PHP, and no package.
+fn has_scripts(path: &Path) -> bool {
+    if Registry::has_manifest(path) {
+        return false;
+    }
+    let is_script = |entry: fs::DirEntry| {
+        let name = entry.file_name();
+        Path::new(&name).extension().is_some_and(|extension| extension.eq_ignore_ascii_case("php"))
+    };
+    fs::read_dir(path).is_ok_and(|mut entries| entries.any(|entry| entry.is_ok_and(is_script)))
+}
+
+/// The PHP of this machine, or of the registry that is set, with a site of the folder's files.
+fn folder(path: &Path, cache: &Cache, download: &Download) -> anyhow::Result<Resolved> {
+    let Interpreter { reference, is_known } = interpreter::choose(PHP, store(cache)?)?;
+    if !is_known {
+        let message = format!("no wasmer.toml in {}, and no PHP for its scripts", path.display());
+        return Err(Refusal::new(message, interpreter::how_to_have(&reference)).into());
+    }
+    let registry = Registry::new(store(cache)?, options(download)?);
+    let mut resolved = pulled(&Reference::parse(&reference)?, registry)?;
+    // Relative to where the command was given, and not to the interpreter.
+    resolved.scripts = Some(std::path::absolute(path)?);
     Ok(resolved)
 }
 
@@ -134,16 +205,31 @@ pub(crate) fn store(cache: &Cache) -> anyhow::Result<Store> {
 
 /// Makes sure that the command line gives what a pulled package wants.
 pub(crate) fn check_needs<'a>(needs: &[Need], mapped: impl Iterator<Item = &'a str>) -> anyhow::Result<()> {
+    let wanted: Vec<_> = needs.iter().map(|need| (need.guest.clone(), need.reason().to_string())).collect();
+    check_mapped(&wanted, mapped)
+}
+
+/// Makes sure that these guest paths, each with the reason why, are among those that the command line maps.
+pub(crate) fn check_mapped<'a>(
+    wanted: &[(String, String)],
+    mapped: impl Iterator<Item = &'a str>,
+) -> anyhow::Result<()> {
     let segments = |path: &str| -> Vec<String> {
         path.split('/').filter(|segment| !matches!(*segment, "" | ".")).map(str::to_owned).collect()
     };
     let mapped: Vec<_> = mapped.map(segments).collect();
-    let missing: Vec<_> = needs.iter().filter(|need| !mapped.contains(&segments(&need.guest))).collect();
+    let missing: Vec<_> = wanted.iter().filter(|(guest, _)| !mapped.contains(&segments(guest))).collect();
     if missing.is_empty() {
         return Ok(());
     }
-    let named: Vec<_> = missing.iter().map(|need| format!("{} ({})", need.guest, need.reason())).collect();
-    let hint: Vec<_> = missing.iter().map(|need| format!("--mapdir {}:DIR", need.guest)).collect();
+    let named: Vec<_> = missing.iter().map(|(guest, reason)| format!("{guest} ({reason})")).collect();
+    let hint: Vec<_> = missing.iter().map(|(guest, _)| format!("--mapdir {guest}:DIR")).collect();
     let message = format!("the package wants directories of this machine: {}", named.join(", "));
     Err(Refusal::new(message, hint.join(" ")).into())
 }
+
+/// Where scripts see the folder that they lie in.
+const SCRIPTS: &str = "/app";
+/// What a `.webc` begins with.
+const WEBC: &[u8; 5] = b"\0webc";
+const PHP_EXTENSION: &str = ".php";

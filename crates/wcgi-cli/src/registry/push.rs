@@ -1,9 +1,10 @@
 //! `wcgi push`: sends a package to a registry.
 
 use anyhow::Context as _;
+use tower_wcgi::Unpacked;
 use wcgi_registry::{Reference, Registry, SigningKey};
 
-use super::{options, store};
+use super::{options, store, unpacked};
 use crate::arguments::Push;
 use crate::log::Log;
 use crate::report::{data, size};
@@ -14,7 +15,9 @@ pub(crate) fn run(arguments: &Push, log: &Log) -> anyhow::Result<()> {
     let reference = Reference::parse(&arguments.reference)?;
     let key = arguments.sign.as_ref().map(|file| SigningKey::read(file)).transpose()?;
     let registry = Registry::new(store(&arguments.cache)?, options(&arguments.download)?);
-    let pushed = registry.push(&arguments.package, &reference, key.as_ref())?;
+    let unpacked = unpacked(&arguments.package)?;
+    let package = unpacked.as_ref().map_or(arguments.package.as_path(), Unpacked::path);
+    let pushed = registry.push(package, &reference, key.as_ref())?;
     for guest in &pushed.left_out {
         tracing::warn!("what is mounted at {guest} is not pushed, as the script writes there");
     }

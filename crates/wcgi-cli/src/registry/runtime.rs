@@ -1,8 +1,9 @@
 //! `wcgi runtime`: interpreters that packages depend on by name, on this machine.
 
+use tower_wcgi::Unpacked;
 use wcgi_registry::{Reference, Registry};
 
-use super::{options, store};
+use super::{options, store, unpacked};
 use crate::arguments::{Runtime, RuntimeCommand};
 use crate::log::Log;
 use crate::report::data;
@@ -13,7 +14,9 @@ pub(crate) fn run(arguments: &Runtime, log: &Log) -> anyhow::Result<()> {
     let registry = Registry::new(store(&arguments.cache)?, options(&arguments.download)?);
     match &arguments.command {
         RuntimeCommand::Add { name, file } => {
-            let digest = registry.add_runtime(&Reference::parse(name)?, file)?;
+            let reference = Reference::parse(name)?;
+            let unpacked = unpacked(file)?;
+            let digest = registry.add_runtime(&reference, unpacked.as_ref().map_or(file, Unpacked::path))?;
             data(&format!("{digest}\n"))
         }
         RuntimeCommand::List => {

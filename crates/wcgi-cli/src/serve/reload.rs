@@ -14,6 +14,7 @@ use super::{count, open};
 use crate::report;
 use crate::stamp::{Stamp, files_of};
 use crate::tls::Tls;
+use crate::writers;
 
 /// All that a reload changes, and what it is compared with.
 #[derive(Debug)]
@@ -88,6 +89,7 @@ impl Reloader {
 
 /// What `opened` is by `config`. `secure` is where plain requests are sent, if they are.
 pub(crate) fn sites(config: &Config, opened: Vec<OpenSite>, proxies: TrustedProxies, secure: Option<u16>) -> Sites {
+    writers::hold(opened.iter().flat_map(|site| site.service.writable()));
     let mut hosts = Hosts::default();
     for (at, site) in config.sites.iter().enumerate() {
         if site.hosts.is_empty() {

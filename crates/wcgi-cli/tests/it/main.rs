@@ -8,12 +8,18 @@ mod cache;
 mod compile;
 mod dev;
 #[cfg(unix)]
+mod executable;
+#[cfg(unix)]
 mod exhausted;
 mod failures;
+#[cfg(unix)]
+mod interpreters;
 #[cfg(unix)]
 mod kill;
 mod log;
 mod new;
+#[cfg(unix)]
+mod pack;
 mod process;
 #[cfg(unix)]
 mod registry;
@@ -25,3 +31,5 @@ mod serve;
 #[path = "../../../wcgi-registry/tests/it/server.rs"]
 mod server;
 mod stop;
+#[cfg(unix)]
+mod writers;

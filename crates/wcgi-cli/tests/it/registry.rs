@@ -11,16 +11,16 @@ use crate::process::{Serving, text, wcgi};
 use crate::server::Server;
 
 /// A machine: a cache and a home of its own.
-struct Machine {
+pub(crate) struct Machine {
     folder: TempDir,
 }
 
 impl Machine {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self { folder: tempfile::tempdir().unwrap() }
     }
 
-    fn command(&self, arguments: &[&str]) -> Command {
+    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = wcgi(arguments);
         for name in ["WCGI_REGISTRY", "XDG_CONFIG_HOME", "DOCKER_CONFIG", "XDG_CACHE_HOME"] {
             command.env_remove(name);
@@ -29,19 +29,19 @@ impl Machine {
         command
     }
 
-    fn output(&self, arguments: &[&str]) -> Output {
+    pub(crate) fn output(&self, arguments: &[&str]) -> Output {
         self.command(arguments).output().unwrap()
     }
 
     /// What it prints, if it does what it is asked.
-    fn does(&self, arguments: &[&str]) -> String {
+    pub(crate) fn does(&self, arguments: &[&str]) -> String {
         let output = self.output(arguments);
         assert!(output.status.success(), "{arguments:?}: {}", text(&output.stderr));
         text(&output.stdout)
     }
 
     /// What it says, if it does not.
-    fn refuses(&self, arguments: &[&str], code: i32) -> String {
+    pub(crate) fn refuses(&self, arguments: &[&str], code: i32) -> String {
         let output = self.output(arguments);
         let stderr = text(&output.stderr);
         assert_eq!(output.status.code(), Some(code), "{arguments:?}: {stderr}");
@@ -49,7 +49,7 @@ impl Machine {
         stderr
     }
 
-    fn serve(&self, arguments: &[&str]) -> Serving {
+    pub(crate) fn serve(&self, arguments: &[&str]) -> Serving {
         Serving::spawn(self.command(&[&["run", "--addr", "127.0.0.1:0"], arguments].concat()))
     }
 }
@@ -68,7 +68,7 @@ fn package(extra: &str) -> TempDir {
     folder
 }
 
-fn shown(path: &Path) -> &str {
+pub(crate) fn shown(path: &Path) -> &str {
     path.to_str().unwrap()
 }
 

@@ -5,7 +5,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 
 use wcgi_tests::{guest, root};
 
-use crate::process::{Serving, wcgi};
+use crate::process::{Serving, output, text, wcgi};
 
 #[test]
 fn the_first_line_says_where_it_listens_then_each_request_has_a_line() {
@@ -128,6 +128,11 @@ fn a_spinning_script_is_504_at_its_deadline() {
 fn wordpress_asks_to_be_installed_where_it_is_mounted() {
     let package = root().join("examples/wordpress");
     assert!(package.join("app/wp-load.php").exists(), "WordPress is not there; `cargo xtask setup` fetches it");
+    let (reference, php) = wcgi_tests::php();
+    let cache = wcgi_tests::cache_dir();
+    let add = ["runtime", "add", &reference, php.to_str().unwrap(), "--cache-dir", cache.to_str().unwrap()];
+    let added = output(&add);
+    assert!(added.status.success(), "{}", text(&added.stderr));
     let db = tempfile::tempdir().unwrap();
     let mapdir = format!("/db:{}", db.path().display());
     let serving = Serving::start(&package, &["--no-snapshot", "--mapdir", &mapdir, "--mount", "/blog"]);

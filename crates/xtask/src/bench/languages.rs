@@ -59,6 +59,9 @@ fn measure<'l>(setting: &Setting<'_>, language: &'l Language) -> Result<Row<'l>>
     let _ = fs::remove_dir_all(&directory);
     let data = directory.join("data");
     fs::create_dir_all(&data).with_context(|| format!("cannot create {}", data.display()))?;
+    if language.name == "php" {
+        setting.add_php(&directory.join("cache"))?;
+    }
     let start = || -> Result<(Server, f64)> {
         let mut wcgi = setting.wcgi();
         wcgi.args(["run", "--quiet", "--addr", "127.0.0.1:0", "--cache-dir"]).arg(directory.join("cache"));

@@ -10,6 +10,7 @@ use anyhow::{Context as _, Result, ensure};
 
 use super::load::Wrk;
 use super::process::{Output, Server};
+use crate::runtimes::PHP;
 use crate::workspace::Workspace;
 use crate::{guests, program};
 
@@ -107,11 +108,21 @@ impl<'a> Setting<'a> {
         }
         let manifest = package.join("wasmer.toml");
         let text = fs::read_to_string(&manifest)?;
-        let source = text.lines().find(|line| line.starts_with("source = ")).context("the manifest names no module")?;
-        let text = text.replace(source, &format!("source = {:?}", module.display().to_string()));
+        let is_module = |line: &&str| line.starts_with("source = ") || line.starts_with("php = ");
+        let line = text.lines().find(is_module).context("the manifest names no module")?;
+        let key = line.split(' ').next().unwrap_or_default();
+        let text = text.replace(line, &format!("{key} = {:?}", module.display().to_string()));
         fs::remove_file(&manifest)?;
         fs::write(&manifest, text).with_context(|| format!("cannot write {}", manifest.display()))?;
         Ok(package)
+    }
+
+    /// Puts the PHP that examples depend on into a cache.
+    pub(crate) fn add_php(&self, cache: &Path) -> Result<()> {
+        let module = self.workspace.examples().join("php/php-cgi.wasm");
+        let mut add = self.wcgi();
+        add.arg("--quiet").args(["runtime", "add", PHP]).arg(module).arg("--cache-dir").arg(cache);
+        program::capture(&mut add).map(drop)
     }
 
     /// Compiled modules of these measurements.

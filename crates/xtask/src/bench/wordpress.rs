@@ -45,6 +45,7 @@ fn tree(package: &Path) -> Option<PathBuf> {
 
 fn ours(setting: &Setting<'_>, package: &Path, database: &str, options: &[&str]) -> Result<Server> {
     let database = fresh(setting, database)?;
+    setting.add_php(&setting.cache())?;
     let mut wcgi = setting.wcgi();
     wcgi.args(["run", "--quiet", "--addr", "127.0.0.1:0", "--cache-dir"]).arg(setting.cache()).args(options);
     wcgi.arg("--mapdir").arg(format!("/db:{}", database.display())).arg(package);

@@ -165,7 +165,7 @@ fn words(variable: &str) -> Option<Vec<String>> {
 }
 
 /// The Zig that pip's requirements file names, installed once per such file.
-fn zig(workspace: &Workspace) -> Result<PathBuf> {
+pub(crate) fn zig(workspace: &Workspace) -> Result<PathBuf> {
     let is_first = !workspace.toolchains().join("zig-cache").exists();
     let directory = fetch::pip(workspace, "zig", 100).context(
         "or set WCGI_WASM_CC to a C compiler for WASI (for example `clang-19 --target=wasm32-wasi`, with Debian's lld-19, \

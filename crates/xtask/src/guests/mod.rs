@@ -16,10 +16,10 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail};
 
-pub(crate) use self::c::Compiler;
+pub(crate) use self::c::{Compiler, zig};
 pub(crate) use self::guest::files;
 use self::guest::{Guest, copy_text};
-pub(crate) use self::languages::{LANGUAGES, Language};
+pub(crate) use self::languages::{LANGUAGES, Language, PYTHON_MODULE};
 use crate::workspace::Workspace;
 
 /// Builds the guests of these names and the guest books of these languages, or all of them. With `allow_missing`, a language

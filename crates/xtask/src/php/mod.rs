@@ -16,7 +16,7 @@ use anyhow::{Context as _, Result, bail};
 
 use self::install::install;
 use self::source::SOURCES;
-pub(crate) use self::stock::{MODULE, PACKAGE};
+pub(crate) use self::stock::PACKAGE;
 use crate::guests::{self, Compiler};
 use crate::program;
 use crate::stamp::{self, Stamp};

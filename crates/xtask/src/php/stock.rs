@@ -33,5 +33,5 @@ pub(crate) const PACKAGE: Npm = Npm {
     sha256: "2c705588e566ddab868094689c20713d11dcb1cf4c4b4dcc27feb6148136bfcd",
     megabytes: 48,
 };
-pub(crate) const MODULE: &str = "dist/langs/php-cgi-8.2.0.wasm";
+const MODULE: &str = "dist/langs/php-cgi-8.2.0.wasm";
 const MODULE_SHA256: &str = "68c96239a9b8095f21dd80af1714e5f270e4e08ef516821d90290da72d829a0e";

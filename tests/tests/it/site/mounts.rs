@@ -3,7 +3,7 @@
 use std::fs;
 
 use tower_wcgi::{Access, WcgiService};
-use wcgi_tests::{engine, get, guest, root};
+use wcgi_tests::{engine, example, get, guest};
 
 use super::{files, site, summary, write};
 
@@ -163,7 +163,7 @@ async fn a_webc_brings_its_site() {
 
 #[tokio::test]
 async fn the_example_runs() {
-    let site = WcgiService::builder().package(root().join("examples/site")).engine(engine().build().unwrap());
+    let site = example("site").engine(engine().build().unwrap());
     let site = site.build().unwrap();
     for (path, status, part) in [
         ("/", 200, "index of the directory"),

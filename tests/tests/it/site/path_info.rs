@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use tower_wcgi::{Access, WcgiService};
-use wcgi_tests::{engine, get, root};
+use wcgi_tests::{engine, get, php, root};
 
 /// Packages, where in their URLs a script is, and whatever of theirs is denied.
 const PACKAGES: [(&str, &str, &[&str]); 7] = [
@@ -54,8 +54,10 @@ async fn no_hidden_denied_or_uploaded_file_is_run_or_shown_through_path_info() {
 fn open(directory: &Path, planted: &Path, etc: &Path) -> WcgiService {
     let writable = planted.with_file_name("writable");
     fs::create_dir_all(&writable).unwrap();
+    let (reference, php) = php();
     let mut builder = WcgiService::builder()
         .package(directory)
+        .dependency(reference, php)
         .engine(engine().max_concurrency(1).build().unwrap())
         .snapshot(false)
         .deadline(Duration::from_secs(100))

@@ -20,7 +20,7 @@
 //! "/db" = { path = "db", mode = "rw" }
 //! ```
 
-#[cfg(feature = "compiler")]
+#[cfg(any(feature = "compiler", feature = "webc"))]
 mod written;
 
 use std::fs;
@@ -28,6 +28,8 @@ use std::path::{Component, Path, PathBuf};
 
 #[cfg(feature = "compiler")]
 pub(crate) use written::Written;
+#[cfg(feature = "webc")]
+pub(in crate::package) use written::{wasi_table, wcgi_table};
 
 use super::command::{Candidate, Runner, Settings, list, pick};
 use super::dependencies::{Asked, Scope, warn_unusable};

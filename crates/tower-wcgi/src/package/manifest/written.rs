@@ -4,11 +4,16 @@
 
 use toml::{Table, Value};
 
+#[cfg(feature = "compiler")]
 use crate::mount::Access;
+#[cfg(feature = "compiler")]
 use crate::outbound::NetRule;
-use crate::package::{Front, Site};
+#[cfg(feature = "compiler")]
+use crate::package::Front;
+use crate::package::Site;
 
 /// The contents of a new manifest.
+#[cfg(feature = "compiler")]
 #[derive(Debug)]
 pub(crate) struct Written<'a> {
     pub(crate) about: &'a [(String, String)],
@@ -29,29 +34,15 @@ pub(crate) struct Written<'a> {
     pub(crate) mounts: &'a [(String, String, Access)],
 }
 
+#[cfg(feature = "compiler")]
 impl Written<'_> {
     pub(crate) fn text(&self) -> String {
         let mut module = table([("name", text(self.command)), ("source", text(self.source))]);
         if let Some(directory) = self.compiled {
             module.insert("compiled".to_owned(), text(directory));
         }
-        let mut wasi = Table::new();
-        if !self.env.is_empty() {
-            let env = self.env.iter().map(|(name, value)| format!("{name}={value}"));
-            wasi.insert("env".to_owned(), list(env));
-        }
-        if let Some((name, rest)) = self.arguments.split_first() {
-            if name != self.command {
-                wasi.insert("exec-name".to_owned(), text(name));
-            }
-            if !rest.is_empty() {
-                wasi.insert("main-args".to_owned(), list(rest));
-            }
-        }
-        let mut wcgi = table([("dialect", text("rfc-3875"))]);
-        if let Some(site) = self.site {
-            wcgi.insert("site".to_owned(), Value::Table(site.to_table()));
-        }
+        let wasi = wasi_table(self.command, self.arguments, self.env);
+        let mut wcgi = wcgi_table(self.site, self.connect.iter().map(ToString::to_string).collect());
         let Front { https, pass_authorization, trusted_proxies } = self.front;
         for (key, said) in [("https", https), ("pass_authorization", pass_authorization)] {
             if let Some(value) = said {
@@ -60,10 +51,6 @@ impl Written<'_> {
         }
         if let Some(proxies) = trusted_proxies {
             wcgi.insert("trusted_proxies".to_owned(), list(proxies.networks()));
-        }
-        if !self.connect.is_empty() {
-            let rules = list(self.connect.iter().map(ToString::to_string));
-            wcgi.insert("network".to_owned(), Value::Table(table([("connect", rules)])));
         }
         // The module is a snapshot already, so no start-up is left.
         let mut snapshot = table([("enabled", Value::Boolean(false))]);
@@ -95,6 +82,35 @@ impl Written<'_> {
         }
         manifest.to_string()
     }
+}
+
+/// The annotations `wasi` of a command.
+pub(in crate::package) fn wasi_table(command: &str, arguments: &[String], env: &[(String, String)]) -> Table {
+    let mut wasi = Table::new();
+    if !env.is_empty() {
+        wasi.insert("env".to_owned(), list(env.iter().map(|(name, value)| format!("{name}={value}"))));
+    }
+    if let Some((name, rest)) = arguments.split_first() {
+        if name != command {
+            wasi.insert("exec-name".to_owned(), text(name));
+        }
+        if !rest.is_empty() {
+            wasi.insert("main-args".to_owned(), list(rest));
+        }
+    }
+    wasi
+}
+
+/// The annotations `wcgi` of a command, without those about the server in front of it and its snapshot.
+pub(in crate::package) fn wcgi_table(site: Option<&Site>, connect: Vec<String>) -> Table {
+    let mut wcgi = table([("dialect", text("rfc-3875"))]);
+    if let Some(site) = site {
+        wcgi.insert("site".to_owned(), Value::Table(site.to_table()));
+    }
+    if !connect.is_empty() {
+        wcgi.insert("network".to_owned(), Value::Table(table([("connect", list(connect))])));
+    }
+    wcgi
 }
 
 fn table<'a>(entries: impl IntoIterator<Item = (&'a str, Value)>) -> Table {

