@@ -13,7 +13,7 @@ use tower_wcgi::{Engine, EngineBuilder, TrustedProxies, WcgiBuilder, WcgiService
 use wcgi_registry::Registry;
 
 use crate::access::{Access, Counted};
-use crate::arguments::{Package, Run};
+use crate::arguments::{Package, Quota, Run};
 use crate::listen::Inherited;
 use crate::log::Log;
 use crate::manager::{self, At};
@@ -150,6 +150,9 @@ fn builder(arguments: Run, address: SocketAddr) -> anyhow::Result<(WcgiBuilder, 
         service = service.https(true);
     } else if !env_says_https {
         service = service.server_port(address.port());
+    }
+    for Quota { guest, bytes } in arguments.quota {
+        service = service.quota(guest, bytes);
     }
     for rule in arguments.net {
         service = service.net(rule);

@@ -19,7 +19,8 @@ use crate::script::surroundings::Surroundings;
 ///
 /// As [`ensure_no_special_files`].
 pub(super) fn key(module: ModuleHash, surroundings: &Surroundings) -> Result<blake3::Hash, Error> {
-    let Surroundings { env, arguments, mounts: _, max_memory, deadline: _, reseeds, warmup, seen: _ } = surroundings;
+    let Surroundings { env, arguments, mounts: _, quotas: _, max_memory, deadline: _, reseeds, warmup, seen: _ } =
+        surroundings;
     let mut key = Key::of_mounts(surroundings)?;
     key.add(FORMAT);
     key.add(module.0.as_bytes());
