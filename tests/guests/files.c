@@ -10,6 +10,7 @@
  *   op=readlink&path=P            "ok TARGET"
  *   op=settimes&path=P&time=T     access and modification time := T seconds (1000000000)
  *   op=truncate&path=P&size=N     (0)
+ *   op=hold&path=P&size=N         creates P with N bytes (0) and leaves it open
  *   op=list&path=P                "ok N" and then the N names in order, a line each, with "/" after a directory's
  *   op=stat|lstat&path=P          "ok file|dir|symlink|other SIZE MTIME"
  *   op=same&path=P                "ok" when stat says the same as fstat of what is opened, else "ok but FIELD" */
@@ -108,6 +109,11 @@ static int set_size(const struct operation *o) {
     return ftruncate(fd, o->size) < 0 ? -1 : close(fd);
 }
 
+static int hold(const struct operation *o) {
+    int fd = open(o->path, O_WRONLY | O_CREAT, 0666);
+    return fd < 0 ? -1 : ftruncate(fd, o->size);
+}
+
 static int set_times(const struct operation *o) {
     struct timespec times[2] = {{.tv_sec = o->time}, {.tv_sec = o->time}};
     return utimensat(AT_FDCWD, o->path, times, 0);
@@ -135,6 +141,7 @@ static int perform(const struct operation *o) {
     if (strcmp(o->op, "readlink") == 0) return read_link(o);
     if (strcmp(o->op, "settimes") == 0) return set_times(o);
     if (strcmp(o->op, "truncate") == 0) return set_size(o);
+    if (strcmp(o->op, "hold") == 0) return hold(o);
     if (strcmp(o->op, "list") == 0) return list(o);
     if (strcmp(o->op, "stat") == 0) return status(o, stat);
     if (strcmp(o->op, "same") == 0) return same(o);

@@ -136,8 +136,8 @@ impl Renewal {
 }
 
 impl Ready {
-    fn new(script: Script, Surroundings { mounts, seen, .. }: &Surroundings) -> Self {
-        let files = Files::new(mounts.clone(), Arc::clone(seen));
+    fn new(script: Script, Surroundings { mounts, quotas, seen, .. }: &Surroundings) -> Self {
+        let files = Files::new(mounts.clone(), Arc::clone(quotas), Arc::clone(seen));
         Self { script: Arc::new(script), files: Arc::new(files), seen: Arc::clone(seen) }
     }
 }

@@ -420,6 +420,10 @@ pub(crate) struct Run {
     #[arg(long, value_name = "SIZE", default_value = "256MiB", value_parser = size)]
     pub(crate) max_tmp: u64,
 
+    /// Most bytes of all files below the mount GUEST together, as in /db=1GiB; repeatable
+    #[arg(long, value_name = "GUEST=SIZE", value_parser = quota)]
+    pub(crate) quota: Vec<Quota>,
+
     /// Most bytes of all request bodies on disk together; requests beyond that get 503
     #[arg(long, value_name = "SIZE", default_value = "1GiB", value_parser = size)]
     pub(crate) max_spool: u64,
@@ -476,6 +480,20 @@ pub(crate) fn mapdir(text: &str) -> Result<MapDir, String> {
         return Err("expected GUEST:HOST".to_owned());
     }
     Ok(MapDir { guest: guest.to_owned(), host: host.into(), access })
+}
+
+/// The value of `--quota`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Quota {
+    pub(crate) guest: String,
+    pub(crate) bytes: u64,
+}
+
+fn quota(text: &str) -> Result<Quota, String> {
+    match text.rsplit_once('=') {
+        Some((guest, bytes)) if !guest.is_empty() => Ok(Quota { guest: guest.to_owned(), bytes: size(bytes)? }),
+        _ => Err("expected GUEST=SIZE".to_owned()),
+    }
 }
 
 fn variable(text: &str) -> Result<(String, String), String> {

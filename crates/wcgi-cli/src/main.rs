@@ -15,6 +15,7 @@ mod arguments;
 #[cfg(feature = "compiler")]
 mod build;
 #[cfg(feature = "compiler")]
+mod cgroup;
 mod check;
 mod executable;
 mod listen;

@@ -13,7 +13,7 @@ use tower_wcgi::{Engine, EngineBuilder, TrustedProxies, WcgiBuilder, WcgiService
 use wcgi_registry::Registry;
 
 use crate::access::{Access, Counted};
-use crate::arguments::{Package, Run};
+use crate::arguments::{Package, Quota, Run};
 use crate::listen::Inherited;
 use crate::log::Log;
 use crate::manager::{self, At};
@@ -23,7 +23,7 @@ use crate::report::{self, WithHint};
 use crate::server::{App, LAST_TASKS, Listener, Server};
 use crate::signals::{Signal, Signals};
 use crate::stamp::{Stamp, files_of};
-use crate::{progress, watch, writers};
+use crate::{cgroup, progress, watch, writers};
 
 /// Serves until a signal ends it.
 pub(crate) fn run(arguments: Run, log: &Log) -> anyhow::Result<()> {
@@ -129,6 +129,7 @@ fn open(arguments: Run, address: SocketAddr) -> anyhow::Result<(WcgiService, Opt
         .queue_wait(arguments.queue_wait)
         .trust_precompiled(arguments.trust_precompiled);
     let engine = self::engine(&arguments.package, engine)?;
+    cgroup::compare(&engine);
     let (builder, registry) = builder(arguments, address)?;
     Ok((builder.engine(engine).build()?, registry))
 }
@@ -152,6 +153,9 @@ fn builder(arguments: Run, address: SocketAddr) -> anyhow::Result<(WcgiBuilder, 
         service = service.https(true);
     } else if !env_says_https {
         service = service.server_port(address.port());
+    }
+    for Quota { guest, bytes } in arguments.quota {
+        service = service.quota(guest, bytes);
     }
     for rule in arguments.net {
         service = service.net(rule);

@@ -1,5 +1,5 @@
 //! Programs the tests run beside scripts. A browser looks at pages as people do. lighttpd runs the same program as native CGI.
-//! A registry keeps packages, and skopeo is a second client of it. Redis is a database.
+//! A registry keeps packages, and skopeo is a second client of it. Redis is a database. faketime lets a clock jump.
 //!
 //! They are Debian's packages where those can be installed, or else programs on the PATH.
 
@@ -34,10 +34,11 @@ fn is_there(program: &str) -> bool {
     env::split_paths(&path).chain(["/usr/sbin".into()]).any(|directory| directory.join(program).is_file())
 }
 
-const PROGRAMS: [(&str, &[&str]); 5] = [
+const PROGRAMS: [(&str, &[&str]); 6] = [
     ("chromedriver", &["chromium", "chromium-driver"]),
     ("lighttpd", &["lighttpd"]),
     ("docker-registry", &["docker-registry"]),
     ("skopeo", &["skopeo"]),
     ("redis-server", &["redis-server"]),
+    ("faketime", &["faketime"]),
 ];

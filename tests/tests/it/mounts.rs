@@ -278,15 +278,81 @@ async fn the_private_tmp_has_only_so_much_room() {
     }
 }
 
-/// Half of what it has comes from a mount.
+/// It is like a file system of its own.
 #[tokio::test]
-async fn what_is_moved_into_tmp_counts() {
+async fn nothing_is_moved_into_tmp() {
     let dir = tempfile::Builder::new().tempdir().unwrap();
     let service = builder("files").map_dir("/d", dir.path(), Access::ReadWrite).max_tmp(1000).build().unwrap();
     fs::write(dir.path().join("a"), [0; 900]).unwrap();
-    let text = get(&service, "/?op=rename&path=/d/a&to=/tmp/a&op=write&path=/tmp/b&op=truncate&path=/tmp/b&size=200");
+    let text =
+        get(&service, "/?op=rename&path=/d/a&to=/tmp/a&op=link&path=/d/a&to=/tmp/a&op=write&path=/tmp/b").await.text();
+    assert_eq!(said(&text), ["EXDEV", "EXDEV", "ok"], "{text}");
+    // A mount has no limit, so what is in `/tmp` may go there.
+    let text =
+        get(&service, "/?op=write&path=/tmp/b&data=x&op=rename&path=/tmp/b&to=/d/b&op=truncate&path=/d/b&size=2000");
     let text = text.await.text();
-    assert_eq!(said(&text), ["ok", "ok", "ENOSPC"], "{text}");
-    // A mount has no such limit.
-    assert_eq!(said(&get(&service, "/?op=write&path=/d/b&op=truncate&path=/d/b&size=2000").await.text()), ["ok", "ok"]);
+    assert_eq!(said(&text), ["ok", "ok", "ok"], "{text}");
+    assert_eq!(fs::read(dir.path().join("b")).unwrap().len(), 2000);
+}
+
+/// All requests together have so much room in a mount, and what is there already counts.
+#[tokio::test]
+async fn a_mount_with_a_quota_has_only_so_much_room() {
+    let dir = tempfile::tempdir().unwrap();
+    fs::write(dir.path().join("old"), [0; 500]).unwrap();
+    let service = builder("files").map_dir("/d", dir.path(), Access::ReadWrite).quota("d/", 1000).build().unwrap();
+    let tenth = "x".repeat(100);
+    for (operations, expected) in [
+        (
+            "op=write&path=/d/a&op=truncate&path=/d/a&size=501&op=truncate&path=/d/a&size=400".to_owned(),
+            &["ok", "ENOSPC", "ok"][..],
+        ),
+        (format!("op=append&path=/d/b&data={tenth}&op=append&path=/d/b&data=x"), &["ok 100", "ENOSPC"]),
+        // What replaces nothing needs room, what is written over needs none.
+        (
+            format!("op=write&path=/d/a&data={tenth}&op=append&path=/d/a&data={tenth}{tenth}{tenth}{tenth}"),
+            &["ok", "ENOSPC"],
+        ),
+        // Private files do not count here, and cannot come in.
+        (
+            "op=write&path=/tmp/a&op=truncate&path=/tmp/a&size=5000&op=rename&path=/tmp/a&to=/d/c".to_owned(),
+            &["ok", "ok", "EXDEV"],
+        ),
+        (format!("op=unlink&path=/d/old&op=append&path=/d/b&data={tenth}"), &["ok", "ok 200"]),
+        (
+            "op=mkdir&path=/d/e&op=rename&path=/d/a&to=/d/e/a&op=truncate&path=/d/e/a&size=801".to_owned(),
+            &["ok", "ok", "ENOSPC"],
+        ),
+        ("op=truncate&path=/d/e/a&size=800&op=append&path=/d/e/a&data=x".to_owned(), &["ok", "ENOSPC"]),
+    ] {
+        let reply = get(&service, &format!("/?{operations}")).await;
+        assert_eq!(said(&reply.text()), expected, "{operations}");
+    }
+    // Others may free room too.
+    fs::remove_file(dir.path().join("b")).unwrap();
+    assert_eq!(said(&get(&service, "/?op=append&path=/d/e/a&data=x").await.text()), ["ok 801"]);
+}
+
+/// Its file has no name any more, and takes room until it is closed.
+#[tokio::test]
+async fn what_others_hold_open_counts() {
+    let dir = tempfile::tempdir().unwrap();
+    let service = builder("files").map_dir("/d", dir.path(), Access::ReadWrite).quota("/d", 1000).build().unwrap();
+    let reply =
+        "/?op=hold&path=/d/a&size=900&op=unlink&path=/d/a&op=hold&path=/d/b&size=101&op=hold&path=/d/b&size=100";
+    assert_eq!(said(&get(&service, reply).await.text()), ["ok", "ok", "ENOSPC", "ok"]);
+    assert_eq!(said(&get(&service, "/?op=hold&path=/d/b&size=1000").await.text()), ["ok"]);
+}
+
+#[test]
+fn a_quota_is_for_a_mount_that_can_be_written() {
+    let dir = tempfile::tempdir().unwrap();
+    for (guest, access, why) in [
+        ("/e", Access::ReadWrite, "quota for /e: no directory is mounted there"),
+        ("/tmp", Access::ReadWrite, "quota for /tmp: no directory is mounted there"),
+        ("/d", Access::ReadOnly, "quota for /d: the mount is read-only"),
+    ] {
+        let error = builder("files").map_dir("/d", dir.path(), access).quota(guest, 1).build().unwrap_err();
+        assert_eq!(error.to_string(), why);
+    }
 }

@@ -1,5 +1,6 @@
 //! Every setting of a service, each with its default.
 
+mod opened;
 mod values;
 
 use std::path::{Path, PathBuf};
@@ -8,7 +9,8 @@ use std::time::Duration;
 
 use http::request::Parts;
 
-use values::{environ, environment, keep_warnings_out_of_the_answer, normal_mount, outbound, overlay, setting};
+pub(crate) use opened::OpenedPackage;
+use values::{environ, environment, keep_warnings_out_of_the_answer, normal_mount, outbound, overlay, quotas, setting};
 
 use crate::connection::{ConnectionInfo, Hook};
 use crate::defaults;
@@ -23,7 +25,7 @@ use crate::outbound::NetRule;
 use crate::package::{self, Dependencies, Front, Site};
 use crate::release::Release;
 use crate::renewal::Renewal;
-use crate::script::{Source, Surroundings, WARMUP};
+use crate::script::{Surroundings, WARMUP};
 use crate::sendfile::SendFile;
 use crate::service::WcgiService;
 use crate::site::Routes;
@@ -97,6 +99,7 @@ pub struct WcgiBuilder {
     max_body: Option<u64>,
     response_buffer: Option<usize>,
     max_tmp: Option<u64>,
+    quotas: Vec<(String, u64)>,
     refuse_ignore_abort: bool,
     net: Vec<NetRule>,
     net_as_asked: bool,
@@ -251,6 +254,14 @@ impl WcgiBuilder {
         self
     }
 
+    /// The most bytes of all files below the mount at `guest` together, as [`max_tmp`](Self::max_tmp) counts them. Files that were
+    /// there before count too. The mount is like a file system of its own: nothing can be renamed into it from
+    /// elsewhere (`EXDEV`). What other programs write there is noticed late, so leave some room. Default: none.
+    pub fn quota(mut self, guest: impl Into<String>, bytes: u64) -> Self {
+        self.quotas.push((guest.into(), bytes));
+        self
+    }
+
     /// Whether a script may [ask](crate::_docs::client) to finish after its client has left. It keeps
     /// its permit until then, within the [deadline](Self::deadline). Default: yes, because a client could as well wait that long.
     pub fn ignore_abort(mut self, allow: bool) -> Self {
@@ -400,9 +411,9 @@ impl WcgiBuilder {
     ///
     /// # Errors
     ///
-    /// - [`ErrorKind::Package`] if the package, a mount or a setting cannot be used.
-    /// - [`ErrorKind::Module`] for a module that can never run.
-    /// - [`ErrorKind::Host`] if there is no room for an engine, or no temporary directory can be made.
+    /// - [`ErrorKind::Package`](crate::ErrorKind::Package) if the package, a mount or a setting cannot be used.
+    /// - [`ErrorKind::Module`](crate::ErrorKind::Module) for a module that can never run.
+    /// - [`ErrorKind::Host`](crate::ErrorKind::Host) if there is no room for an engine, or no temporary directory can be made.
     pub fn build(self) -> Result<WcgiService, Error> {
         self.release().map(WcgiService::new)
     }
@@ -485,6 +496,7 @@ impl WcgiBuilder {
         }
         let mount = self.mount.take().map(|prefix| normal_mount(&prefix)).transpose()?;
         let mounts = overlay(package.mounts.clone(), self.mounts.clone())?;
+        let quotas = quotas(&mounts, &self.quotas)?;
         if let Some(seen) = &package.snapshot.mounts
             && !mounts.iter().map(|mount| &mount.guest).eq(seen)
         {
@@ -544,6 +556,7 @@ impl WcgiBuilder {
             arguments: std::mem::take(&mut package.arguments).into(),
             seen: Arc::new(if has_snapshot { Seen::of(&mounts) } else { Seen::default() }),
             mounts,
+            quotas,
             max_memory,
             deadline: self.snapshot_deadline.unwrap_or(defaults::SNAPSHOT_DEADLINE),
             reseeds: package.snapshot.reseeds,
@@ -568,29 +581,6 @@ impl WcgiService {
     /// A builder with every setting at its default.
     pub fn builder() -> WcgiBuilder {
         WcgiBuilder::default()
-    }
-}
-
-/// A package that has been opened, with the builder's settings applied.
-pub(crate) struct OpenedPackage {
-    /// Its variables are those of every request, its site is the one that counts.
-    pub(crate) package: package::Package,
-    pub(crate) engine: Engine,
-    /// Empty or `/prefix`.
-    mount: Option<String>,
-    tree: Arc<Tree>,
-    site: Option<Routes>,
-    settings: gateway::Settings,
-    pub(crate) surroundings: Surroundings,
-    pub(crate) take_snapshot: bool,
-    /// The rest of the builder.
-    rest: WcgiBuilder,
-}
-
-impl OpenedPackage {
-    pub(crate) fn source(&self) -> Source<'_> {
-        let package = &self.package;
-        Source { module: &package.module, label: &package.module_label, compiled: package.compiled.as_deref() }
     }
 }
 

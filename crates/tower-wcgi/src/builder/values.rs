@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use crate::environ::Environ;
 use crate::error::{Error, ErrorKind};
 use crate::gateway;
+use crate::host::{Quota, Quotas};
 use crate::mount::{self, Access, Mount, TMP};
 use crate::outbound::{self, NetRule, Outbound};
 use crate::package::{self, Package};
@@ -46,6 +47,25 @@ pub(super) fn overlay(package: Vec<Mount>, over: Vec<(String, PathBuf, Access)>)
     let mounts = mount::overlay(package, over);
     mount::check(&mounts)?;
     Ok(mounts)
+}
+
+/// What each of `mounts` may hold.
+pub(super) fn quotas(mounts: &[Mount], wanted: &[(String, u64)]) -> Result<Quotas, Error> {
+    let mut quotas = vec![None; mounts.len()];
+    for (guest, bytes) in wanted {
+        let guest = mount::guest_path(guest)?;
+        let found = mounts.iter().zip(&mut quotas).find(|(mount, _)| mount.guest == guest);
+        match found {
+            Some((Mount { access: Access::ReadWrite, host, .. }, quota)) => *quota = Some(Quota::shared(host, *bytes)),
+            Some(_) => return Err(setting(format!("quota for {guest}: the mount is read-only"))),
+            None if guest == TMP => {
+                let error = setting("quota for /tmp: no directory is mounted there");
+                return Err(error.with_hint("max_tmp is what the private /tmp of a request may hold"));
+            }
+            None => return Err(setting(format!("quota for {guest}: no directory is mounted there"))),
+        }
+    }
+    Ok(quotas.into())
 }
 
 /// Guest paths are absolute, and host paths must exist.

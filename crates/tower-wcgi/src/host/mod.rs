@@ -12,8 +12,8 @@ mod handles;
 mod memory_limit;
 pub(crate) mod module;
 mod random;
+mod room;
 mod state;
-mod tmp_room;
 mod writing;
 
 pub(crate) use blocking::block_in_place_async;
@@ -21,7 +21,7 @@ pub(crate) use component::link as link_components;
 pub(crate) use exit::Exit;
 #[cfg(feature = "compiler")]
 pub(crate) use files::View;
-pub(crate) use files::{Files, Seen, Turns};
+pub(crate) use files::{Files, Quota, Quotas, Seen, Turns};
 pub(crate) use habits::Habits;
 #[cfg(feature = "compiler")]
 pub(crate) use memory_limit::MemoryLimit;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use wasmtime_wasi::p1::WasiP1Ctx;
 use wasmtime_wasi::{WasiCtxBuilder, WasiCtxView, WasiView};
 
-use super::files::{CheckedOut, FileId, Listings, Locks, Quota, Turns};
+use super::files::{CheckedOut, FileId, Listings, Locks, Preopen, Quota, Turns};
 use super::habits::Habits;
 use super::handles::Handles;
 use super::memory_limit::MemoryLimit;
@@ -29,10 +29,10 @@ pub(crate) struct HostState {
     pub(crate) databases: Vec<FileId>,
     /// What is known of a component's handles.
     pub(crate) handles: Handles,
-    /// Descriptors, or handles of a component, of what is open below its `/tmp`.
-    pub(crate) in_tmp: Vec<u32>,
-    /// Made when something is first written there.
-    quota: Option<Quota>,
+    /// Descriptors, or handles of a component, of what is open below its `/tmp` or a mount that has a quota.
+    pub(crate) counted: Vec<(u32, Preopen)>,
+    /// Made when something is first written to `/tmp`.
+    quota_of_tmp: Option<Quota>,
     max_tmp: u64,
     pub(crate) view: Option<CheckedOut>,
     pub(crate) habits: Arc<Habits>,
@@ -81,8 +81,8 @@ impl HostState {
             open_files: 0,
             databases: Vec::new(),
             handles: Handles::default(),
-            in_tmp: Vec::new(),
-            quota: None,
+            counted: Vec::new(),
+            quota_of_tmp: None,
             max_tmp: given.max_tmp,
             view: given.view,
             habits: given.habits,
@@ -161,13 +161,17 @@ impl HostState {
         self.view.as_ref().is_some_and(|view| view.is_read_only(dir))
     }
 
-    /// What is left of the room in its `/tmp`. Nothing where it has none of its own.
-    pub(crate) fn quota(&mut self) -> Option<&Quota> {
-        let Self { quota, view, max_tmp, .. } = self;
-        if quota.is_none() {
-            *quota = Some(Quota::new(view.as_ref()?.tmp()?, *max_tmp));
+    /// What is left of the room in the private `/tmp` or a mount. Nothing where that has no quota.
+    pub(crate) fn quota(&mut self, room: Preopen) -> Option<&Quota> {
+        let Self { quota_of_tmp, view, max_tmp, .. } = self;
+        let view = view.as_ref()?;
+        if room != Preopen::Tmp {
+            return view.quota(room);
         }
-        quota.as_ref()
+        if quota_of_tmp.is_none() {
+            *quota_of_tmp = Some(Quota::empty(view.tmp()?, *max_tmp));
+        }
+        quota_of_tmp.as_ref()
     }
 
     /// Says whether the script wants to come to its end, within its deadline, though its client leaves.

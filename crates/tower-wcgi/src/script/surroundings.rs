@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::host::Seen;
+use crate::host::{Quotas, Seen};
 use crate::mount::Mount;
 
 /// All that a start-up can see besides the module itself.
@@ -15,6 +15,7 @@ pub(crate) struct Surroundings {
     pub(crate) arguments: Arc<[String]>,
     /// The mounts of the requests. Writable ones are empty and read-only, so that descriptors have the same numbers.
     pub(crate) mounts: Vec<Mount>,
+    pub(crate) quotas: Quotas,
     /// Linear memory, in bytes.
     pub(crate) max_memory: usize,
     /// How long it may take.

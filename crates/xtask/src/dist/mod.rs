@@ -25,7 +25,7 @@ use crate::workspace::Workspace;
 /// Options of `cargo xtask dist`.
 #[derive(Debug, Args)]
 pub(crate) struct Options {
-    /// Build for this processor, repeatable: x86_64 or aarch64 [default: that of this machine]
+    /// Build for this processor, repeatable: `x86_64` or `aarch64` [default: that of this machine]
     #[arg(long, value_name = "ARCH", conflicts_with = "binary")]
     arch: Vec<String>,
     /// Package this static program for this machine, and build none.

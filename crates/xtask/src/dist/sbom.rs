@@ -1,4 +1,4 @@
-//! The bill of materials: every crate in the program with its version and licence, in CycloneDX's form.
+//! The bill of materials: every crate in the program with its version and licence, in the form of `CycloneDX`.
 
 use std::fs;
 use std::process::Command;

@@ -12,8 +12,7 @@ use crate::bench::process::{Output, Server};
 use crate::program;
 
 pub(super) fn all(release: &Release<'_>, arch: &Arch) -> Result<()> {
-    let forms: [(&str, fn(&Release<'_>, &Arch) -> Result<PathBuf>); 4] =
-        [("archive", archive), ("deb", deb), ("wheel", wheel), ("npm", npm)];
+    let forms: [(&str, Install); 4] = [("archive", archive), ("deb", deb), ("wheel", wheel), ("npm", npm)];
     for (form, install) in forms {
         let wcgi = install(release, arch).with_context(|| format!("{form}: cannot be installed"))?;
         works(release, &wcgi).with_context(|| format!("{form}: {}", wcgi.display()))?;
@@ -22,6 +21,9 @@ pub(super) fn all(release: &Release<'_>, arch: &Arch) -> Result<()> {
     image(release, arch).context("image")?;
     runtimes(release, arch).context("runtimes")
 }
+
+/// Installs an artefact, and gives the program.
+type Install = fn(&Release<'_>, &Arch) -> Result<PathBuf>;
 
 fn works(release: &Release<'_>, wcgi: &Path) -> Result<()> {
     let version = program::capture(Command::new(wcgi).arg("--version"))?;

@@ -15,8 +15,8 @@ use wasmtime_wasi::p2::bindings::filesystem::types::{
 };
 use wasmtime_wasi::p2::{DynOutputStream, FsError, FsResult};
 
+use super::room;
 use super::shadow::{borrow, method, replace, told};
-use super::tmp;
 use crate::host::blocking::{LARGE, block_in_place_async};
 use crate::host::files::{By, Deadlock, FIRST_PREOPEN, FileId, Listings, MAX_OPEN_FILES};
 use crate::host::state::HostState;
@@ -32,10 +32,10 @@ pub(super) fn define(linker: &mut Linker<HostState>) -> wasmtime::Result<()> {
     method!(types, "[method]descriptor.write-via-stream", write_via_stream);
     method!(types, "[method]descriptor.append-via-stream", append_via_stream);
     method!(types, "[method]descriptor.set-size", set_size);
-    method!(types, "[method]descriptor.unlink-file-at", tmp::unlink_file_at);
-    method!(types, "[method]descriptor.rename-at", tmp::rename_at);
-    method!(types, "[method]descriptor.link-at", tmp::link_at);
-    method!(types, "[method]descriptor.symlink-at", tmp::symlink_at);
+    method!(types, "[method]descriptor.unlink-file-at", room::unlink_file_at);
+    method!(types, "[method]descriptor.rename-at", room::rename_at);
+    method!(types, "[method]descriptor.link-at", room::link_at);
+    method!(types, "[method]descriptor.symlink-at", room::symlink_at);
     method!(types, "[method]descriptor.create-directory-at", create_directory_at);
     method!(types, "[method]descriptor.remove-directory-at", remove_directory_at);
     method!(types, "[method]descriptor.read-directory", read_directory);
@@ -75,9 +75,9 @@ async fn open_at(state: &mut HostState, arguments: Open) -> FsResult<Resource<De
     if !has_room_for_a_file(state) {
         return Err(ErrorCode::InsufficientMemory.into());
     }
-    let is_private = state.is_in_tmp(dir.rep());
+    let (room, is_private) = (state.room(dir.rep()), state.is_in_tmp(dir.rep()));
     if how.contains(OpenFlags::CREATE) {
-        tmp::name(state, dir.rep())?;
+        room::name(state, dir.rep())?;
     }
     let truncates = how.contains(OpenFlags::TRUNCATE);
     let empties = !is_private && how.contains(OpenFlags::TRUNCATE);
@@ -88,9 +88,6 @@ async fn open_at(state: &mut HostState, arguments: Open) -> FsResult<Resource<De
     let opened = state.filesystem().open_at(dir, follow, path, how, wanted).await?;
     state.open_files += 1;
     let fd = opened.rep();
-    if is_private {
-        state.opened_in_tmp(fd, truncates);
-    }
     if empties || (writes && wanted.contains(DescriptorFlags::READ)) {
         if let Err(error) = own(state, fd, empties).await {
             closed(state, fd).map_err(FsError::trap)?;
@@ -98,6 +95,10 @@ async fn open_at(state: &mut HostState, arguments: Open) -> FsResult<Resource<De
         }
     } else if writes {
         state.handles.undecided.push(fd);
+    }
+    if let Some(room) = room {
+        let id = state.filesystem().metadata_hash(borrow(fd)).await.ok().map(|hash| FileId(hash.lower));
+        state.opened_in(room, fd, id, truncates);
     }
     Ok(opened)
 }
@@ -145,7 +146,7 @@ async fn decide(state: &mut HostState, fd: u32) -> FsResult<()> {
 
 async fn write(state: &mut HostState, (fd, bytes, at): (Resource<Descriptor>, Vec<u8>, u64)) -> FsResult<u64> {
     decide(state, fd.rep()).await?;
-    tmp::grow(state, fd.rep(), at.saturating_add(bytes.len() as u64)).await?;
+    room::grow(state, fd.rep(), at.saturating_add(bytes.len() as u64)).await?;
     let is_large = bytes.len() > LARGE as usize;
     let mut files = state.filesystem();
     let write = files.write(fd, bytes, at);
@@ -159,7 +160,7 @@ async fn write_via_stream(
     decide(state, fd.rep()).await?;
     let file = fd.rep();
     let stream = state.filesystem().write_via_stream(fd, at)?;
-    tmp::meter(state, file, Some(at), stream)
+    room::meter(state, file, Some(at), stream)
 }
 
 async fn append_via_stream(
@@ -168,12 +169,12 @@ async fn append_via_stream(
 ) -> FsResult<Resource<DynOutputStream>> {
     let file = fd.rep();
     let stream = state.filesystem().append_via_stream(fd)?;
-    tmp::meter(state, file, None, stream)
+    room::meter(state, file, None, stream)
 }
 
 async fn set_size(state: &mut HostState, (fd, size): (Resource<Descriptor>, u64)) -> FsResult<()> {
     decide(state, fd.rep()).await?;
-    tmp::grow(state, fd.rep(), size).await?;
+    room::grow(state, fd.rep(), size).await?;
     state.filesystem().set_size(fd, size).await
 }
 
@@ -185,7 +186,7 @@ fn closed(state: &mut HostState, fd: u32) -> wasmtime::Result<()> {
         return Ok(());
     }
     handles.undecided.retain(|undecided| *undecided != fd);
-    state.closed_in_tmp(fd);
+    state.closed_in_room(fd);
     match &descriptor {
         Descriptor::File(file) if Arc::strong_count(&file.file) > 1 => {
             state.handles.outlived.push(Arc::downgrade(&file.file));
@@ -203,7 +204,7 @@ fn closed(state: &mut HostState, fd: u32) -> wasmtime::Result<()> {
 
 /// Makes a directory, or takes the right that a lock directory stands for.
 async fn create_directory_at(state: &mut HostState, (dir, path): (Resource<Descriptor>, String)) -> FsResult<()> {
-    tmp::name(state, dir.rep())?;
+    room::name(state, dir.rep())?;
     let Some(file) = locked_file(state, dir.rep(), &path).await else {
         return state.filesystem().create_directory_at(dir, path).await;
     };

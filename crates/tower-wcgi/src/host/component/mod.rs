@@ -2,8 +2,8 @@
 
 mod file_calls;
 mod link;
+mod room;
 mod shadow;
 mod sockets;
-mod tmp;
 
 pub(crate) use link::link;

@@ -14,8 +14,8 @@ mod view;
 pub(crate) use listings::{Listing, Listings};
 pub(crate) use locks::{LockKind, Locks, NoLock};
 pub(crate) use look::{FileId, FileKind, Found, Look, file_id};
-pub(crate) use preopens::FIRST_PREOPEN;
-pub(crate) use quota::{Full, Quota};
+pub(crate) use preopens::{FIRST_PREOPEN, Preopen};
+pub(crate) use quota::{Full, Quota, Quotas};
 pub(crate) use seen::Seen;
 pub(crate) use turns::{By, Deadlock, Turns};
 #[cfg(feature = "compiler")]

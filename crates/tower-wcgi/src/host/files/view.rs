@@ -17,6 +17,7 @@ use wasmtime_wasi::{FsPerms, WasiCtx, WasiView};
 use super::MAX_OPEN_FILES;
 use super::look::{FileKind, Look, look};
 use super::preopens::{Preopen, Preopens};
+use super::quota::{Quota, Quotas};
 use super::seen::Seen;
 use crate::error::{Error, ErrorKind};
 use crate::mount::{Access, Mount, TMP};
@@ -27,6 +28,7 @@ use crate::sys::{self, may_hang};
 #[derive(Debug)]
 pub(crate) struct Files {
     mounts: Vec<Mount>,
+    quotas: Quotas,
     /// What a snapshot remembers of them.
     seen: Arc<Seen>,
     idle: Mutex<Vec<View>>,
@@ -39,10 +41,10 @@ pub(crate) struct Files {
 }
 
 impl Files {
-    pub(crate) fn new(mounts: Vec<Mount>, seen: Arc<Seen>) -> Self {
+    pub(crate) fn new(mounts: Vec<Mount>, quotas: Quotas, seen: Arc<Seen>) -> Self {
         let may_hang = mounts.iter().any(|mount| may_hang(&mount.host));
         let (left_out, wal) = (AtomicBool::new(false), AtomicBool::new(false));
-        Self { mounts, seen, idle: Mutex::default(), left_out, may_hang, wal }
+        Self { mounts, quotas, seen, idle: Mutex::default(), left_out, may_hang, wal }
     }
 
     /// Whether a file call may wait for as long as another program or machine likes.
@@ -105,6 +107,18 @@ impl CheckedOut {
     pub(crate) fn is_read_only(&self, dir: u32) -> bool {
         let Some(Preopen::Mount(index)) = self.preopens.get(dir) else { return false };
         self.files.mounts.get(index).is_some_and(|mount| mount.access == Access::ReadOnly)
+    }
+
+    /// What the descriptor `dir` is, if the files below it are counted.
+    pub(crate) fn counted(&self, dir: u32) -> Option<Preopen> {
+        let preopen = self.preopens.get(dir)?;
+        (preopen == Preopen::Tmp || self.quota(preopen).is_some()).then_some(preopen)
+    }
+
+    /// The quota of a mount.
+    pub(crate) fn quota(&self, preopen: Preopen) -> Option<&Quota> {
+        let Preopen::Mount(index) = preopen else { return None };
+        self.files.quotas.get(index)?.as_ref()
     }
 
     /// Where the private `/tmp` is on the host.

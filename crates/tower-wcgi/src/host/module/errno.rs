@@ -37,3 +37,4 @@ pub(super) const ERRNO_OVERFLOW: Errno = 61;
 pub(super) const ERRNO_PIPE: Errno = 64;
 pub(super) const ERRNO_ROFS: Errno = 69;
 pub(super) const ERRNO_SPIPE: Errno = 70;
+pub(super) const ERRNO_XDEV: Errno = 75;

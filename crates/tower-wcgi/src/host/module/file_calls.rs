@@ -155,8 +155,8 @@ async fn path_open(mut caller: Call<'_>, arguments: Open) -> wasmtime::Result<Er
     if caller.data().open_files >= MAX_OPEN_FILES {
         return Ok(ERRNO_MFILE);
     }
-    let in_tmp = caller.data().is_in_tmp(dir);
-    if how & OFLAGS_CREAT != 0 && !caller.data_mut().has_room_for_a_name(dir) {
+    let (room, in_tmp) = (caller.data().room(dir), caller.data().is_in_tmp(dir));
+    if how & OFLAGS_CREAT != 0 && caller.data_mut().name_in(dir).is_err() {
         return Ok(ERRNO_NOSPC);
     }
     let empties = how & OFLAGS_TRUNC != 0;
@@ -172,19 +172,23 @@ async fn path_open(mut caller: Call<'_>, arguments: Open) -> wasmtime::Result<Er
         return Ok(errno);
     }
     caller.data_mut().open_files += 1;
-    if !takes_turn && !in_tmp {
+    if !takes_turn && room.is_none() {
         return Ok(errno);
     }
     let fd = slice(memory(&mut caller)?.data(&caller), number, FD).and_then(|bytes| bytes.first_chunk());
     let Some(fd) = fd.copied().map(u32::from_le_bytes) else { return Ok(ERRNO_FAULT) };
-    if in_tmp {
-        caller.data_mut().opened_in_tmp(fd, empties);
-        return Ok(errno);
+    if takes_turn {
+        let errno = own(caller.data_mut(), fd, empties).await?;
+        if errno != ERRNO_SUCCESS {
+            let _closed = call!(caller, fd_close(fd.cast_signed()));
+            closed(caller.data_mut(), fd);
+            return Ok(errno);
+        }
     }
-    let errno = own(caller.data_mut(), fd, empties).await?;
-    if errno != ERRNO_SUCCESS {
-        let _closed = call!(caller, fd_close(fd.cast_signed()));
-        closed(caller.data_mut(), fd);
+    if let Some(room) = room {
+        let state = caller.data_mut();
+        let opened = state.wasi().fd_filestat_get(&mut GuestMemory::Unshared(&mut []), fd.into()).await;
+        state.opened_in(room, fd, opened.ok().map(|stat| FileId(stat.ino)), empties);
     }
     Ok(errno)
 }
@@ -240,7 +244,7 @@ async fn fd_renumber(mut caller: Call<'_>, from: u32, to: u32) -> wasmtime::Resu
     if errno == ERRNO_SUCCESS && from != to {
         let state = caller.data_mut();
         closed(state, to);
-        if let Some(known) = state.in_tmp.iter_mut().find(|known| **known == from) {
+        if let Some((known, _)) = state.counted.iter_mut().find(|(known, _)| *known == from) {
             *known = to;
         }
         state.moved(from);
@@ -253,7 +257,7 @@ async fn fd_renumber(mut caller: Call<'_>, from: u32, to: u32) -> wasmtime::Resu
 
 fn closed(state: &mut HostState, fd: u32) {
     state.open_files = state.open_files.saturating_sub(1);
-    state.closed_in_tmp(fd);
+    state.closed_in_room(fd);
     state.moved(fd);
     state.listings.remove(fd);
     state.locks.closed(fd);
@@ -264,7 +268,7 @@ fn closed(state: &mut HostState, fd: u32) {
 async fn path_create_directory(mut caller: Call<'_>, at: At) -> wasmtime::Result<Errno> {
     let At { dir, path, len } = at;
     let (dir_at, path, len) = (dir.cast_signed(), path.cast_signed(), len.cast_signed());
-    if !caller.data_mut().has_room_for_a_name(dir) {
+    if caller.data_mut().name_in(dir).is_err() {
         return Ok(ERRNO_NOSPC);
     }
     let Some(file) = locked_file(&mut caller, at).await? else {

@@ -4,7 +4,7 @@ use wasmtime::{Caller, Linker};
 
 use super::errno::{ERRNO_FAULT, ERRNO_OVERFLOW, ERRNO_SUCCESS, IntoErrno};
 use super::guest_memory::{WASI, memory, write};
-use super::{client, file_calls, locks, preview1, sockets, stdio, tmp, wasmedge};
+use super::{client, file_calls, locks, preview1, room, sockets, stdio, wasmedge};
 use crate::error::{Error, ErrorKind};
 use crate::host::exit::Exit;
 use crate::host::random;
@@ -36,7 +36,7 @@ fn define(linker: &mut Linker<HostState>) -> wasmtime::Result<()> {
     linker.func_wrap(WASI, "args_get", args_get)?;
     stdio::define(linker)?;
     file_calls::define(linker)?;
-    tmp::define(linker)?;
+    room::define(linker)?;
     sockets::define(linker)?;
     linker.allow_shadowing(false);
     locks::define(linker)?;

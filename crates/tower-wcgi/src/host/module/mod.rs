@@ -8,11 +8,11 @@ mod link;
 mod locks;
 mod poll;
 mod preview1;
+mod room;
 mod sockets;
 #[cfg(feature = "compiler")]
 mod start_up;
 mod stdio;
-mod tmp;
 #[cfg(feature = "compiler")]
 mod unreachable;
 mod wasmedge;

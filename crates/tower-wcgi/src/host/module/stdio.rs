@@ -14,8 +14,8 @@ use super::errno::{
 };
 use super::guest_memory::{Buffers, IOV_MAX, WASI, memory, slice, slice_mut, write};
 use super::preview1::{call, told};
+use super::room::has_room;
 use super::sockets;
-use super::tmp::has_room;
 use crate::host::blocking::{LARGE, block_in_place_async};
 use crate::host::state::HostState;
 

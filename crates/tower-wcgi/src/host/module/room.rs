@@ -1,13 +1,14 @@
-//! Calls of WASI preview 1 by which files of the private `/tmp` grow or go: they have so much room together.
+//! Calls of WASI preview 1 by which files grow or go where that is counted: they have so much room together.
 
 use wasmtime::{AsContextMut, Caller, Linker};
 use wasmtime_wasi::p1::types;
 use wasmtime_wasi::p1::wasi_snapshot_preview1::{self as preview1, WasiSnapshotPreview1};
 use wiggle::GuestMemory;
 
-use super::errno::{ERRNO_NOSPC, ERRNO_SUCCESS, Errno};
+use super::errno::{ERRNO_NOSPC, ERRNO_SUCCESS, ERRNO_XDEV, Errno};
 use super::guest_memory::{Buffers, WASI, memory};
 use super::preview1::{call, told};
+use crate::host::room::NoEntry;
 use crate::host::state::HostState;
 
 type Call<'a> = Caller<'a, HostState>;
@@ -100,15 +101,27 @@ async fn path_unlink_file(mut caller: Call<'_>, dir: u32, path: u32, len: u32) -
     Ok(errno)
 }
 
+fn errno_of(why: NoEntry) -> Errno {
+    match why {
+        NoEntry::Full => ERRNO_NOSPC,
+        NoEntry::OtherRoom => ERRNO_XDEV,
+    }
+}
+
 type Rename = (u32, u32, u32, u32, u32, u32);
 
 async fn path_rename(mut caller: Call<'_>, arguments: Rename) -> wasmtime::Result<Errno> {
     let (from, path, len, to, new, new_len) = arguments;
-    let Ok(moves) = caller.data_mut().about_to_move(from, to) else { return Ok(ERRNO_NOSPC) };
+    if let Err(why) = caller.data_mut().about_to_move(from, to) {
+        return Ok(errno_of(why));
+    }
+    let dirs = [from, to];
     let [from, path, len, to, new, new_len] = [from, path, len, to, new, new_len].map(u32::cast_signed);
     let errno = call!(caller, path_rename(from, path, len, to, new, new_len));
     if errno == ERRNO_SUCCESS {
-        caller.data_mut().moved_name(moves);
+        for dir in dirs {
+            caller.data_mut().unlinked_in(dir);
+        }
     }
     Ok(errno)
 }
@@ -117,19 +130,19 @@ type Link = (u32, u32, u32, u32, u32, u32, u32);
 
 async fn path_link(mut caller: Call<'_>, arguments: Link) -> wasmtime::Result<Errno> {
     let (from, follow, path, len, to, new, new_len) = arguments;
-    let Ok(links) = caller.data_mut().about_to_link(from, to) else { return Ok(ERRNO_NOSPC) };
+    if let Err(why) = caller.data_mut().about_to_link(from, to) {
+        return Ok(errno_of(why));
+    }
     let [from, follow, path, len] = [from, follow, path, len].map(u32::cast_signed);
     let [to, new, new_len] = [to, new, new_len].map(u32::cast_signed);
-    let errno = call!(caller, path_link(from, follow, path, len, to, new, new_len));
-    caller.data_mut().linked_name(links);
-    Ok(errno)
+    Ok(call!(caller, path_link(from, follow, path, len, to, new, new_len)))
 }
 
 type Symlink = (u32, u32, u32, u32, u32);
 
 async fn path_symlink(mut caller: Call<'_>, arguments: Symlink) -> wasmtime::Result<Errno> {
     let (path, len, dir, new, new_len) = arguments;
-    if !caller.data_mut().has_room_for_a_name(dir) {
+    if caller.data_mut().name_in(dir).is_err() {
         return Ok(ERRNO_NOSPC);
     }
     let [path, len, dir, new, new_len] = [path, len, dir, new, new_len].map(u32::cast_signed);

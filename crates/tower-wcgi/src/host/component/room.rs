@@ -1,4 +1,4 @@
-//! Calls of WASI 0.2 by which files of the private `/tmp` grow or go: what `module::tmp` is for modules.
+//! Calls of WASI 0.2 by which files grow or go where that is counted: what `module::room` is for modules.
 
 use std::fs::File;
 use std::sync::Arc;
@@ -11,16 +11,24 @@ use wasmtime_wasi::p2::bindings::filesystem::types::{ErrorCode, HostDescriptor a
 use wasmtime_wasi::p2::{DynOutputStream, FsError, FsResult, OutputStream, Pollable, StreamError, StreamResult};
 
 use super::shadow::borrow;
-use crate::host::files::Quota;
+use crate::host::files::{Full, Quota};
+use crate::host::room::NoEntry;
 use crate::host::state::HostState;
 
 /// There is room for one more name below `dir`.
 pub(super) fn name(state: &mut HostState, dir: u32) -> FsResult<()> {
-    if state.has_room_for_a_name(dir) { Ok(()) } else { Err(full()) }
+    state.name_in(dir).map_err(full)
 }
 
-fn full() -> FsError {
+fn full(Full: Full) -> FsError {
     ErrorCode::InsufficientSpace.into()
+}
+
+fn no_entry(why: NoEntry) -> FsError {
+    match why {
+        NoEntry::Full => full(Full),
+        NoEntry::OtherRoom => ErrorCode::CrossDevice.into(),
+    }
 }
 
 /// The file `fd` is about to have `end` bytes, if it has fewer.
@@ -33,7 +41,7 @@ pub(super) async fn grow(state: &mut HostState, fd: u32, end: u64) -> FsResult<(
     if end < size {
         quota.shrink();
     }
-    quota.grow(end.saturating_sub(size)).map_err(|_full| full())
+    quota.grow(end.saturating_sub(size)).map_err(full)
 }
 
 /// The same for what is written by `stream`, from `at` on or to the end of the file `fd`.
@@ -65,9 +73,12 @@ pub(super) async fn rename_at(
     state: &mut HostState,
     (from, path, to, new): (Resource<Descriptor>, String, Resource<Descriptor>, String),
 ) -> FsResult<()> {
-    let moves = state.about_to_move(from.rep(), to.rep()).map_err(|_full| full())?;
+    let dirs = [from.rep(), to.rep()];
+    state.about_to_move(from.rep(), to.rep()).map_err(no_entry)?;
     state.filesystem().rename_at(from, path, to, new).await?;
-    state.moved_name(moves);
+    for dir in dirs {
+        state.unlinked_in(dir);
+    }
     Ok(())
 }
 
@@ -75,10 +86,8 @@ pub(super) async fn link_at(
     state: &mut HostState,
     (from, follow, path, to, new): (Resource<Descriptor>, PathFlags, String, Resource<Descriptor>, String),
 ) -> FsResult<()> {
-    let links = state.about_to_link(from.rep(), to.rep()).map_err(|_full| full())?;
-    state.filesystem().link_at(from, follow, path, to, new).await?;
-    state.linked_name(links);
-    Ok(())
+    state.about_to_link(from.rep(), to.rep()).map_err(no_entry)?;
+    state.filesystem().link_at(from, follow, path, to, new).await
 }
 
 pub(super) async fn symlink_at(
