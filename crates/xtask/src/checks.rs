@@ -7,6 +7,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
 
+use crate::fetch::Unavailable;
+use crate::manifests;
 use crate::program::run as run_program;
 use crate::prose;
 use crate::runtimes;
@@ -29,7 +31,7 @@ enum Outcome {
     Warned(String),
 }
 
-const STEPS: [Step; 16] = [
+const STEPS: [Step; 17] = [
     Step { name: "format", quick: true, check: format },
     Step { name: "lints", quick: true, check: lints },
     Step { name: "spelling", quick: true, check: spelling },
@@ -37,6 +39,7 @@ const STEPS: [Step; 16] = [
     Step { name: "runtimes", quick: true, check: runtimes },
     Step { name: "tests", quick: true, check: tests },
     Step { name: "templates", quick: false, check: templates },
+    Step { name: "manifests for Kubernetes", quick: false, check: manifests },
     Step { name: "doc tests", quick: false, check: doc_tests },
     Step { name: "docs", quick: false, check: docs },
     Step { name: "licences, bans, sources", quick: false, check: licences },
@@ -137,6 +140,13 @@ fn tests(workspace: &Workspace) -> Result<Outcome> {
 fn templates(workspace: &Workspace) -> Result<Outcome> {
     templates::test(workspace, &[])?;
     Ok(Outcome::Passed)
+}
+
+fn manifests(workspace: &Workspace) -> Result<Outcome> {
+    match manifests::check(workspace) {
+        Err(error) if error.is::<Unavailable>() => Ok(Outcome::Warned(format!("{error:#}"))),
+        checked => checked.map(|()| Outcome::Passed),
+    }
 }
 
 fn doc_tests(workspace: &Workspace) -> Result<Outcome> {

@@ -8,6 +8,7 @@ mod debian;
 mod dist;
 mod fetch;
 mod guests;
+mod manifests;
 mod php;
 mod program;
 mod programs;
