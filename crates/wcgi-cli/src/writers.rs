@@ -84,10 +84,11 @@ fn open(_: &Path) -> io::Result<(Identity, File)> {
     Err(io::ErrorKind::Unsupported.into())
 }
 
-#[cfg(all(test, unix))]
+#[cfg(test)]
 mod tests {
     use super::*;
 
+    #[cfg(unix)]
     #[test]
     fn those_who_come_second_know_it_and_the_first_may_leave() {
         let directory = tempfile::tempdir().unwrap();

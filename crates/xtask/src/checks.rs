@@ -39,7 +39,7 @@ const STEPS: [Step; 17] = [
     Step { name: "runtimes", quick: true, check: runtimes },
     Step { name: "tests", quick: true, check: tests },
     Step { name: "templates", quick: false, check: templates },
-    Step { name: "manifests for Kubernetes", quick: false, check: manifests },
+    Step { name: "manifests for Kubernetes", quick: false, check: kubernetes },
     Step { name: "doc tests", quick: false, check: doc_tests },
     Step { name: "docs", quick: false, check: docs },
     Step { name: "licences, bans, sources", quick: false, check: licences },
@@ -142,7 +142,7 @@ fn templates(workspace: &Workspace) -> Result<Outcome> {
     Ok(Outcome::Passed)
 }
 
-fn manifests(workspace: &Workspace) -> Result<Outcome> {
+fn kubernetes(workspace: &Workspace) -> Result<Outcome> {
     match manifests::check(workspace) {
         Err(error) if error.is::<Unavailable>() => Ok(Outcome::Warned(format!("{error:#}"))),
         checked => checked.map(|()| Outcome::Passed),

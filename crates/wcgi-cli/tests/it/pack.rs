@@ -91,8 +91,8 @@ fn a_file_is_pushed_and_added_as_what_is_in_it() {
     let name = server.name("me/files:1");
     let digest = machine.does(&["push", shown(&file), &name]);
     assert_eq!(machine.does(&["push", shown(&file), &name]), digest);
-    let serving = Machine::new().serve(&[&name]);
-    assert!(serving.get("/?op=read&path=/app/link").contains("the other page"));
+    let page = Machine::new().serve(&[&name]).get("/?op=read&path=/app/link");
+    assert!(page.contains("the other page"), "{page}");
     let said = Machine::new().does(&["inspect", &name, "--command", "one"]);
     assert!(said.contains("package     me/files") && said.contains("/app ro"), "{said}");
 
