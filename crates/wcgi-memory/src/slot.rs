@@ -170,8 +170,8 @@ impl Slot {
         self.region.give_back(self.place(from..self.allowed))
     }
 
-    /// Whether a stack of `len` bytes was used no further than its last [`STACK_ZEROED`] bytes, as most are: calls that go further
-    /// leave addresses of return in the [`STACK_WATCHED`] bytes before.
+    /// Whether a stack of `len` bytes was used no further than its last [`STACK_ZEROED`] bytes, as most are. Calls that go further
+    /// leave their return addresses in the [`STACK_WATCHED`] bytes before.
     fn was_shallow(&self, len: usize) -> bool {
         let zeroed = len.saturating_sub(STACK_ZEROED);
         zeroed >= STACK_WATCHED && self.region.is_zero(self.place(zeroed - STACK_WATCHED..zeroed))

@@ -57,8 +57,8 @@ impl Snapshots {
         snapshot
     }
 
-    /// What a start-up is told the time is: `now`, or what the one before was told if that is not long ago and later than
-    /// `newest`, when a file was last modified. Also says which of them it is.
+    /// What a start-up is told the time is, and whether the one before was told the same. That is so if it is not long ago, and
+    /// no file was modified since, which `newest` says.
     pub(crate) fn time(&self, now: Duration, newest: Duration) -> (Duration, bool) {
         let mut time = locked(&self.time);
         let recent = now.saturating_sub(RECENT)..=now;
