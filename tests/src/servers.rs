@@ -1,23 +1,24 @@
 //! The servers that scripts are clients of: those of Debian, each with its data in a folder of its own, and one for HTTPS. All end when
 //! they are dropped, and the databases also when their test is killed.
 
-use std::fs;
 use std::net::SocketAddr;
 use std::os::unix::fs::{PermissionsExt as _, chown};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command};
 use std::sync::Arc;
+use std::{fs, io};
 
 use axum::Router;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto;
 use hyper_util::service::TowerToHyperService;
-use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
 use rustls::ServerConfig;
 use rustls::pki_types::PrivateKeyDer;
 use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::net::TcpListener;
+use tokio::net::unix::pipe::Receiver;
 use tokio::task::AbortHandle;
 use tokio_rustls::TlsAcceptor;
 
@@ -35,10 +36,13 @@ impl Drop for Server {
 impl Server {
     /// Starts it and waits until a line of its log has `ready`.
     async fn start(mut command: Command, ready: &str) -> Self {
-        let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("set-up installs it");
-        let log = child.stderr.take().expect("it is a pipe");
+        let (log, writer) = io::pipe().expect("a pipe");
+        let other = writer.try_clone().expect("a descriptor");
+        let child = command.stdout(other).stderr(writer).spawn().expect("set-up installs it");
+        // It has descriptors of the pipe, whose end could not be seen.
+        drop(command);
         let server = Self(child);
-        let log = tokio::process::ChildStderr::from_std(log).expect("a runtime");
+        let log = Receiver::from_owned_fd(log.into()).expect("a pipe");
         let mut lines = BufReader::new(log).lines();
         let mut said = Vec::new();
         loop {
@@ -198,7 +202,7 @@ impl Redis {
         let mut server = program(Path::new("redis-server"));
         server.args(["--port", &port.to_string(), "--bind", "127.0.0.1", "--save", "", "--daemonize", "no"]);
         server.arg("--unixsocket").arg(data.path().join("redis.sock")).args(["--unixsocketperm", "777"]);
-        server.arg("--dir").arg(data.path()).args(["--logfile", "/dev/stderr"]);
+        server.arg("--dir").arg(data.path());
         let server = Server::start(server, "ready to accept connections").await;
         Self { port, _server: server, data }
     }
@@ -228,6 +232,8 @@ impl Authority {
         let key = KeyPair::generate().expect("random numbers");
         let mut params = CertificateParams::new(Vec::new()).expect("no names");
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        // Nobody else's: not that of the certificates, or they would seem to be signed by themselves.
+        params.distinguished_name.push(DnType::CommonName, format!("{:x?}", key.public_key_raw().get(..8)));
         let certificate = params.self_signed(&key).expect("a certificate");
         Self { pem: certificate.pem(), issuer: Issuer::new(params, key) }
     }

@@ -411,7 +411,7 @@ async fn postgres() {
     if are_components() {
         return;
     }
-    let reply = get(&service("postgres"), "/?conn=host=db").await;
+    let reply = get(&service("postgres"), "/?conn=host=db%20user=me").await;
     assert_eq!(reply.text(), "connect: could not translate host name \"db\" to address: Name does not resolve\n");
 }
 
