@@ -13,6 +13,7 @@ mod arguments;
 #[cfg(feature = "compiler")]
 mod build;
 #[cfg(feature = "compiler")]
+mod cgroup;
 mod check;
 mod listen;
 mod log;

@@ -23,7 +23,7 @@ use crate::report::{self, WithHint};
 use crate::server::{App, LAST_TASKS, Listener, Server};
 use crate::signals::{Signal, Signals};
 use crate::stamp::{Stamp, files_of};
-use crate::{progress, watch};
+use crate::{cgroup, progress, watch};
 
 /// Serves until a signal ends it.
 pub(crate) fn run(arguments: Run, log: &Log) -> anyhow::Result<()> {
@@ -127,6 +127,7 @@ fn open(arguments: Run, address: SocketAddr) -> anyhow::Result<(WcgiService, Opt
         .queue_wait(arguments.queue_wait)
         .trust_precompiled(arguments.trust_precompiled);
     let engine = self::engine(&arguments.package, engine)?;
+    cgroup::compare(&engine);
     let (builder, registry) = builder(arguments, address)?;
     Ok((builder.engine(engine).build()?, registry))
 }

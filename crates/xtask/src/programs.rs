@@ -1,5 +1,5 @@
 //! Programs the tests run beside scripts. A browser looks at pages as people do. lighttpd runs the same program as native CGI.
-//! A registry keeps packages, and skopeo is a second client of it. Scripts are clients of databases.
+//! A registry keeps packages, and skopeo is a second client of it. Scripts are clients of databases. faketime lets a clock jump.
 //!
 //! They are Debian's packages where those can be installed, or else programs on the PATH.
 
@@ -37,7 +37,7 @@ fn is_there(program: &str) -> bool {
     env::split_paths(&path).chain(["/usr/sbin".into()]).chain(versions).any(|folder| folder.join(program).is_file())
 }
 
-const PROGRAMS: [(&str, &[&str]); 7] = [
+const PROGRAMS: [(&str, &[&str]); 8] = [
     ("chromedriver", &["chromium", "chromium-driver"]),
     ("lighttpd", &["lighttpd"]),
     ("docker-registry", &["docker-registry"]),
@@ -45,4 +45,5 @@ const PROGRAMS: [(&str, &[&str]); 7] = [
     ("redis-server", &["redis-server"]),
     ("postgres", &["postgresql"]),
     ("mariadbd", &["mariadb-server-core"]),
+    ("faketime", &["faketime"]),
 ];

@@ -67,6 +67,12 @@ impl Engine {
         self.0.max_concurrency
     }
 
+    /// The most linear memory one exchange may have, in bytes: [`EngineBuilder::max_memory`].
+    #[must_use]
+    pub fn max_memory(&self) -> usize {
+        self.0.max_memory
+    }
+
     /// The exchanges that its services are at, in no order: from the head of a request to the last byte of the response.
     #[must_use]
     pub fn running(&self) -> Vec<ExchangeInfo> {
@@ -108,10 +114,6 @@ impl Engine {
     #[cfg(feature = "compiler")]
     pub(crate) fn compile_limits(&self) -> CompileLimits {
         self.0.compile_limits
-    }
-
-    pub(crate) fn max_memory(&self) -> usize {
-        self.0.max_memory
     }
 
     /// The threads on which guests run. Deadlines use their clock.

@@ -16,7 +16,7 @@ use tower_wcgi::{Engine, TrustedProxies, WcgiBuilder, WcgiService};
 use super::app::OpenSite;
 use super::config::{self, Config, Said, Site};
 use crate::stamp::Stamp;
-use crate::{progress, tls};
+use crate::{cgroup, progress, tls};
 
 /// # Errors
 ///
@@ -48,7 +48,9 @@ pub(crate) fn engine(settings: &config::Engine) -> anyhow::Result<Engine> {
     if let Some(dir) = &settings.cache_dir {
         engine = engine.cache_dir(dir);
     }
-    engine.build().context("cannot make the engine")
+    let engine = engine.build().context("cannot make the engine")?;
+    cgroup::compare(&engine);
+    Ok(engine)
 }
 
 /// Opens all sites but those that are open already, by the same settings and from the same files. On a terminal, shows how many

@@ -9,7 +9,7 @@ use rustix::process::{Pid, Resource, Rlimit, prlimit};
 use tempfile::TempDir;
 use wcgi_tests::{cache_dir, guest};
 
-use crate::process::{Serving, wcgi};
+use crate::process::{Serving, run, wcgi};
 
 /// `wcgi run` of a guest with its cache at `cache`, below the limit that `ulimit` sets.
 fn limited(ulimit: &str, guest_name: &str, cache: &Path) -> Command {
@@ -78,6 +78,65 @@ fn without_memory_an_exchange_is_500_and_the_next_one_is_served() {
     assert!(serving.line("ERROR").contains("the host has no memory left for an instance"));
     set(None);
     assert!(serving.get("/").contains("Hello"));
+}
+
+/// A control group with so much memory, which only root can make.
+struct ControlGroup(PathBuf);
+
+impl ControlGroup {
+    fn new(bytes: u64) -> Option<Self> {
+        let name = format!("wcgi-test-{}-{bytes}", std::process::id());
+        let (one, two) = ("/sys/fs/cgroup/memory", "/sys/fs/cgroup");
+        let (root, limit) = if Path::new(one).is_dir() { (one, "memory.limit_in_bytes") } else { (two, "memory.max") };
+        let group = Self(Path::new(root).join(name));
+        let made = fs::create_dir(&group.0).and_then(|()| fs::write(group.0.join(limit), bytes.to_string()));
+        match made {
+            Ok(()) => Some(group),
+            Err(error) => {
+                println!("no control group can be made: {error}");
+                None
+            }
+        }
+    }
+
+    /// `command`, run in it.
+    fn run(&self, command: &Command) -> Command {
+        let mut inside = Command::new("sh");
+        inside.args(["-c", "echo $$ > \"$1/cgroup.procs\" && shift && exec \"$@\"", "sh"]).arg(&self.0);
+        inside.arg(command.get_program()).args(command.get_args()).env_remove("RUST_LOG").stdin(Stdio::null());
+        inside
+    }
+}
+
+impl Drop for ControlGroup {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir(&self.0);
+    }
+}
+
+/// The kernel would end the server, so that is said at its start. With limits that fit, scripts fail and the server lives.
+#[cfg(target_os = "linux")]
+#[test]
+fn in_a_control_group_limits_that_fit_keep_the_server_alive() {
+    let Some(group) = ControlGroup::new(256 << 20) else { return };
+    let serving = Serving::spawn(group.run(&run(&guest("hello"), &[])));
+    let said = serving.line("control group");
+    assert!(said.contains("allows 256 MiB") && said.contains("128 requests at once with 256 MiB each"), "{said}");
+    drop(serving);
+
+    let limits = ["--max-concurrency", "4", "--max-memory", "32MiB"];
+    let serving = Serving::spawn(group.run(&run(&guest("grow"), &limits)));
+    let mut asking: Vec<_> = (0..64).map(|_| serving.connect()).collect();
+    for stream in &mut asking {
+        stream.write_all(b"GET /?mib=100 HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").unwrap();
+    }
+    for mut stream in asking {
+        let mut response = String::new();
+        stream.read_to_string(&mut response).unwrap();
+        assert!(response.contains("failed after") || response.contains(" 503 "), "{response}");
+    }
+    assert!(serving.get("/?mib=1").contains("grew 1 MiB"));
+    assert!(serving.lines_until("mib=1").iter().all(|line| !line.contains("control group")));
 }
 
 /// A file system of its own, which only root can mount.

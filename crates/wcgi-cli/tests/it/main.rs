@@ -5,6 +5,7 @@ mod build;
 #[cfg(unix)]
 mod cache;
 #[cfg(unix)]
+mod clock;
 mod compile;
 mod dev;
 #[cfg(unix)]
