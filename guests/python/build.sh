@@ -70,5 +70,6 @@ echo "python: compiling"
 # In place of options for the linker that zig's does not know.
 link="-Wl,--initial-memory=20971520"
 quietly make -j"$jobs" python.wasm CONFIGURE_LDFLAGS_NODIST="$link"
-"$BUILD_PYTHON" "$here/library.py" "$WORK/source/Lib" "$WORK/python313.zip" "$here/wcgi_main.py"
+"$BUILD_PYTHON" "$here/library.py" "$WORK/source/Lib" "$WORK/python313.zip" "$here/wcgi_main.py" \
+  "$here/_sysconfigdata__wasi_wasm32-wasi.py"
 cp python.wasm "$WORK/python.wasm"

@@ -93,12 +93,16 @@ fn run(command: &mut Command) {
 }
 
 /// A port that was free a moment ago; nobody else is given it at once.
+///
+/// # Panics
+///
+/// When no port is free.
 pub async fn free_port() -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     listener.local_addr().expect("an address").port()
 }
 
-/// PostgreSQL, with the database `postgres`, the user `wcgi` and [`PASSWORD`].
+/// `PostgreSQL`, with the database `postgres`, the user `wcgi` and [`PASSWORD`].
 #[derive(Debug)]
 pub struct Postgres {
     /// Where it listens.
@@ -109,6 +113,10 @@ pub struct Postgres {
 
 impl Postgres {
     /// One that speaks TLS too, with a certificate of `ca` for the name `db`.
+    ///
+    /// # Panics
+    ///
+    /// When it does not start.
     pub async fn start(ca: &Authority) -> Self {
         let data = folder();
         let path = |name: &str| data.path().join(name);
@@ -149,7 +157,7 @@ fn postgres(program: &str) -> PathBuf {
     found.pop().expect("`cargo xtask setup` installs PostgreSQL")
 }
 
-/// MariaDB, with the database `wcgi`, the user `wcgi` and [`PASSWORD`], on a unix socket.
+/// `MariaDB`, with the database `wcgi`, the user `wcgi` and [`PASSWORD`], on a unix socket.
 #[derive(Debug)]
 pub struct MariaDb {
     _server: Server,
@@ -158,6 +166,10 @@ pub struct MariaDb {
 
 impl MariaDb {
     /// A new one.
+    ///
+    /// # Panics
+    ///
+    /// When it does not start.
     pub async fn start() -> Self {
         let data = folder();
         let path = |name: &str| data.path().join(name);
@@ -196,6 +208,10 @@ pub struct Redis {
 
 impl Redis {
     /// A new one.
+    ///
+    /// # Panics
+    ///
+    /// When it does not start.
     pub async fn start() -> Self {
         let data = folder();
         let port = free_port().await;
@@ -228,6 +244,7 @@ impl Authority {
     ///
     /// When there are no random numbers.
     #[must_use]
+    #[expect(clippy::new_without_default, reason = "each is another")]
     pub fn new() -> Self {
         let key = KeyPair::generate().expect("random numbers");
         let mut params = CertificateParams::new(Vec::new()).expect("no names");

@@ -29,7 +29,7 @@ pub(crate) fn ensure() {
     }
 }
 
-/// Servers lie where only root's PATH leads, and PostgreSQL in a folder for each version.
+/// Servers lie where only root's PATH leads, and `PostgreSQL` in a folder for each version.
 fn is_there(program: &str) -> bool {
     let path = env::var_os("PATH").unwrap_or_default();
     let versions = fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();

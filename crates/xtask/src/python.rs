@@ -73,6 +73,19 @@ fn complete(workspace: &Workspace, module: &Path, library: &Path) -> Result<()> 
         stamp::write(&packages, &stamp)?;
     }
     println!("python: {} is ready", workspace.relative(&example));
+    clients(workspace)
+}
+
+/// Fetches the clients of databases that the tests run, beside the interpreter.
+fn clients(workspace: &Workspace) -> Result<()> {
+    let requirements = fetch::pip_requirements(workspace, "python-clients");
+    let packages = workspace.root().join("target/python/clients");
+    let stamp = Stamp::default().file(&requirements)?.finish();
+    if !stamp::is_current(&packages, &stamp) {
+        println!("python: installing clients of databases by pip");
+        fetch::pip_install(&requirements, &packages)?;
+        stamp::write(&packages, &stamp)?;
+    }
     Ok(())
 }
 

@@ -43,7 +43,7 @@ pub(crate) const CURL: DebianSource = DebianSource {
     megabytes: 4,
 };
 
-/// libpq, a part of PostgreSQL.
+/// libpq, a part of `PostgreSQL`.
 pub(crate) const POSTGRESQL: DebianSource = DebianSource {
     name: "postgresql-15",
     suite: "bookworm",

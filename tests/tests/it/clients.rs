@@ -1,4 +1,4 @@
-//! Clients as they are, in C: libpq with a real PostgreSQL, and libcurl with a server for HTTPS whose authority is the test's own.
+//! Clients as they are, in C: libpq with a real `PostgreSQL`, and libcurl with a server for HTTPS whose authority is the test's own.
 
 use axum::Router;
 use axum::routing::{get as on_get, post as on_post};
