@@ -12,7 +12,7 @@ use axum::Router;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto;
 use hyper_util::service::TowerToHyperService;
-use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
+use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, KeyUsagePurpose};
 use rustls::ServerConfig;
 use rustls::pki_types::PrivateKeyDer;
 use tempfile::TempDir;
@@ -249,6 +249,8 @@ impl Authority {
         let key = KeyPair::generate().expect("random numbers");
         let mut params = CertificateParams::new(Vec::new()).expect("no names");
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        // Python insists on it, and on a certificate that names its authority's key.
+        params.key_usages = vec![KeyUsagePurpose::KeyCertSign];
         // Nobody else's: not that of the certificates, or they would seem to be signed by themselves.
         params.distinguished_name.push(DnType::CommonName, format!("{:x?}", key.public_key_raw().get(..8)));
         let certificate = params.self_signed(&key).expect("a certificate");
@@ -269,7 +271,8 @@ impl Authority {
 
     fn certificate(&self, name: &str) -> (rcgen::Certificate, KeyPair) {
         let key = KeyPair::generate().expect("random numbers");
-        let params = CertificateParams::new([name.to_owned()]).expect("a name");
+        let mut params = CertificateParams::new([name.to_owned()]).expect("a name");
+        params.use_authority_key_identifier_extension = true;
         (params.signed_by(&key, &self.issuer).expect("a certificate"), key)
     }
 
