@@ -44,6 +44,8 @@ fn main() {
     }
     // It takes minutes to build.
     println!("cargo::rustc-check-cfg=cfg(python)");
+    println!("cargo::rustc-check-cfg=cfg(python_clients)");
+    println!("cargo::rerun-if-changed=../target/python/clients");
     println!("cargo::rerun-if-changed=../examples/flask");
     let flask = Path::new("../examples/flask");
     if ["python.wasm", "python/python313.zip", "site-packages/flask/app.py"]
@@ -51,6 +53,10 @@ fn main() {
         .all(|file| flask.join(file).exists())
     {
         println!("cargo::rustc-cfg=python");
+        // What was built before it had sockets has none of them.
+        if Path::new("../target/python/clients/requests").exists() {
+            println!("cargo::rustc-cfg=python_clients");
+        }
     }
     let out = env::var_os("OUT_DIR").expect("cargo sets it");
     fs::write(Path::new(&out).join("guests.rs"), code).expect("the output folder can be written");

@@ -2,7 +2,9 @@
 # Builds CPython for WASI with the main program beside this file. Called by `cargo xtask python`, with
 #   WCGI_CC        the C compiler for WASI: a zig, `cc` and its target, so that `ar` is to be had in the same place
 #   SOURCE         the archive of CPython's source
-#   ZLIB, SQLITE   directories with the sources of zlib and the amalgamation of SQLite
+#   ZLIB, OPENSSL  folders with `include` and `lib` of these libraries, as `guests/lib` has built them
+#   SOCKETS        guests/sockets
+#   SQLITE         a directory with the amalgamation of SQLite
 #   BUILD_PYTHON   a Python of the same minor version; empty: one is built from the same source first
 #   WORK           a directory to build in, made anew
 # Leaves WORK/python.wasm and WORK/python313.zip.
@@ -28,20 +30,17 @@ if [ -z "$BUILD_PYTHON" ]; then
   BUILD_PYTHON=$WORK/native/python
 fi
 
-echo "python: building zlib and SQLite"
+echo "python: building SQLite and the sockets"
 cd "$WORK/libraries"
 flags=(-O3 -fno-sanitize=all -w -D_WASI_EMULATED_MMAN -D_WASI_EMULATED_GETPID -D_WASI_EMULATED_SIGNAL
   -D_WASI_EMULATED_PROCESS_CLOCKS)
-for file in adler32 compress crc32 deflate infback inffast inflate inftrees trees uncompr zutil; do
-  $WCGI_CC "${flags[@]}" -c "$ZLIB/$file.c" -o "z_$file.o"
-done
 $WCGI_CC "${flags[@]}" -DSQLITE_THREADSAFE=0 -DSQLITE_OMIT_LOAD_EXTENSION -DSQLITE_ENABLE_FTS5 -DSQLITE_ENABLE_MATH_FUNCTIONS \
   -DSQLITE_ENABLE_COLUMN_METADATA -DSQLITE_DQS=0 -DSQLITE_DEFAULT_MEMSTATUS=0 -c "$SQLITE/sqlite3.c" -o sqlite3.o
-$WCGI_CC "${flags[@]}" -c "$here/wasi.c" -o wasi.o
+$WCGI_CC "${flags[@]}" -I"$SOCKETS/include" -c "$SOCKETS/sockets.c" -o sockets.o
 archive="${WCGI_CC%% *} ar"
-$archive rcs libz.a z_*.o
 $archive rcs libsqlite3.a sqlite3.o
-cp "$ZLIB/zlib.h" "$ZLIB/zconf.h" "$SQLITE/sqlite3.h" .
+$archive rcs libwcgi-sockets.a sockets.o
+cp "$SQLITE/sqlite3.h" .
 
 echo "python: configuring"
 cp "$here/python.c" "$here/settle.h" "$WORK/source/Programs"
@@ -50,9 +49,10 @@ for patch in "$here"/patches/*.patch; do
 done
 cd "$WORK/build"
 export CC="$WCGI_CC" AR="$archive" RANLIB=true OPT="-DNDEBUG -O3" CFLAGS="-fno-sanitize=all -w -D_WASI_EMULATED_MMAN"
-# The libc's headers lack SOCK_RAW, which a fallback for getaddrinfo names.
-export CPPFLAGS="-I$WORK/libraries -DWCGI_SQLITE -DSOCK_RAW=3" LDFLAGS="-s -Wl,-z,stack-size=8388608"
-export ZLIB_CFLAGS="-I$WORK/libraries" ZLIB_LIBS="-L$WORK/libraries -lz"
+# CPython insists on an OpenSSL for threads; there are none here. The libc's headers lack SOCK_RAW.
+export CPPFLAGS="-I$SOCKETS/include -I$WORK/libraries -DWCGI_SQLITE -DOPENSSL_THREADS -DSOCK_RAW=3"
+export LDFLAGS="-s -Wl,-z,stack-size=8388608" LIBS="-L$WORK/libraries -lwcgi-sockets"
+export ZLIB_CFLAGS="-I$ZLIB/include" ZLIB_LIBS="-L$ZLIB/lib -lz"
 export LIBSQLITE3_CFLAGS="-I$WORK/libraries" LIBSQLITE3_LIBS="-L$WORK/libraries -lsqlite3"
 # Nothing of the machine it is built on, and none of what zig's libc declares and does not have. mmap is malloc there.
 export PKG_CONFIG_LIBDIR=/nonexistent CONFIG_SITE="$WORK/source/Tools/wasm/config.site-wasm32-wasi"
@@ -60,15 +60,16 @@ for function in mmap dlopen epoll_create epoll_create1 setgroups memfd_create ti
   export "ac_cv_func_$function=no"
 done
 export ac_cv_header_libintl_h=no ac_cv_lib_dl_dlopen=no
-for module in _bz2 _lzma _ctypes readline _curses _curses_panel _uuid _tkinter _ssl _hashlib _gdbm _dbm; do
+for module in _bz2 _lzma _ctypes readline _curses _curses_panel _uuid _tkinter _gdbm _dbm; do
   export "py_cv_module_$module=n/a"
 done
 quietly ../source/configure --host=wasm32-wasip1 --build="$(../source/config.guess)" --with-build-python="$BUILD_PYTHON" \
-  --with-pymalloc --without-ensurepip --disable-test-modules --disable-ipv6
+  --with-pymalloc --without-ensurepip --disable-test-modules --enable-ipv6 --with-openssl="$OPENSSL"
 
 echo "python: compiling"
 # In place of options for the linker that zig's does not know.
-link="-Wl,--initial-memory=20971520 $WORK/libraries/wasi.o"
+link="-Wl,--initial-memory=20971520"
 quietly make -j"$jobs" python.wasm CONFIGURE_LDFLAGS_NODIST="$link"
-"$BUILD_PYTHON" "$here/library.py" "$WORK/source/Lib" "$WORK/python313.zip" "$here/wcgi_main.py"
+"$BUILD_PYTHON" "$here/library.py" "$WORK/source/Lib" "$WORK/python313.zip" "$here/wcgi_main.py" \
+  "$here/_sysconfigdata__wasi_wasm32-wasi.py"
 cp python.wasm "$WORK/python.wasm"

@@ -260,14 +260,15 @@ ssize_t recvmsg(int fd, struct msghdr *message, int flags) {
     return received;
 }
 
+static const struct {
+    const char *name;
+    int port;
+} known[] = {{"ftp", 21},    {"http", 80},    {"https", 443},      {"imap", 143}, {"imaps", 993},
+             {"mysql", 3306}, {"pop3", 110},  {"postgresql", 5432}, {"redis", 6379}, {"smtp", 25},
+             {"submission", 587}};
+
 /* The port of a service, or -1. */
 static int port_of(const char *service, int numeric) {
-    static const struct {
-        const char *name;
-        int port;
-    } known[] = {{"ftp", 21},    {"http", 80},    {"https", 443},      {"imap", 143}, {"imaps", 993},
-                 {"mysql", 3306}, {"pop3", 110},  {"postgresql", 5432}, {"redis", 6379}, {"smtp", 25},
-                 {"submission", 587}};
     char *end;
     if (!service || !*service) return 0;
     long port = strtol(service, &end, 10);
@@ -416,14 +417,48 @@ struct hostent *gethostbyname(const char *name) {
     return &host;
 }
 
-struct servent *getservbyname(const char *name, const char *protocol) {
+static struct servent *service(const char *name, int port) {
     static char *aliases[1], kept[NI_MAXSERV];
     static struct servent service;
-    int port = port_of(name, 0);
-    if (port <= 0 || (protocol && strcmp(protocol, "tcp"))) return NULL;
     snprintf(kept, sizeof kept, "%s", name);
     service = (struct servent){.s_name = kept, .s_aliases = aliases, .s_port = htons(port), .s_proto = "tcp"};
     return &service;
+}
+
+static int is_tcp(const char *protocol) {
+    return !protocol || strcmp(protocol, "tcp") == 0;
+}
+
+struct servent *getservbyname(const char *name, const char *protocol) {
+    int port = port_of(name, 0);
+    return port > 0 && is_tcp(protocol) ? service(name, port) : NULL;
+}
+
+struct servent *getservbyport(int port, const char *protocol) {
+    for (size_t i = 0; is_tcp(protocol) && i < sizeof known / sizeof *known; i++) {
+        if (known[i].port == ntohs(port)) return service(known[i].name, known[i].port);
+    }
+    return NULL;
+}
+
+struct protoent *getprotobyname(const char *name) {
+    static char *aliases[1];
+    static struct protoent tcp = {.p_name = "tcp", .p_aliases = aliases, .p_proto = IPPROTO_TCP};
+    return is_tcp(name) ? &tcp : NULL;
+}
+
+struct hostent *gethostbyaddr(const void *address, socklen_t len, int family) {
+    (void)address, (void)len, (void)family;
+    h_errno = HOST_NOT_FOUND;
+    return NULL;
+}
+
+const char *hstrerror(int error) {
+    switch (error) {
+    case HOST_NOT_FOUND: return "Host not found";
+    case TRY_AGAIN: return "Try again";
+    default: return "Non-recoverable error";
+    }
 }
 
 in_addr_t inet_addr(const char *text) {

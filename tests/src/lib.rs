@@ -2,6 +2,8 @@
 #![expect(clippy::panic, reason = "a test that cannot go on")]
 
 pub mod calls;
+#[cfg(unix)]
+pub mod servers;
 pub mod wordpress;
 
 use std::convert::Infallible;

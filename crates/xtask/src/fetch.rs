@@ -7,7 +7,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, anyhow, bail};
 
 use crate::workspace::Workspace;
 use crate::{program, stamp};
@@ -151,64 +151,93 @@ impl Debian {
 }
 
 impl DebianSource {
-    /// The archive. Only the addresses of mirrors are taken from the system's apt settings, which need not list sources.
+    /// The archive: by its path in a mirror's pool, or by a list of sources, or out of the folder that `$WCGI_SOURCES` names.
     pub(crate) fn fetch(&self, workspace: &Workspace) -> Result<PathBuf> {
         download(workspace, self.file, self.sha256, |directory| {
-            println!("fetching {} by apt-get ({} MB, and lists of sources once)", self.file, self.megabytes);
-            let state = workspace.toolchains().join("debian-sources").join(self.suite);
-            for needed in ["lists/partial", "cache/archives/partial"] {
-                create(&state.join(needed))?;
-            }
-            let list = state.join("sources.list");
-            let sources = self.sources_list()?;
-            fs::write(&list, sources).with_context(|| format!("cannot write {}", list.display()))?;
-
-            let setting = |name: &str, path: &Path| format!("--option=Dir::{name}={}", path.display());
-            let options = [
-                setting("Etc::SourceList", &list),
-                setting("Etc::SourceParts", Path::new("/dev/null")),
-                setting("State::Lists", &state.join("lists")),
-                setting("Cache", &state.join("cache")),
-                "--option=APT::Sandbox::User=root".to_owned(),
-            ];
-            let call = |arguments: &[&str]| {
-                let mut apt_get = Command::new("apt-get");
-                program::capture(apt_get.current_dir(directory).args(&options).args(arguments))
-            };
-            let package =
-                self.version.map_or_else(|| self.name.to_owned(), |version| format!("{}={version}", self.name));
-            let source = ["source", "--download-only", "--tar-only", &package];
-            call(&source).or_else(|_| call(&["update"]).and_then(|_| call(&source))).map_err(|error| {
-                let why =
-                    format!("apt-get cannot fetch the source of {package}, which is not on every mirror at all times");
-                error.context(Unavailable(why))
+            println!("fetching {} of Debian ({} MB)", self.file, self.megabytes);
+            self.by_path(directory).or_else(|_| self.by_list(workspace, directory)).or_else(|error| {
+                let folder = env::var_os("WCGI_SOURCES").map(PathBuf::from).ok_or(error)?;
+                let kept = folder.join(self.file);
+                fs::copy(&kept, directory.join(self.file))
+                    .with_context(|| format!("cannot copy {}", kept.display()))?;
+                Ok(String::new())
             })
+        })
+    }
+
+    /// A pool keeps an archive for longer than lists name it.
+    fn by_path(&self, directory: &Path) -> Result<String> {
+        let letters = if self.name.starts_with("lib") { 4 } else { 1 };
+        let folder = self.name.get(..letters).unwrap_or(self.name);
+        let mut failure = anyhow!(Unavailable("apt-get names no mirror of Debian".to_owned()));
+        for mirror in mirrors()? {
+            let address = format!("{mirror}pool/main/{folder}/{}/{}", self.name, self.file);
+            let mut helper = Command::new("/usr/lib/apt/apt-helper");
+            helper.current_dir(directory).arg("--option=APT::Sandbox::User=root").args(["download-file", &address]);
+            match program::capture(helper.arg(self.file).arg(format!("SHA256:{}", self.sha256))) {
+                Ok(said) => return Ok(said),
+                Err(error) => failure = error,
+            }
+        }
+        Err(failure)
+    }
+
+    /// Only the addresses of mirrors are taken from the system's apt settings, which need not list sources.
+    fn by_list(&self, workspace: &Workspace, directory: &Path) -> Result<String> {
+        let state = workspace.toolchains().join("debian-sources").join(self.suite);
+        for needed in ["lists/partial", "cache/archives/partial"] {
+            create(&state.join(needed))?;
+        }
+        let list = state.join("sources.list");
+        let sources = self.sources_list()?;
+        fs::write(&list, sources).with_context(|| format!("cannot write {}", list.display()))?;
+
+        let setting = |name: &str, path: &Path| format!("--option=Dir::{name}={}", path.display());
+        let options = [
+            setting("Etc::SourceList", &list),
+            setting("Etc::SourceParts", Path::new("/dev/null")),
+            setting("State::Lists", &state.join("lists")),
+            setting("Cache", &state.join("cache")),
+            "--option=APT::Sandbox::User=root".to_owned(),
+        ];
+        let call = |arguments: &[&str]| {
+            let mut apt_get = Command::new("apt-get");
+            program::capture(apt_get.current_dir(directory).args(&options).args(arguments))
+        };
+        let package = self.version.map_or_else(|| self.name.to_owned(), |version| format!("{}={version}", self.name));
+        let source = ["source", "--download-only", "--tar-only", &package];
+        call(&source).or_else(|_| call(&["update"]).and_then(|_| call(&source))).map_err(|error| {
+            let why =
+                format!("apt-get cannot fetch the source of {package}, which is not on every mirror at all times");
+            error.context(Unavailable(why))
         })
     }
 
     /// A list of sources for apt: the release, on the mirrors of this system's packages. Mirrors of security updates are left out,
     /// because they list archives that they do not have. The release has the same archives.
     fn sources_list(&self) -> Result<String> {
-        let list =
-            ["indextargets", "--format", "$(REPO_URI)", "Created-By: Packages", "Origin: Debian", "Label: Debian"];
-        let mirrors = match apt_get(Path::new("."), &list) {
-            Ok(mirrors) if mirrors.is_empty() => {
-                apt_get(Path::new("."), &["update"]).and_then(|_| apt_get(Path::new("."), &list))
-            }
-            mirrors => mirrors,
-        };
-        let mirrors = mirrors.context(Unavailable("apt-get does not say where Debian's packages are".to_owned()))?;
-        let mut lines: Vec<String> = mirrors
-            .lines()
-            .map(|mirror| format!("deb-src [signed-by={DEBIAN_KEYS}] {mirror} {} main\n", self.suite))
-            .collect();
-        lines.sort();
-        lines.dedup();
-        if lines.is_empty() {
-            bail!(Unavailable("sources of Debian are only to be had on Debian".to_owned()));
-        }
-        Ok(lines.concat())
+        let line = |mirror: &String| format!("deb-src [signed-by={DEBIAN_KEYS}] {mirror} {} main\n", self.suite);
+        Ok(mirrors()?.iter().map(line).collect())
     }
+}
+
+/// The mirrors of this system's packages.
+fn mirrors() -> Result<Vec<String>> {
+    let list = ["indextargets", "--format", "$(REPO_URI)", "Created-By: Packages", "Origin: Debian", "Label: Debian"];
+    let mirrors = match apt_get(Path::new("."), &list) {
+        Ok(mirrors) if mirrors.is_empty() => {
+            apt_get(Path::new("."), &["update"]).and_then(|_| apt_get(Path::new("."), &list))
+        }
+        mirrors => mirrors,
+    };
+    let mirrors = mirrors.context(Unavailable("apt-get does not say where Debian's packages are".to_owned()))?;
+    let mut mirrors: Vec<_> = mirrors.lines().map(str::to_owned).collect();
+    mirrors.sort();
+    mirrors.dedup();
+    if mirrors.is_empty() {
+        bail!(Unavailable("sources of Debian are only to be had on Debian".to_owned()));
+    }
+    Ok(mirrors)
 }
 
 /// The directory with the packages that `NAME-requirements.txt` of `crates/xtask/pip` names. pip fills it once per contents of

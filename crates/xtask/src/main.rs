@@ -8,6 +8,7 @@ mod debian;
 mod dist;
 mod fetch;
 mod guests;
+mod libraries;
 mod manifests;
 mod php;
 mod program;
@@ -47,6 +48,11 @@ enum Task {
         /// Leave out the languages whose tools cannot be fetched, and list them.
         #[arg(long)]
         allow_missing: bool,
+    },
+    /// Build libraries in C for WASI, from the recipes in guests/lib into target/lib. Libraries that did not change are not built again.
+    Libraries {
+        /// The libraries to build [default: all]
+        names: Vec<String>,
     },
     /// Create, build, serve and ask a package from every template of `wcgi new`.
     Templates {
@@ -116,6 +122,11 @@ fn run(task: &Task) -> Result<()> {
             tools::install_all()
         }
         Task::Guests { names, allow_missing } => guests::build(&workspace, names, *allow_missing),
+        Task::Libraries { names } if names.is_empty() => libraries::make_all(&workspace, &libraries::names()),
+        Task::Libraries { names } => {
+            let names: Vec<_> = names.iter().map(String::as_str).collect();
+            libraries::make_all(&workspace, &names)
+        }
         Task::Templates { languages } => templates::test(&workspace, languages),
         Task::Python => python::build(&workspace),
         Task::Wordpress => {

@@ -11,8 +11,9 @@ use anyhow::{Context as _, Result};
 
 use crate::fetch::{self, DebianSource};
 use crate::guests::{self, Compiler};
+use crate::libraries;
 use crate::program;
-use crate::sources::{SQLITE, ZLIB};
+use crate::sources::SQLITE;
 use crate::stamp::{self, Stamp};
 use crate::workspace::Workspace;
 
@@ -28,18 +29,21 @@ pub(crate) fn build(workspace: &Workspace) -> Result<()> {
     sources.sort();
     let stamp = Stamp::default()
         .text(SOURCE.sha256)
-        .text(ZLIB.sha256)
+        .text(&libraries::recipe(workspace, &LIBRARIES)?)
         .text(SQLITE.sha256)
         .file(&fetch::pip_requirements(workspace, "zig"))?;
     let stamp = sources.iter().try_fold(stamp, |stamp, source| stamp.file(source))?.finish();
     if stamp::is_current(&module, &stamp) && library.exists() {
         println!("python: {} is there", workspace.relative(&module));
     } else {
+        let [openssl, zlib] = libraries::build(workspace, LIBRARIES)?;
         let work = output.join("work");
         let mut script = Command::new(recipe.join("build.sh"));
         script
             .env("SOURCE", SOURCE.fetch(workspace)?)
-            .env("ZLIB", ZLIB.fetch(workspace)?.join("src/zlib"))
+            .env("OPENSSL", openssl)
+            .env("ZLIB", zlib)
+            .env("SOCKETS", workspace.sockets())
             .env("SQLITE", SQLITE.fetch(workspace)?.join("sqlite3"))
             .env("BUILD_PYTHON", native().unwrap_or_default())
             .env("WORK", &work);
@@ -69,6 +73,19 @@ fn complete(workspace: &Workspace, module: &Path, library: &Path) -> Result<()> 
         stamp::write(&packages, &stamp)?;
     }
     println!("python: {} is ready", workspace.relative(&example));
+    clients(workspace)
+}
+
+/// Fetches the clients of databases that the tests run, beside the interpreter.
+fn clients(workspace: &Workspace) -> Result<()> {
+    let requirements = fetch::pip_requirements(workspace, "python-clients");
+    let packages = workspace.root().join("target/python/clients");
+    let stamp = Stamp::default().file(&requirements)?.finish();
+    if !stamp::is_current(&packages, &stamp) {
+        println!("python: installing clients of databases by pip");
+        fetch::pip_install(&requirements, &packages)?;
+        stamp::write(&packages, &stamp)?;
+    }
     Ok(())
 }
 
@@ -93,6 +110,8 @@ fn native() -> Option<PathBuf> {
         Some(PathBuf::from(path.trim()))
     })
 }
+
+const LIBRARIES: [&str; 2] = ["openssl", "zlib"];
 
 /// The Python of Debian 13. 3.13 gets security updates until October 2029.
 const SOURCE: DebianSource = DebianSource {

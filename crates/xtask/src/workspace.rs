@@ -45,6 +45,11 @@ impl Workspace {
         self.root.join("guests/sockets")
     }
 
+    /// Libraries in C for WASI, built.
+    pub(crate) fn libraries(&self) -> PathBuf {
+        self.root.join("target/lib")
+    }
+
     /// The crate that programs in Rust are made with.
     pub(crate) fn wcgi_guest(&self) -> PathBuf {
         self.root.join("crates/wcgi-guest")

@@ -32,6 +32,12 @@ struct servent {
     char *s_proto;
 };
 
+struct protoent {
+    char *p_name;
+    char **p_aliases;
+    int p_proto;
+};
+
 #define AI_PASSIVE 0x01
 #define AI_CANONNAME 0x02
 #define AI_NUMERICHOST 0x04
@@ -80,6 +86,11 @@ int getnameinfo(const struct sockaddr *__restrict address, socklen_t len, char *
 const char *gai_strerror(int error);
 struct hostent *gethostbyname(const char *name);
 struct servent *getservbyname(const char *name, const char *protocol);
+struct servent *getservbyport(int port, const char *protocol);
+struct protoent *getprotobyname(const char *name);
+/* No name is told of an address. */
+struct hostent *gethostbyaddr(const void *address, socklen_t len, int family);
+const char *hstrerror(int error);
 
 #ifdef __cplusplus
 }

@@ -406,6 +406,26 @@ async fn redis() {
 }
 
 #[tokio::test]
+async fn postgres() {
+    // Components cannot import what it does.
+    if are_components() {
+        return;
+    }
+    let reply = get(&service("postgres"), "/?conn=host=db%20user=me").await;
+    assert_eq!(reply.text(), "connect: could not translate host name \"db\" to address: Name does not resolve\n");
+}
+
+#[tokio::test]
+async fn curl() {
+    // Components cannot import what it does.
+    if are_components() {
+        return;
+    }
+    let reply = get(&service("curl"), "/?url=http://api.example/").await;
+    assert_eq!(reply.text(), "failed: Could not resolve hostname\n");
+}
+
+#[tokio::test]
 async fn turns() {
     let dir = tempfile::tempdir().unwrap();
     let service = builder("turns").map_dir("/d", dir.path(), Access::ReadWrite).build().unwrap();

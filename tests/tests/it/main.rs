@@ -5,6 +5,7 @@ mod applications;
 mod browser;
 mod calls;
 mod cases;
+mod clients;
 mod concurrency;
 mod contract;
 mod cut_off;

@@ -16,6 +16,7 @@ use anyhow::{Context as _, Result, anyhow, bail};
 use super::guest::{Guest, headers, install};
 use super::library::Libraries;
 use crate::fetch::{self, Unavailable};
+use crate::libraries;
 use crate::program;
 use crate::stamp::{self, Stamp};
 use crate::workspace::Workspace;
@@ -24,7 +25,7 @@ use crate::workspace::Workspace;
 pub(super) fn build(workspace: &Workspace, guests: &[Guest]) -> Result<usize> {
     let recipe = recipe(workspace)?;
     let headers = headers(workspace)?;
-    let mut stale = Vec::new();
+    let (mut stale, mut needed) = (Vec::new(), Vec::new());
     for guest in guests {
         let output = workspace.guests().join(&guest.name).with_extension("wasm");
         let mut stamp = Stamp::default().text(&recipe).file(&guest.source)?;
@@ -32,8 +33,12 @@ pub(super) fn build(workspace: &Workspace, guests: &[Guest]) -> Result<usize> {
         for file in libraries.sources.iter().chain(&libraries.headers) {
             stamp = stamp.file(file)?;
         }
+        if !libraries.built.is_empty() {
+            stamp = stamp.text(&libraries::recipe(workspace, libraries.built)?);
+        }
         let stamp = headers.iter().try_fold(stamp, |stamp, header| stamp.file(header))?.finish();
         if !stamp::is_current(&output, &stamp) {
+            needed.extend(libraries.built);
             stale.push((guest, output, stamp));
         }
     }
@@ -41,6 +46,7 @@ pub(super) fn build(workspace: &Workspace, guests: &[Guest]) -> Result<usize> {
         return Ok(0);
     }
 
+    libraries::make_all(workspace, &needed)?;
     let compiler = Compiler::find(workspace)?;
     println!("guests: compiling {} in C", stale.len());
     let count = stale.len();
@@ -108,6 +114,9 @@ impl Compiler {
         command.args(&libraries.sources);
         for include in &libraries.includes {
             command.arg("-I").arg(include);
+        }
+        if !libraries.built.is_empty() {
+            command.args(libraries.archives(workspace)?).args(WITH_LIBRARIES);
         }
         if libraries.is_foreign {
             command.arg("-w");
@@ -179,3 +188,12 @@ pub(crate) fn zig(workspace: &Workspace) -> Result<PathBuf> {
 
 /// Small code and a small stack, so that an instance begins with two pages of memory.
 const FLAGS: [&str; 6] = ["-std=gnu17", "-Os", "-s", "-Wall", "-Wextra", "-Wl,-z,stack-size=65536"];
+
+/// What is in archives of the C library, and a stack for cryptography.
+const WITH_LIBRARIES: [&str; 5] = [
+    "-lwasi-emulated-getpid",
+    "-lwasi-emulated-signal",
+    "-lwasi-emulated-process-clocks",
+    "-lwasi-emulated-mman",
+    "-Wl,-z,stack-size=1048576",
+];

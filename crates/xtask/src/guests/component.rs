@@ -86,4 +86,4 @@ fn wrap<'a>(workspace: &Workspace, output: &Path, modules: impl Iterator<Item = 
 }
 
 /// They import what only modules can.
-pub(super) const MODULES_ONLY: [&str; 4] = ["locks", "net", "redis", "wasmedge"];
+pub(super) const MODULES_ONLY: [&str; 6] = ["curl", "locks", "net", "postgres", "redis", "wasmedge"];

@@ -19,6 +19,8 @@ pub(super) struct Libraries {
     pub(super) headers: Vec<PathBuf>,
     /// Some of it is not ours, and has warnings of its own.
     pub(super) is_foreign: bool,
+    /// Those of `guests/lib`, with the ones that they need.
+    pub(super) built: &'static [&'static str],
 }
 
 impl Libraries {
@@ -30,18 +32,33 @@ impl Libraries {
             return Ok(libraries);
         }
         let sockets = workspace.sockets();
-        let include = sockets.join("include");
         libraries.sources.push(sockets.join("sockets.c"));
-        for directory in ["", "sys", "netinet", "arpa"] {
-            libraries.headers.extend(files(&include.join(directory))?);
-        }
-        libraries.includes.push(include);
+        libraries.headers = crate::libraries::sockets(workspace)?;
+        libraries.includes.push(sockets.join("include"));
         if text.contains("#include <hiredis.h>") {
             let hiredis = HIREDIS.fetch(workspace)?.join("source");
             libraries.sources.extend(["hiredis.c", "net.c", "read.c", "sds.c"].map(|file| hiredis.join(file)));
             libraries.includes.push(hiredis);
             libraries.is_foreign = true;
         }
+        if let Some((_, built)) = BUILT.iter().find(|(include, _)| text.contains(include)) {
+            libraries.built = built;
+            let include = |name: &&str| workspace.libraries().join(name).join("include");
+            libraries.includes.extend(built.iter().map(include));
+        }
         Ok(libraries)
     }
+
+    /// What a linker takes of those of `guests/lib`.
+    pub(super) fn archives(&self, workspace: &Workspace) -> Result<Vec<PathBuf>> {
+        let mut archives = Vec::new();
+        for name in self.built {
+            archives.extend(files(&workspace.libraries().join(name).join("lib"))?);
+        }
+        Ok(archives)
+    }
 }
+
+/// Headers, and the libraries that they are of.
+const BUILT: [(&str, &[&str]); 2] =
+    [("#include <curl/curl.h>", &["curl", "openssl", "zlib"]), ("#include <libpq-fe.h>", &["libpq", "openssl"])];

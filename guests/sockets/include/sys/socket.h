@@ -14,6 +14,10 @@
 #define AF_LOCAL AF_UNIX
 #endif
 
+#ifndef SOL_IP
+#define SOL_IP 0
+#endif
+
 #define SO_REUSEADDR 2
 #define SO_ERROR 4
 #define SO_DONTROUTE 5

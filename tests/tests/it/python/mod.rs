@@ -2,6 +2,9 @@
 //!
 //! It takes minutes to build, so this is left out where `cargo xtask python` was not run.
 
+#[cfg(python_clients)]
+mod clients;
+
 use std::fs::{self, File};
 use std::path::PathBuf;
 use std::time::{Duration, UNIX_EPOCH};
