@@ -196,7 +196,9 @@ fn engine(arguments: &Package, mut engine: EngineBuilder) -> anyhow::Result<Engi
 
 fn described(arguments: Package) -> anyhow::Result<(WcgiBuilder, Option<Registry>)> {
     let resolved = resolve(&arguments.package, &arguments.cache, &arguments.download, &arguments.trust)?;
-    check_needs(&resolved.needs, arguments.mapdir.iter().map(|mapdir| &*mapdir.guest))?;
+    check_needs(&resolved.needs, arguments.mapdir.iter().map(|mapdir| &*mapdir.guest), |guests| {
+        guests.iter().map(|guest| format!("--mapdir {guest}:DIR")).collect::<Vec<_>>().join(" ")
+    })?;
     let mut service = WcgiService::builder().package(resolved.path).foreign(resolved.foreign);
     for (reference, path) in resolved.dependencies {
         service = service.dependency(reference, path);

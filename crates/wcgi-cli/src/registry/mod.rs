@@ -40,6 +40,11 @@ pub(crate) struct Resolved {
 }
 
 impl Resolved {
+    /// Whether both are packages with the same content. Of files on this machine nobody knows.
+    pub(crate) fn leads_to_the_same(&self, other: &Self) -> bool {
+        self.registry.is_some() && (&self.digest, &self.digests) == (&other.digest, &other.digests)
+    }
+
     fn depend_on(&mut self, dependencies: Dependencies) {
         self.digests =
             dependencies.digests().map(|(reference, digest)| (reference.to_owned(), digest.clone())).collect();
@@ -60,10 +65,14 @@ pub(crate) fn resolve(package: &Path, cache: &Cache, download: &Download, trust:
                 format!("{} is on this machine, and --verify is for packages of registries", package.display());
             return Err(Refusal::new(message, "leave --verify out to run your own package").into());
         }
-        return local(package, cache, download, &lock);
+        return local(package, || Ok(Registry::new(store(cache)?, options(download)?)), &lock);
     };
-    let registry = Registry::new(store(cache)?, options(download)?.verify(keys));
-    let pulled = registry.pull(&reference)?;
+    pulled(&reference, Registry::new(store(cache)?, options(download)?.verify(keys)))
+}
+
+/// Fetches a package of a registry, and what it depends on.
+pub(crate) fn pulled(reference: &Reference, registry: Registry) -> anyhow::Result<Resolved> {
+    let pulled = registry.pull(reference)?;
     let dependencies = registry.dependencies_of(&pulled)?;
     let mut resolved = Resolved {
         path: pulled.path,
@@ -79,7 +88,12 @@ pub(crate) fn resolve(package: &Path, cache: &Cache, download: &Download, trust:
     Ok(resolved)
 }
 
-fn local(package: &Path, cache: &Cache, download: &Download, lock: &Lock) -> anyhow::Result<Resolved> {
+/// Fetches what a package on this machine depends on, where it depends on anything.
+pub(crate) fn local(
+    package: &Path,
+    registry: impl FnOnce() -> anyhow::Result<Registry>,
+    lock: &Lock,
+) -> anyhow::Result<Resolved> {
     let mut resolved = Resolved {
         path: package.to_owned(),
         dependencies: BTreeMap::new(),
@@ -93,7 +107,7 @@ fn local(package: &Path, cache: &Cache, download: &Download, lock: &Lock) -> any
     if !Registry::has_dependencies(package) {
         return Ok(resolved);
     }
-    let registry = Registry::new(store(cache)?, options(download)?);
+    let registry = registry()?;
     resolved.depend_on(registry.dependencies(package, lock)?);
     resolved.registry = Some(registry);
     Ok(resolved)
@@ -101,7 +115,14 @@ fn local(package: &Path, cache: &Cache, download: &Download, lock: &Lock) -> any
 
 /// The reference that an argument is, unless there is a file or directory of this name.
 pub(crate) fn reference(package: &Path) -> anyhow::Result<Option<Reference>> {
-    let Some(text) = package.to_str().filter(|_| !package.exists()) else { return Ok(None) };
+    match package.to_str() {
+        Some(text) if !package.exists() => reference_of(text),
+        _ => Ok(None),
+    }
+}
+
+/// The reference that `text` is, if no file has that name.
+pub(crate) fn reference_of(text: &str) -> anyhow::Result<Option<Reference>> {
     if Reference::is_meant(text) {
         return Ok(Some(Reference::parse(text)?));
     }
@@ -132,8 +153,12 @@ pub(crate) fn store(cache: &Cache) -> anyhow::Result<Store> {
     store.context("cannot keep packages")
 }
 
-/// Makes sure that the command line gives what a pulled package wants.
-pub(crate) fn check_needs<'a>(needs: &[Need], mapped: impl Iterator<Item = &'a str>) -> anyhow::Result<()> {
+/// Makes sure that what a pulled package wants is given. `hint` says how to give the mounts of these names.
+pub(crate) fn check_needs<'a>(
+    needs: &[Need],
+    mapped: impl Iterator<Item = &'a str>,
+    hint: impl FnOnce(&[&str]) -> String,
+) -> anyhow::Result<()> {
     let segments = |path: &str| -> Vec<String> {
         path.split('/').filter(|segment| !matches!(*segment, "" | ".")).map(str::to_owned).collect()
     };
@@ -143,7 +168,7 @@ pub(crate) fn check_needs<'a>(needs: &[Need], mapped: impl Iterator<Item = &'a s
         return Ok(());
     }
     let named: Vec<_> = missing.iter().map(|need| format!("{} ({})", need.guest, need.reason())).collect();
-    let hint: Vec<_> = missing.iter().map(|need| format!("--mapdir {}:DIR", need.guest)).collect();
+    let hint = hint(&missing.iter().map(|need| &*need.guest).collect::<Vec<_>>());
     let message = format!("the package wants directories of this machine: {}", named.join(", "));
-    Err(Refusal::new(message, hint.join(" ")).into())
+    Err(Refusal::new(message, hint).into())
 }

@@ -16,6 +16,7 @@ use super::count;
 use super::hosts::{self, Host, Hosts};
 use crate::access::{Access, Counted};
 use crate::log::Log;
+use crate::registry::Resolved;
 use crate::server::App;
 use crate::stamp::Stamp;
 
@@ -43,6 +44,8 @@ pub(crate) struct OpenSite {
     pub(crate) service: WcgiService,
     /// What it was opened by.
     pub(crate) settings: Arc<Site>,
+    /// What its package has led to.
+    pub(crate) resolved: Arc<Resolved>,
     /// The files that it was opened from.
     pub(crate) stamp: Stamp,
     pub(crate) opened: Instant,

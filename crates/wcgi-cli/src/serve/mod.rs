@@ -1,6 +1,6 @@
 //! `wcgi serve`: many sites by a configuration file.
 //!
-//! [`config`] reads the file. [`open`] opens the packages that it names. [`app`] answers requests, and asks [`hosts`] for the
+//! [`config`] reads the file. [`open`] opens the packages that it names, and [`packages`] finds them. [`app`] answers requests, and asks [`hosts`] for the
 //! site. [`reload`] reads and opens again while requests are answered. [`admin`] shows operators the state of the server.
 
 mod admin;
@@ -10,6 +10,7 @@ mod count;
 mod cron;
 mod hosts;
 mod open;
+mod packages;
 mod reload;
 
 use std::path::Path;
@@ -25,6 +26,7 @@ use self::admin::{Admin, Metrics};
 use self::app::Served;
 use self::config::{Config, Said};
 use self::cron::Crons;
+use self::packages::Packages;
 use self::reload::Reloader;
 use crate::arguments::Serve;
 use crate::listen::Inherited;
@@ -62,7 +64,8 @@ async fn check(config: Arc<Config>, path: &Path, log: &Log) -> anyhow::Result<()
         open::tls(settings)?;
     }
     let engine = open::engine(&config.engine)?;
-    open::sites(&config, &engine, &TrustedProxies::new(&config.server.trusted_proxies)?, &[]).await?;
+    let packages = Arc::new(Packages::new(config.engine.cache_dir.clone()));
+    open::sites(&config, &engine, &packages, &TrustedProxies::new(&config.server.trusted_proxies)?, &[]).await?;
     let sites = match config.sites.len() {
         1 => "1 site opens".to_owned(),
         sites => format!("{sites} sites open"),
@@ -98,7 +101,8 @@ async fn serve(config: Arc<Config>, arguments: Serve, log: &Log) -> anyhow::Resu
     drop(inherited);
     let engine = open::engine(&config.engine)?;
     let proxies = TrustedProxies::new(&config.server.trusted_proxies)?;
-    let opened = open::sites(&config, &engine, &proxies, &[]).await?;
+    let packages = Arc::new(Packages::new(config.engine.cache_dir.clone()));
+    let opened = open::sites(&config, &engine, &packages, &proxies, &[]).await?;
     let secure = listeners.iter().find(|listener| listener.tls.is_some());
     let secure = secure.and_then(|listener| Some(listener.tcp.local_addr().ok()?.port()));
     let served = Served::new(reload::sites(&config, opened, proxies, secure), log.clone());
@@ -107,6 +111,7 @@ async fn serve(config: Arc<Config>, arguments: Serve, log: &Log) -> anyhow::Resu
         started: Arc::clone(&config),
         current: config,
         engine: engine.clone(),
+        packages,
         served: served.clone(),
         tls,
         secure,

@@ -15,6 +15,8 @@ use tower_wcgi::{Engine, TrustedProxies, WcgiBuilder, WcgiService};
 
 use super::app::OpenSite;
 use super::config::{self, Config, Said, Site};
+use super::packages::{Packages, Round};
+use crate::registry::Resolved;
 use crate::stamp::Stamp;
 use crate::{cgroup, progress, tls};
 
@@ -62,14 +64,17 @@ pub(crate) fn engine(settings: &config::Engine) -> anyhow::Result<Engine> {
 pub(crate) async fn sites(
     config: &Arc<Config>,
     engine: &Engine,
+    packages: &Arc<Packages>,
     proxies: &TrustedProxies,
     open: &[OpenSite],
 ) -> anyhow::Result<Vec<OpenSite>> {
     let mut sites: Vec<Option<anyhow::Result<OpenSite>>> = Vec::new();
     for site in &config.sites {
-        let old = open.iter().find(|old| old.settings.opens_as(site) && old.stamp.is_current());
+        // Where registries are asked, something else may be there now.
+        let old = same(site, open).filter(|old| old.resolved.registry.is_none());
         sites.push(old.map(|old| Ok(OpenSite { settings: Arc::clone(site), ..old.clone() })));
     }
+    let round = Arc::new(packages.round());
     let missing: Vec<_> = sites.iter().enumerate().filter(|(_, site)| site.is_none()).map(|(at, _)| at).collect();
     let (all, done) = (missing.len(), Arc::new(AtomicUsize::new(0)));
     let shown = Arc::clone(&done);
@@ -86,10 +91,11 @@ pub(crate) async fn sites(
                 let requests = open.iter().find(|old| old.name == site.name.value.as_str().into());
                 let requests = requests.map(|old| Arc::clone(&old.requests)).unwrap_or_default();
                 let (config, engine, proxies) = (Arc::clone(config), engine.clone(), proxies.clone());
-                let (room, done) = (Arc::clone(&room), Arc::clone(&done));
+                let (room, done, round) = (Arc::clone(&room), Arc::clone(&done), Arc::clone(&round));
+                let same = same(&site, open).cloned();
                 tasks.spawn(async move {
                     let _place = room.acquire_owned().await;
-                    let open = move || open_one(site, &config, engine, &proxies, requests);
+                    let open = move || open_one(site, &config, engine, &round, &proxies, same, requests);
                     let opened = tokio::task::spawn_blocking(open).await;
                     done.fetch_add(1, Ordering::Relaxed);
                     (at, opened)
@@ -111,23 +117,44 @@ fn open_one(
     site: Arc<Site>,
     config: &Config,
     engine: Engine,
+    round: &Round,
     proxies: &TrustedProxies,
+    same: Option<OpenSite>,
     requests: Arc<AtomicU64>,
 ) -> anyhow::Result<OpenSite> {
     let begin = SystemTime::now();
-    let service =
-        builder(&site, config, proxies).engine(engine).build().with_context(|| site.package.place.to_string())?;
-    let stamp = Stamp::since(begin, service.sources().iter().cloned());
+    let resolved = round.resolve(&site)?;
+    if let Some(same) = same.filter(|same| same.resolved.leads_to_the_same(&resolved)) {
+        return Ok(OpenSite { settings: site, ..same });
+    }
+    let builder = builder(&site, &resolved, config, proxies).engine(engine);
+    let service = builder.build().with_context(|| site.package.place.to_string())?;
+    // What comes from a registry never changes; its tag is asked for instead.
+    let sources = site.package.value.path().map(|_| service.sources()).into_iter().flatten();
+    let stamp = Stamp::since(begin, sources);
     let name = site.name.value.as_str().into();
-    Ok(OpenSite { name, service, settings: site, stamp, opened: Instant::now(), requests })
+    Ok(OpenSite { name, service, settings: site, resolved, stamp, opened: Instant::now(), requests })
 }
 
-fn builder(site: &Site, config: &Config, proxies: &TrustedProxies) -> WcgiBuilder {
+/// What is open by the same settings, from files that have not changed.
+fn same<'a>(site: &Site, open: &'a [OpenSite]) -> Option<&'a OpenSite> {
+    open.iter().find(|old| old.settings.opens_as(site) && old.stamp.is_current())
+}
+
+fn builder(site: &Site, resolved: &Resolved, config: &Config, proxies: &TrustedProxies) -> WcgiBuilder {
     let mut builder = WcgiService::builder()
         .name(site.name.value.as_str())
-        .package(&site.package.value)
+        .package(&resolved.path)
+        .foreign(resolved.foreign)
+        .net_as_asked(site.net_as_asked)
         .mount(&site.path.value)
         .dev(config.dev);
+    for (reference, path) in &resolved.dependencies {
+        builder = builder.dependency(reference, path);
+    }
+    for (guest, bytes) in &site.quota {
+        builder = builder.quota(guest, *bytes);
+    }
     if let Some(command) = &site.command {
         builder = builder.command(command);
     }

@@ -16,7 +16,7 @@ use tower_wcgi::TrustedProxies;
 
 pub(crate) use self::document::Said;
 use self::document::{Document, Table, Zero};
-pub(crate) use self::site::{Cron, Site};
+pub(crate) use self::site::{Cron, Package, Site};
 use crate::listen;
 use crate::log::Form;
 
@@ -72,7 +72,8 @@ impl Config {
         let text = fs::read_to_string(file).with_context(|| format!("cannot read {name}"))?;
         let config = Self::parse(&name, &text, file.parent().unwrap_or(Path::new("")))?;
         for Said { value, place } in config.sites.iter().map(|site| &site.package) {
-            anyhow::ensure!(value.exists(), place.error(format!("there is no {}", value.display())));
+            let exists = value.path().is_none_or(Path::exists);
+            anyhow::ensure!(exists, place.error(format!("there is no {value}")));
         }
         Ok(Self { dev, ..config })
     }

@@ -4,6 +4,7 @@ mod admin;
 mod check;
 mod cron;
 mod log;
+mod packages;
 mod reload;
 mod sites;
 mod sockets;
