@@ -9,7 +9,7 @@ use http::{Request, Response};
 use hyper::body::Incoming;
 use tokio::net::TcpListener;
 use tower_service::Service as _;
-use tower_wcgi::{Engine, EngineBuilder, TrustedProxies, WcgiBuilder, WcgiService};
+use tower_wcgi::{Engine, EngineBuilder, ResponseBody, TrustedProxies, WcgiBuilder, WcgiService};
 use wcgi_registry::Registry;
 
 use crate::access::{Access, Counted};
@@ -223,9 +223,9 @@ struct Alone {
 }
 
 impl App for Alone {
-    type Body = Counted;
+    type Body = Counted<ResponseBody>;
 
-    async fn answer(&self, request: Request<Incoming>) -> Response<Counted> {
+    async fn answer(&self, request: Request<Incoming>) -> Response<Counted<ResponseBody>> {
         let (parts, body) = request.into_parts();
         let client = self.service.connection_info(&parts).client();
         let (access, request) = Access::start(Request::from_parts(parts, body), client, None, &self.log);

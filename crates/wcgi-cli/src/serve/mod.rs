@@ -1,10 +1,11 @@
 //! `wcgi serve`: many sites by a configuration file.
 //!
 //! [`config`] reads the file. [`open`] opens the packages that it names, and [`packages`] finds them. [`app`] answers requests, and asks [`hosts`] for the
-//! site. [`reload`] reads and opens again while requests are answered. [`admin`] shows operators the state of the server.
+//! site. [`cache`] keeps responses of sites that ask for it. [`reload`] reads and opens again while requests are answered. [`admin`] shows operators the state of the server.
 
 mod admin;
 mod app;
+mod cache;
 mod config;
 mod count;
 mod cron;
@@ -26,7 +27,6 @@ use self::admin::{Admin, Metrics};
 use self::app::Served;
 use self::config::{Config, Said};
 use self::cron::Crons;
-use self::packages::Packages;
 use self::reload::Reloader;
 use crate::arguments::Serve;
 use crate::listen::Inherited;
@@ -64,8 +64,8 @@ async fn check(config: Arc<Config>, path: &Path, log: &Log) -> anyhow::Result<()
         open::tls(settings)?;
     }
     let engine = open::engine(&config.engine)?;
-    let packages = Arc::new(Packages::new(config.engine.cache_dir.clone()));
-    open::sites(&config, &engine, &packages, &TrustedProxies::new(&config.server.trusted_proxies)?, &[]).await?;
+    let opening = open::Opening::new(&config, engine);
+    open::sites(&config, &opening, &TrustedProxies::new(&config.server.trusted_proxies)?, &[]).await?;
     let sites = match config.sites.len() {
         1 => "1 site opens".to_owned(),
         sites => format!("{sites} sites open"),
@@ -101,8 +101,8 @@ async fn serve(config: Arc<Config>, arguments: Serve, log: &Log) -> anyhow::Resu
     drop(inherited);
     let engine = open::engine(&config.engine)?;
     let proxies = TrustedProxies::new(&config.server.trusted_proxies)?;
-    let packages = Arc::new(Packages::new(config.engine.cache_dir.clone()));
-    let opened = open::sites(&config, &engine, &packages, &proxies, &[]).await?;
+    let opening = open::Opening::new(&config, engine.clone());
+    let opened = open::sites(&config, &opening, &proxies, &[]).await?;
     let secure = listeners.iter().find(|listener| listener.tls.is_some());
     let secure = secure.and_then(|listener| Some(listener.tcp.local_addr().ok()?.port()));
     let served = Served::new(reload::sites(&config, opened, proxies, secure), log.clone());
@@ -110,8 +110,7 @@ async fn serve(config: Arc<Config>, arguments: Serve, log: &Log) -> anyhow::Resu
         path: arguments.config,
         started: Arc::clone(&config),
         current: config,
-        engine: engine.clone(),
-        packages,
+        opening,
         served: served.clone(),
         tls,
         secure,

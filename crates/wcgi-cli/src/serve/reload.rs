@@ -5,12 +5,12 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use tower_wcgi::{Engine, TrustedProxies};
+use tower_wcgi::TrustedProxies;
 
 use super::app::{OpenSite, Served, Sites};
 use super::config::Config;
 use super::hosts::Hosts;
-use super::packages::Packages;
+use super::open::Opening;
 use super::{count, open};
 use crate::report;
 use crate::stamp::{Stamp, files_of};
@@ -23,8 +23,7 @@ pub(crate) struct Reloader {
     /// What the listeners and the engine were made by.
     pub(crate) started: Arc<Config>,
     pub(crate) current: Arc<Config>,
-    pub(crate) engine: Engine,
-    pub(crate) packages: Arc<Packages>,
+    pub(crate) opening: Opening,
     pub(crate) served: Served,
     pub(crate) tls: Option<Tls>,
     /// The port of the first TLS listener.
@@ -51,7 +50,7 @@ impl Reloader {
         let same_builders = config.server.trusted_proxies == self.current.server.trusted_proxies;
         let before = self.served.sites();
         let reusable = if same_builders { before.sites.as_slice() } else { &[] };
-        let opened = open::sites(&config, &self.engine, &self.packages, &proxies, reusable).await?;
+        let opened = open::sites(&config, &self.opening, &proxies, reusable).await?;
         // From here on nothing fails.
         let is_kept = |site: &&OpenSite| before.sites.iter().any(|old| old.opened == site.opened);
         let (all, kept) = (opened.len(), opened.iter().filter(is_kept).count());
@@ -111,6 +110,7 @@ fn restarts(started: &Config, config: &Config) -> Vec<&'static str> {
         ("server.listen", started.server.listen != config.server.listen),
         ("server.admin", started.server.admin != config.server.admin),
         ("tls.listen", listen(started) != listen(config)),
+        ("cache", started.cache != config.cache),
         ("engine", started.engine != config.engine),
     ];
     changed.into_iter().filter(|(_, changed)| *changed).map(|(key, _)| key).collect()

@@ -39,6 +39,8 @@ pub(crate) struct Site {
     pub(crate) share: Option<u32>,
     pub(crate) max_concurrency: Option<Said<usize>>,
     pub(crate) pass_authorization: Option<bool>,
+    /// The freshness of a response that says none.
+    pub(crate) cache: Option<Duration>,
     pub(crate) cron: Vec<Cron>,
 }
 
@@ -89,7 +91,6 @@ pub(crate) struct Cron {
 impl Site {
     pub(super) fn read(table: &Table<'_>, base: &Path) -> anyhow::Result<Self> {
         table.only(&KEYS)?;
-        table.refuse("cache")?;
         let package = table.text("package")?.ok_or_else(|| table.place("package").error("missing"))?;
         let package = Said { value: Package::read(&package, base)?, place: package.place };
         let verify = table.text_or_texts("verify")?;
@@ -142,6 +143,7 @@ impl Site {
             share: table.count("share", 1)?.map(|share| u32::try_from(share.value).unwrap_or(u32::MAX)),
             max_concurrency: table.count("max_concurrency", 1)?,
             pass_authorization: table.bool("pass_authorization")?,
+            cache: table.duration("cache", Zero::Refused)?.map(|freshness| freshness.value),
             cron: crons(table)?,
         })
     }

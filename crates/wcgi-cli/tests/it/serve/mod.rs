@@ -1,6 +1,7 @@
 //! `wcgi serve`: many sites by a configuration file.
 
 mod admin;
+mod cache;
 mod check;
 mod cron;
 mod log;
