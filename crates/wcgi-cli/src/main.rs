@@ -6,6 +6,7 @@
 //! - [`access`]: logs each request. [`refused`] logs those that are not HTTP.
 //! - [`log`]: writes log lines. [`report`] writes results and failures.
 //! - [`registry`]: packages by name, and the commands that send and fetch them.
+//! - [`doctor`]: looks at the machine. [`shell`] prints completions and the manual page.
 //! - [`new`]: writes a package to start from. `build` writes one that has been started, and `check` looks into its snapshot.
 
 mod access;
@@ -15,6 +16,7 @@ mod build;
 #[cfg(feature = "compiler")]
 mod cgroup;
 mod check;
+mod doctor;
 mod listen;
 mod log;
 mod manager;
@@ -27,6 +29,7 @@ mod report;
 mod run;
 mod serve;
 mod server;
+mod shell;
 mod signals;
 mod stamp;
 mod templates;
@@ -61,6 +64,9 @@ fn main() -> ExitCode {
         Command::Update(update) => registry::update::run(&update, &log).map(|()| true),
         Command::Keygen(keygen) => registry::keygen::run(&keygen).map(|()| true),
         Command::Runtime(runtime) => registry::runtime::run(&runtime, &log).map(|()| true),
+        Command::Doctor(doctor) => doctor::run(&doctor, &log),
+        Command::Completions(completions) => shell::completions(&completions).map(|()| true),
+        Command::Man => shell::man().map(|()| true),
     };
     let code = match result {
         Ok(true) => ExitCode::SUCCESS,
