@@ -123,6 +123,16 @@ impl Region {
         unsafe { ptr::copy_nonoverlapping(bytes.as_ptr(), at, len) };
     }
 
+    /// Whether `part`, which is accessible, holds nothing but zeros.
+    #[expect(unsafe_code, reason = "the bytes are no Rust object")]
+    pub(crate) fn is_zero(&self, part: Range<usize>) -> bool {
+        let (at, len) = self.check(part);
+        // SAFETY: they lie within this region, and nobody writes them: it is the pool's, see above. Any byte is a `u8`.
+        let bytes = unsafe { std::slice::from_raw_parts(at, len) };
+        // By some lines of the cache at once, which compilers make into few instructions.
+        bytes.chunks(256).all(|chunk| chunk.iter().fold(0, |all, byte| all | byte) == 0)
+    }
+
     /// Reads the byte at `at`, which is accessible.
     #[expect(unsafe_code, reason = "the bytes are no Rust object")]
     pub(crate) fn touch(&self, at: usize) -> u8 {

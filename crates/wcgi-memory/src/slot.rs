@@ -154,11 +154,27 @@ impl Slot {
             self.clear(self.at_first)?;
         }
         self.kept = 0;
+        if let Kind::Stack(len) = self.kind
+            && scanner.is_some()
+            && keep >= STACK_ZEROED
+            && self.was_shallow(len)
+        {
+            self.region.zero(self.place(len - STACK_ZEROED..len));
+            self.kept = STACK_ZEROED;
+            return Ok(());
+        }
         let mut from = 0;
         if let Some(scanner) = scanner {
             from = self.restore_written(scanner, keep).unwrap_or(0);
         }
         self.region.give_back(self.place(from..self.allowed))
+    }
+
+    /// Whether a stack of `len` bytes was used no further than its last [`STACK_ZEROED`] bytes, as most are: calls that go further
+    /// leave addresses of return in the [`STACK_WATCHED`] bytes before.
+    fn was_shallow(&self, len: usize) -> bool {
+        let zeroed = len.saturating_sub(STACK_ZEROED);
+        zeroed >= STACK_WATCHED && self.region.is_zero(self.place(zeroed - STACK_WATCHED..zeroed))
     }
 
     /// Overwrites written pages, up to `keep` bytes of them. Gives the address up to which none is left.
@@ -211,6 +227,10 @@ impl Slot {
 
 /// Of a stack's end, what most scripts use.
 const STACK_USED: usize = 64 << 10;
+/// Of a stack's end, what is overwritten without a look at what was used. That costs less than the call that would tell.
+const STACK_ZEROED: usize = 16 << 10;
+/// Before that. No frame of a host function is so large.
+const STACK_WATCHED: usize = 8 << 10;
 /// Below a stack.
 const STACK_GUARD: usize = 64 << 10;
 /// Of a stack's pages. Few programs use more.

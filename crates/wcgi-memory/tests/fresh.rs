@@ -271,6 +271,29 @@ fn a_stack_holds_zeros() {
     }
 }
 
+/// Most stacks are used by a few pages, and some by more.
+#[test]
+fn a_stack_that_was_used_to_any_depth_holds_zeros() {
+    let pool = Pool::builder().build();
+    let len = 1 << 20;
+    let depths = [4096, 16 << 10, 17 << 10, 4096, 24 << 10, 25 << 10, 300 << 10, 4096, 900 << 10, 4096];
+    for depth in depths {
+        let stack = pool.stack(len).unwrap();
+        for at in (8..=len).step_by(8) {
+            // SAFETY: it lies within the stack, which nobody else uses.
+            let word = unsafe { stack.top().sub(at).cast::<u64>() };
+            // SAFETY: as above.
+            unsafe {
+                assert_eq!(word.read_volatile(), 0, "{at} of {depth}");
+                // As calls leave it: words here and there.
+                if at <= depth && at % 1000 < 100 {
+                    word.write_volatile(0x5e);
+                }
+            }
+        }
+    }
+}
+
 #[test]
 fn what_is_kept_is_bounded_and_given_back() {
     let pool = Pool::builder().keep(1 << 20).idle(Duration::from_millis(20)).build();

@@ -69,6 +69,25 @@ async fn edited_pages_show_and_databases_are_written() {
     }
 }
 
+/// PHP's start-up looks at none of its own, and keeps no copy of them.
+#[tokio::test]
+async fn variables_that_the_start_up_has_no_need_of_make_no_other_snapshot() {
+    let (site, cache) = (Site::new("reseeds = true"), tempfile::tempdir().unwrap());
+    site.write("app/name.php", "<?php echo getenv('NAME'), ' ', $_SERVER['NAME'];");
+    let engine = engine().max_concurrency(2).cache_dir(cache.path()).build().unwrap();
+    let names = ["a", "another", "one that is longer than both of them"];
+    let services = names.map(|name| site.builder().engine(engine.clone()).env("NAME", name).build().unwrap());
+    for (service, name) in services.iter().zip(names) {
+        assert_eq!(get(service, "/name.php").await.text(), format!("{name} {name}"));
+    }
+    let directories = fs::read_dir(cache.path()).unwrap().map(|entry| entry.unwrap().path());
+    let files = directories.flat_map(|directory| fs::read_dir(directory).unwrap().map(|entry| entry.unwrap()));
+    let images = files.filter(|file| file.path().extension().is_some_and(|extension| extension == "image"));
+    let mut sizes: Vec<_> = images.map(|file| file.metadata().unwrap().len()).collect();
+    sizes.sort_unstable();
+    assert!(sizes.len() == 3 && sizes[1] < 1000, "two refer to the first: {sizes:?}");
+}
+
 /// What a start-up prints answers nobody.
 #[tokio::test]
 async fn what_is_wrong_with_php_ini_is_in_the_log() {

@@ -19,7 +19,7 @@ use crate::host::module::{
     ERRNO_FAULT, ERRNO_SUCCESS, WASI, define_client_alone, define_granted_locks, define_preview1, define_seen,
     define_unreachable, memory, slice_mut,
 };
-use crate::host::{Exit, MemoryLimit, Seen, View};
+use crate::host::{Exit, MemoryLimit, View};
 use crate::mount::{Access, Mount};
 use crate::request::RequestId;
 use crate::runtime::Ticking;
@@ -92,7 +92,7 @@ pub(crate) async fn initialise(
     store.epoch_deadline_async_yield_and_update(1);
     let mut linker = Linker::new(module.engine());
     let random = Random::new(inputs.seed);
-    define(&mut linker, &random, &surroundings.seen)
+    define(&mut linker, &random, surroundings)
         .and_then(|()| define_unreachable(&mut linker, module))
         .map_err(|source| Error::new(ErrorKind::Host, "cannot link WASI").with_source(source))?;
 
@@ -117,14 +117,62 @@ pub(crate) async fn initialise(
 }
 
 /// WASI as in wasmtime-wasi. Scripts get other functions in requests, which are faster and keep concurrent writers apart.
-fn define(linker: &mut Linker<StartUpState>, random: &Random, seen: &Arc<Seen>) -> wasmtime::Result<()> {
+fn define(linker: &mut Linker<StartUpState>, random: &Random, surroundings: &Surroundings) -> wasmtime::Result<()> {
     define_preview1(linker, |state| &mut state.wasi)?;
     linker.allow_shadowing(true);
     linker.func_wrap(WASI, "proc_exit", |status: u32| -> wasmtime::Result<()> { Err(Exit(status).into()) })?;
     random.define(linker)?;
-    define_seen(linker, |state| &mut state.wasi, seen)?;
+    define_environ(linker, &surroundings.env)?;
+    define_seen(linker, |state| &mut state.wasi, &surroundings.seen)?;
     define_granted_locks(linker)?;
     define_client_alone(linker)
+}
+
+/// The variables, each with some more room than it needs. What a program allocates after them, and where each of them is,
+/// then does not depend on how long they are. Start-ups that have no need of a variable leave the same memory whatever it is.
+fn define_environ(linker: &mut Linker<StartUpState>, env: &[(String, String)]) -> wasmtime::Result<()> {
+    let variables: Vec<Vec<u8>> = env
+        .iter()
+        .map(|(name, value)| {
+            let mut variable = format!("{name}={value}\0").into_bytes();
+            variable.resize(variable.len().next_multiple_of(ROOM_OF_VARIABLE), 0);
+            variable
+        })
+        .collect();
+    let [count, size] = [variables.len(), variables.iter().map(Vec::len).sum()].map(u32::try_from);
+    let (count, size) = (count?, size?);
+    linker.func_wrap(WASI, "environ_sizes_get", move |mut caller: Call<'_>, count_at: u32, size_at: u32| {
+        Ok(errno(put(&mut caller, count_at, &count.to_le_bytes())?.and(put(
+            &mut caller,
+            size_at,
+            &size.to_le_bytes(),
+        )?)))
+    })?;
+    linker.func_wrap(WASI, "environ_get", move |mut caller: Call<'_>, mut pointer: u32, mut at: u32| {
+        for variable in &variables {
+            let len = u32::try_from(variable.len())?;
+            let written = put(&mut caller, pointer, &at.to_le_bytes())?.and(put(&mut caller, at, variable)?);
+            let (Some(()), Some(next), Some(behind)) = (written, pointer.checked_add(4), at.checked_add(len)) else {
+                return Ok(ERRNO_FAULT);
+            };
+            (pointer, at) = (next, behind);
+        }
+        Ok(ERRNO_SUCCESS)
+    })?;
+    Ok(())
+}
+
+type Call<'a> = Caller<'a, StartUpState>;
+
+/// Writes `bytes` to the guest's memory, if they fit in there.
+fn put(caller: &mut Call<'_>, at: u32, bytes: &[u8]) -> wasmtime::Result<Option<()>> {
+    let memory = memory(caller)?;
+    let target = slice_mut(memory.data_mut(caller), at, u32::try_from(bytes.len())?);
+    Ok(target.map(|target| target.copy_from_slice(bytes)))
+}
+
+fn errno(written: Option<()>) -> u32 {
+    if written.is_some() { ERRNO_SUCCESS } else { ERRNO_FAULT }
 }
 
 async fn call(
@@ -192,7 +240,7 @@ impl Random {
     /// WASI's `random_get`.
     fn define(&self, linker: &mut Linker<StartUpState>) -> wasmtime::Result<()> {
         let (stream, was_read) = (Arc::clone(&self.stream), Arc::clone(&self.was_read));
-        let random_get = move |mut caller: Caller<'_, StartUpState>, buffer: u32, len: u32| -> wasmtime::Result<u32> {
+        let random_get = move |mut caller: Call<'_>, buffer: u32, len: u32| -> wasmtime::Result<u32> {
             let memory = memory(&mut caller)?;
             let Some(target) = slice_mut(memory.data_mut(&mut caller), buffer, len) else { return Ok(ERRNO_FAULT) };
             was_read.store(true, Ordering::Relaxed);
@@ -242,4 +290,6 @@ impl HostMonotonicClock for Clock {
     }
 }
 
+/// In bytes. Most variables fit in.
+const ROOM_OF_VARIABLE: usize = 256;
 const TICK: Duration = Duration::from_nanos(1);

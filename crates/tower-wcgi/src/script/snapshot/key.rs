@@ -6,19 +6,26 @@
 use std::fs::{self, File, Metadata};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
-use std::time::UNIX_EPOCH;
+use std::time::{Duration, UNIX_EPOCH};
 
 use crate::code::ModuleHash;
 use crate::error::{Error, ErrorKind};
 use crate::mount::Access;
 use crate::script::surroundings::Surroundings;
 
+/// The key of a snapshot, and when the newest file that its start-up can see was modified, since 1970.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct SnapshotKey {
+    pub(super) hash: blake3::Hash,
+    pub(super) newest: Duration,
+}
+
 /// The key of the snapshot of `module`.
 ///
 /// # Errors
 ///
 /// As [`ensure_no_special_files`].
-pub(super) fn key(module: ModuleHash, surroundings: &Surroundings) -> Result<blake3::Hash, Error> {
+pub(super) fn key(module: ModuleHash, surroundings: &Surroundings) -> Result<SnapshotKey, Error> {
     let Surroundings { env, arguments, mounts: _, quotas: _, max_memory, deadline: _, reseeds, warmup, seen: _ } =
         surroundings;
     let mut key = Key::of_mounts(surroundings)?;
@@ -36,7 +43,7 @@ pub(super) fn key(module: ModuleHash, surroundings: &Surroundings) -> Result<bla
     for argument in arguments.iter() {
         key.add(argument.as_bytes());
     }
-    Ok(key.hasher.finalize())
+    Ok(SnapshotKey { hash: key.hasher.finalize(), newest: key.newest })
 }
 
 /// # Errors
@@ -49,6 +56,7 @@ pub(super) fn ensure_no_special_files(surroundings: &Surroundings) -> Result<(),
 
 struct Key {
     hasher: blake3::Hasher,
+    newest: Duration,
     /// The first path that has no content to add.
     special: Option<PathBuf>,
 }
@@ -56,7 +64,7 @@ struct Key {
 impl Key {
     /// All that a start-up can see of the mounts.
     fn of_mounts(surroundings: &Surroundings) -> Result<Self, Error> {
-        let mut key = Self { hasher: blake3::Hasher::new(), special: None };
+        let mut key = Self { hasher: blake3::Hasher::new(), newest: Duration::ZERO, special: None };
         let mounts = &surroundings.mounts;
         let writable = mounts.iter().filter(|mount| mount.access == Access::ReadWrite);
         let writable: Vec<_> = writable.filter_map(|mount| fs::canonicalize(&mount.host).ok()).collect();
@@ -121,6 +129,7 @@ impl Key {
 
     fn add_file(&mut self, path: &Path, metadata: &Metadata) -> io::Result<()> {
         let modified = metadata.modified()?.duration_since(UNIX_EPOCH).unwrap_or_default();
+        self.newest = self.newest.max(modified);
         self.add(&modified.as_nanos().to_le_bytes());
         let mut hasher = blake3::Hasher::new();
         let mut file = File::open(path)?;

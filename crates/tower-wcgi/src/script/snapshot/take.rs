@@ -4,6 +4,7 @@
 //! the module's unchanged code. For a package that is written: another module that begins there by itself.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use wasmtime::Val;
 use wasmtime_wizer::{InstanceState, SnapshotVal, ValType};
@@ -51,21 +52,26 @@ pub(in crate::script) fn ready(
     surroundings: &Surroundings,
 ) -> Result<Arc<Snapshot>, Error> {
     let key = key::key(code.hash, surroundings)?;
-    if let Some(snapshot) = code.snapshots.find(key) {
+    if let Some(snapshot) = code.snapshots.find(key.hash) {
         return Ok(snapshot);
     }
-    let cached = engine.cache().and_then(|cache| code.snapshots.load(cache, key)).filter(|cached| code.fits(cached));
+    let cached =
+        engine.cache().and_then(|cache| code.snapshots.load(cache, key.hash)).filter(|cached| code.fits(cached));
     let snapshot = match cached {
         Some(snapshot) => snapshot,
         None => {
-            let left = take(engine, code, wasm, entry, surroundings)?;
+            let left = take(engine, code, wasm, entry, surroundings, key.newest)?;
             if key::key(code.hash, surroundings)? != key {
                 return Err(Error::new(ErrorKind::Package, "its files changed while its start-up ran"));
             }
-            code.snapshots.make(engine.cache(), key, &left.memory, left.globals)?
+            code.snapshots.make(engine.cache(), key.hash, &left.memory, left.globals)?
         }
     };
-    Ok(code.snapshots.keep(key, snapshot))
+    let snapshot = code.snapshots.keep(key.hash, snapshot);
+    if Arc::strong_count(&snapshot) > 1 {
+        tracing::debug!("the snapshot is the same as one that is in use");
+    }
+    Ok(snapshot)
 }
 
 /// Runs the start-up of `wasm` and gives the module that begins after it.
@@ -80,7 +86,8 @@ fn module(
     entry: Entry,
     surroundings: &Surroundings,
 ) -> Result<Vec<u8>, Error> {
-    let left = take(engine, code, wasm, entry, surroundings)?;
+    let newest = key::key(code.hash, surroundings)?.newest;
+    let left = take(engine, code, wasm, entry, surroundings, newest)?;
     let (wizer, context) = instrument(wasm, entry)?;
     on_own_thread(engine.threads(), async || {
         let module = wizer.snapshot(&context, &mut Instrumented(left)).await;
@@ -100,10 +107,13 @@ fn take(
     wasm: &[u8],
     entry: Entry,
     surroundings: &Surroundings,
+    newest: Duration,
 ) -> Result<Left, Error> {
     check(code, wasm, entry)?;
     on_own_thread(engine.threads(), async || {
-        let inputs = Inputs::now()?;
+        let now = Inputs::now()?;
+        let (time, is_of_another) = code.snapshots.time(now.time, newest);
+        let inputs = Inputs { time, ..now };
         let left = Left::run(code, entry, surroundings, inputs).await?;
         if left.random_was_read && !surroundings.reseeds {
             let again = Left::run(code, entry, surroundings, Inputs { seed: seed()?, ..inputs }).await?;
@@ -112,7 +122,8 @@ fn take(
                 return Err(Error::new(ErrorKind::Module, why));
             }
         }
-        if left.time_was_read {
+        // The other has said so.
+        if left.time_was_read && !is_of_another {
             let later = Inputs { time: inputs.time + LATER, ..inputs };
             let later = Left::run(code, entry, surroundings, later).await?;
             if let Some(place) = left.difference(&later) {
