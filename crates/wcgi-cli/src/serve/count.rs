@@ -22,6 +22,11 @@ pub(crate) fn cache(site: &str, result: &'static str) {
     counter!("wcgi_cache_total", "site" => site.to_owned(), "result" => result).increment(1);
 }
 
+/// Counts a TLS handshake that has come to nothing.
+pub(crate) fn failed_handshake() {
+    counter!("wcgi_tls_handshakes_failed_total").increment(1);
+}
+
 /// Counts a reload.
 pub(crate) fn reload(ok: bool) {
     counter!("wcgi_reloads_total", "result" => if ok { "ok" } else { "failed" }).increment(1);

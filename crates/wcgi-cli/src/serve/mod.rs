@@ -7,7 +7,7 @@ mod admin;
 mod app;
 mod cache;
 mod config;
-mod count;
+pub(crate) mod count;
 mod cron;
 mod hosts;
 mod open;

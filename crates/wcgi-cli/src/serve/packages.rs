@@ -25,8 +25,11 @@ pub(crate) struct Packages {
 #[derive(Debug)]
 pub(crate) struct Round {
     packages: Arc<Packages>,
-    resolved: Mutex<HashMap<(Package, Vec<PathBuf>), Arc<Resolved>>>,
+    resolved: Mutex<HashMap<Asked, Arc<Resolved>>>,
 }
+
+/// A package, and the keys that may have signed it.
+type Asked = (Package, Vec<PathBuf>);
 
 impl Packages {
     pub(crate) fn new(cache_dir: Option<PathBuf>) -> Self {

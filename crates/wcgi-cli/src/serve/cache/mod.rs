@@ -233,7 +233,7 @@ impl SiteCache {
         *shared.status_mut() = head.status();
         *shared.headers_mut() = head.headers().clone();
         *shared.extensions_mut() = parts.extensions;
-        let _ = answer.send(Answer::Stored(head.clone(), shared));
+        let _ = answer.send(Answer::Stored(Box::new(head.clone()), shared));
         let mut room = self.store.room();
         while let Some(frame) = body.frame().await {
             match frame {
@@ -296,7 +296,7 @@ impl Drop for SiteCache {
 enum Answer {
     /// It is not stored.
     Own(Response<tower_wcgi::ResponseBody>),
-    Stored(Head, Response<Body>),
+    Stored(Box<Head>, Response<Body>),
     Renewed(Arc<Stored>),
 }
 

@@ -52,7 +52,7 @@ impl Head {
         }
         // No cache has kept it before, whatever the script says. Beyond a limit the crate would overflow.
         headers.remove(AGE);
-        headers.entry(DATE).or_insert_with(|| now_as_date());
+        headers.entry(DATE).or_insert_with(now_as_date);
         let says = |directive| directive_of(&headers, directive).is_some();
         let explicit = ["max-age", "s-maxage", "no-cache", "immutable"].into_iter().any(says)
             || headers.contains_key(EXPIRES)
