@@ -78,6 +78,12 @@ pub(crate) enum Command {
     Keygen(Keygen),
     /// List or add the interpreters that packages depend on
     Runtime(Runtime),
+    /// Say what this machine offers, and what would keep packages from being served
+    Doctor(Doctor),
+    /// Print the completions for a shell
+    Completions(Completions),
+    /// Print the manual page
+    Man,
 }
 
 /// Where modules and packages are kept.
@@ -267,6 +273,18 @@ pub(crate) enum RuntimeCommand {
         /// A .wasm, a .webc or a directory with wasmer.toml
         file: PathBuf,
     },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Doctor {
+    #[command(flatten)]
+    pub(crate) cache: Cache,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Completions {
+    /// Which shell
+    pub(crate) shell: clap_complete::Shell,
 }
 
 #[derive(Debug, Args)]

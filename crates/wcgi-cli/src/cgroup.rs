@@ -19,7 +19,7 @@ pub(crate) fn compare(engine: &Engine) {
 }
 
 /// The least limit of the group and those above it, in bytes.
-fn limit() -> Option<u64> {
+pub(crate) fn limit() -> Option<u64> {
     let groups = fs::read_to_string("/proc/self/cgroup").ok()?;
     files(&groups).filter_map(|path| fs::read_to_string(path).ok()?.trim().parse().ok()).min()
 }

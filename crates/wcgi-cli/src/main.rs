@@ -8,6 +8,7 @@
 //! - [`log`]: writes log lines. [`report`] writes results and failures.
 //! - [`registry`]: packages by name, and the commands that send and fetch them.
 //! - [`executable`]: this program with a package behind it, which serves nothing else.
+//! - [`doctor`]: looks at the machine. [`shell`] prints completions and the manual page.
 //! - [`new`]: writes a package to start from. `build` writes one that has been started, and `check` looks into its snapshot.
 
 mod access;
@@ -17,6 +18,7 @@ mod build;
 #[cfg(feature = "compiler")]
 mod cgroup;
 mod check;
+mod doctor;
 mod executable;
 mod listen;
 mod log;
@@ -30,6 +32,7 @@ mod report;
 mod run;
 mod serve;
 mod server;
+mod shell;
 mod signals;
 mod stamp;
 mod templates;
@@ -81,6 +84,9 @@ fn run(command: Command, log: &Log) -> anyhow::Result<bool> {
         Command::Update(update) => registry::update::run(&update, log).map(|()| true),
         Command::Keygen(keygen) => registry::keygen::run(&keygen).map(|()| true),
         Command::Runtime(runtime) => registry::runtime::run(&runtime, log).map(|()| true),
+        Command::Doctor(doctor) => doctor::run(&doctor, log),
+        Command::Completions(completions) => shell::completions(&completions).map(|()| true),
+        Command::Man => shell::man().map(|()| true),
     }
 }
 

@@ -5,6 +5,7 @@ use std::io;
 use std::path::Path;
 
 use anyhow::bail;
+use wcgi_registry::{Options, Registry};
 
 use crate::arguments::New;
 use crate::registry::interpreter::{self, Interpreter};
@@ -18,8 +19,11 @@ pub(crate) fn run(arguments: &New) -> anyhow::Result<()> {
     match (&arguments.path, arguments.template) {
         (Some(path), Some(template)) => {
             let name = package_name(path)?;
-            let runtime =
-                template.runtime.map(|runtime| interpreter::choose(runtime, store(&arguments.cache)?)).transpose()?;
+            let choose = |runtime| {
+                let registry = Registry::new(store(&arguments.cache)?, Options::from_environment()?);
+                interpreter::choose(runtime, &registry)
+            };
+            let runtime = template.runtime.map(choose).transpose()?;
             let reference = runtime.as_ref().map(|runtime| runtime.reference.as_str());
             create(path, template, name, reference.unwrap_or_default())?;
             let path = path.display();

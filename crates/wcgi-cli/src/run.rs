@@ -9,7 +9,7 @@ use http::{Request, Response};
 use hyper::body::Incoming;
 use tokio::net::TcpListener;
 use tower_service::Service as _;
-use tower_wcgi::{Engine, EngineBuilder, TrustedProxies, WcgiBuilder, WcgiService};
+use tower_wcgi::{Engine, EngineBuilder, ResponseBody, TrustedProxies, WcgiBuilder, WcgiService};
 use wcgi_registry::Registry;
 
 use crate::access::{Access, Counted};
@@ -18,7 +18,7 @@ use crate::listen::Inherited;
 use crate::log::Log;
 use crate::manager::{self, At};
 use crate::process::{outlive_size_limit, raise_file_limit};
-use crate::registry::{check_needs, resolve};
+use crate::registry::{as_options, check_needs, resolve};
 use crate::report::{self, WithHint};
 use crate::server::{App, LAST_TASKS, Listener, Server};
 use crate::signals::{Signal, Signals};
@@ -198,7 +198,7 @@ fn engine(arguments: &Package, mut engine: EngineBuilder) -> anyhow::Result<Engi
 
 fn described(arguments: Package) -> anyhow::Result<(WcgiBuilder, Option<Registry>)> {
     let resolved = resolve(&arguments.package, &arguments.cache, &arguments.download, &arguments.trust)?;
-    check_needs(&resolved.needs, arguments.mapdir.iter().map(|mapdir| &*mapdir.guest))?;
+    check_needs(&resolved.needs, arguments.mapdir.iter().map(|mapdir| &*mapdir.guest), as_options)?;
     let mut service = resolved.builder();
     if let Some(command) = arguments.command {
         service = service.command(command);
@@ -220,9 +220,9 @@ struct Alone {
 }
 
 impl App for Alone {
-    type Body = Counted;
+    type Body = Counted<ResponseBody>;
 
-    async fn answer(&self, request: Request<Incoming>) -> Response<Counted> {
+    async fn answer(&self, request: Request<Incoming>) -> Response<Counted<ResponseBody>> {
         let (parts, body) = request.into_parts();
         let client = self.service.connection_info(&parts).client();
         let (access, request) = Access::start(Request::from_parts(parts, body), client, None, &self.log);

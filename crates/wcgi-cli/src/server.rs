@@ -23,6 +23,7 @@ use tower_wcgi::ConnectionInfo;
 
 use crate::log::take_refused;
 use crate::refused::{Refused, reason};
+use crate::serve::count;
 use crate::signals::Signals;
 use crate::tls::Tls;
 
@@ -119,6 +120,9 @@ async fn connection(
         handshake = tokio::time::timeout(HEADER_READ, tls.accept(stream)) => handshake,
         _ = async { stopping.wait_for(|stop| *stop).await.map(drop) } => return,
     };
+    if !matches!(handshake, Ok(Ok(_))) {
+        count::failed_handshake();
+    }
     match handshake {
         Ok(Ok(stream)) => exchanges(stream, peer, info.https(true), app, refused, stopping).await,
         Ok(Err(error)) => tracing::debug!(%peer, %error, "the TLS handshake failed"),

@@ -15,7 +15,7 @@ use http::{HeaderMap, HeaderName, Method, Request, Response, StatusCode, Uri, Ve
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Buf as _;
 use pin_project_lite::pin_project;
-use tower_wcgi::{ConnectionInfo, RequestId, ResponseBody};
+use tower_wcgi::{ConnectionInfo, RequestId};
 
 use self::line::Line;
 use crate::log::{Form, Log};
@@ -80,7 +80,7 @@ impl Access {
     }
 
     /// Counts the body and logs the line at its end.
-    pub(crate) fn response(mut self, response: Response<ResponseBody>) -> Response<Counted> {
+    pub(crate) fn response<B: Body>(mut self, response: Response<B>) -> Response<Counted<B>> {
         self.status = Some(response.status());
         self.request_id = response.extensions().get().cloned();
         response.map(|body| {
@@ -205,23 +205,23 @@ impl<B: Body> Body for Watched<B> {
 
 pin_project! {
     /// A response body that is counted for the access line.
-    pub(crate) struct Counted {
+    pub(crate) struct Counted<B> {
         #[pin]
-        body: ResponseBody,
+        body: B,
         access: Access,
     }
 }
 
-impl Body for Counted {
-    type Data = <ResponseBody as Body>::Data;
-    type Error = <ResponseBody as Body>::Error;
+impl<B: Body> Body for Counted<B> {
+    type Data = B::Data;
+    type Error = B::Error;
 
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Self::Data>, Self::Error>>> {
         let mut this = self.project();
         let frame = ready!(this.body.as_mut().poll_frame(cx));
         match &frame {
             Some(Ok(frame)) => {
-                this.access.bytes += frame.data_ref().map_or(0, |data| data.len() as u64);
+                this.access.bytes += frame.data_ref().map_or(0, |data| data.remaining() as u64);
                 this.access.whole = this.body.is_end_stream();
             }
             Some(Err(_)) => {}

@@ -10,7 +10,7 @@ use super::unpack::unpack;
 use super::{Trailer, writable_mounts};
 use crate::arguments::{Logging, Run, Verbosity};
 use crate::log::Log;
-use crate::registry::check_mapped;
+use crate::registry::{as_options, check_mapped};
 use crate::run;
 
 /// This program, if there is a package behind it.
@@ -67,7 +67,7 @@ impl App {
             .into_iter()
             .map(|(guest, _)| (guest, "the script writes there".to_owned()))
             .collect();
-        check_mapped(&wanted, run.package.mapdir.iter().map(|mapdir| &*mapdir.guest))?;
+        check_mapped(&wanted, run.package.mapdir.iter().map(|mapdir| &*mapdir.guest), as_options)?;
         run.package.package = unpacked.path();
         run.package.cache.no_cache = run.package.cache.cache_dir.is_none();
         run.trust_precompiled = true;

@@ -2,7 +2,7 @@
 //!
 //! In: the version that is meant for them, and what is on this machine. Out: the reference to depend on.
 
-use wcgi_registry::{Options, Reference, Registry, Runtime, Store};
+use wcgi_registry::{Options, Reference, Registry, Runtime};
 
 /// An interpreter to depend on.
 #[derive(Debug)]
@@ -13,12 +13,11 @@ pub(crate) struct Interpreter {
     pub(crate) is_known: bool,
 }
 
-/// The interpreter `wanted`, if it was added or a registry is set. Else the newest other version that was added.
-pub(crate) fn choose(wanted: &str, store: Store) -> anyhow::Result<Interpreter> {
-    let options = Options::from_environment()?;
-    let has_registry = options.has_registry();
-    let added = Registry::new(store, options).runtimes();
-    Ok(among(&Reference::parse(wanted)?, has_registry, &added))
+/// The interpreter `wanted`, if it was added to the store of `registry` or a registry is set. Else the newest other version that
+/// was added.
+pub(crate) fn choose(wanted: &str, registry: &Registry) -> anyhow::Result<Interpreter> {
+    let has_registry = Options::from_environment()?.has_registry();
+    Ok(among(&Reference::parse(wanted)?, has_registry, &registry.runtimes()))
 }
 
 fn among(wanted: &Reference, has_registry: bool, runtimes: &[Runtime]) -> Interpreter {

@@ -70,6 +70,11 @@ impl Resolved {
         self.scripts.is_some()
     }
 
+    /// Whether both are packages with the same content. Of files on this machine nobody knows.
+    pub(crate) fn leads_to_the_same(&self, other: &Self) -> bool {
+        self.registry.is_some() && (&self.digest, &self.digests) == (&other.digest, &other.digests)
+    }
+
     fn depend_on(&mut self, dependencies: Dependencies) {
         self.digests =
             dependencies.digests().map(|(reference, digest)| (reference.to_owned(), digest.clone())).collect();
@@ -90,12 +95,13 @@ pub(crate) fn resolve(package: &Path, cache: &Cache, download: &Download, trust:
                 format!("{} is on this machine, and --verify is for packages of registries", package.display());
             return Err(Refusal::new(message, "leave --verify out to run your own package").into());
         }
-        return local(package, cache, download, &lock);
+        return local(package, || Ok(Registry::new(store(cache)?, options(download)?)), &lock);
     };
     pulled(&reference, Registry::new(store(cache)?, options(download)?.verify(keys)))
 }
 
-fn pulled(reference: &Reference, registry: Registry) -> anyhow::Result<Resolved> {
+/// Fetches a package of a registry, and what it depends on.
+pub(crate) fn pulled(reference: &Reference, registry: Registry) -> anyhow::Result<Resolved> {
     let pulled = registry.pull(reference)?;
     let dependencies = registry.dependencies_of(&pulled)?;
     let mut resolved = Resolved {
@@ -113,9 +119,14 @@ fn pulled(reference: &Reference, registry: Registry) -> anyhow::Result<Resolved>
     Ok(resolved)
 }
 
-fn local(package: &Path, cache: &Cache, download: &Download, lock: &Lock) -> anyhow::Result<Resolved> {
+/// Fetches what a package on this machine depends on, where it depends on anything.
+pub(crate) fn local(
+    package: &Path,
+    registry: impl FnOnce() -> anyhow::Result<Registry>,
+    lock: &Lock,
+) -> anyhow::Result<Resolved> {
     if has_scripts(package) {
-        return folder(package, cache, download);
+        return folder(package, registry()?);
     }
     let mut resolved = Resolved {
         path: package.to_owned(),
@@ -131,7 +142,7 @@ fn local(package: &Path, cache: &Cache, download: &Download, lock: &Lock) -> any
     if !Registry::has_dependencies(package) {
         return Ok(resolved);
     }
-    let registry = Registry::new(store(cache)?, options(download)?);
+    let registry = registry()?;
     resolved.depend_on(registry.dependencies(package, lock)?);
     resolved.registry = Some(registry);
     Ok(resolved)
@@ -157,13 +168,12 @@ fn has_scripts(path: &Path) -> bool {
 }
 
 /// The PHP of this machine, or of the registry that is set, with a site of the folder's files.
-fn folder(path: &Path, cache: &Cache, download: &Download) -> anyhow::Result<Resolved> {
-    let Interpreter { reference, is_known } = interpreter::choose(PHP, store(cache)?)?;
+fn folder(path: &Path, registry: Registry) -> anyhow::Result<Resolved> {
+    let Interpreter { reference, is_known } = interpreter::choose(PHP, &registry)?;
     if !is_known {
         let message = format!("no wasmer.toml in {}, and no PHP for its scripts", path.display());
         return Err(Refusal::new(message, interpreter::how_to_have(&reference)).into());
     }
-    let registry = Registry::new(store(cache)?, options(download)?);
     let mut resolved = pulled(&Reference::parse(&reference)?, registry)?;
     // Relative to where the command was given, and not to the interpreter.
     resolved.scripts = Some(std::path::absolute(path)?);
@@ -172,7 +182,14 @@ fn folder(path: &Path, cache: &Cache, download: &Download) -> anyhow::Result<Res
 
 /// The reference that an argument is, unless there is a file or directory of this name.
 pub(crate) fn reference(package: &Path) -> anyhow::Result<Option<Reference>> {
-    let Some(text) = package.to_str().filter(|_| !package.exists()) else { return Ok(None) };
+    match package.to_str() {
+        Some(text) if !package.exists() => reference_of(text),
+        _ => Ok(None),
+    }
+}
+
+/// The reference that `text` is, if no file has that name.
+pub(crate) fn reference_of(text: &str) -> anyhow::Result<Option<Reference>> {
     if Reference::is_meant(text) {
         return Ok(Some(Reference::parse(text)?));
     }
@@ -203,16 +220,26 @@ pub(crate) fn store(cache: &Cache) -> anyhow::Result<Store> {
     store.context("cannot keep packages")
 }
 
-/// Makes sure that the command line gives what a pulled package wants.
-pub(crate) fn check_needs<'a>(needs: &[Need], mapped: impl Iterator<Item = &'a str>) -> anyhow::Result<()> {
+/// Makes sure that what a pulled package wants is given. `hint` says how to give the mounts of these names.
+pub(crate) fn check_needs<'a>(
+    needs: &[Need],
+    mapped: impl Iterator<Item = &'a str>,
+    hint: impl FnOnce(&[&str]) -> String,
+) -> anyhow::Result<()> {
     let wanted: Vec<_> = needs.iter().map(|need| (need.guest.clone(), need.reason().to_string())).collect();
-    check_mapped(&wanted, mapped)
+    check_mapped(&wanted, mapped, hint)
 }
 
-/// Makes sure that these guest paths, each with the reason why, are among those that the command line maps.
+/// The options that give mounts of these names.
+pub(crate) fn as_options(guests: &[&str]) -> String {
+    guests.iter().map(|guest| format!("--mapdir {guest}:DIR")).collect::<Vec<_>>().join(" ")
+}
+
+/// Makes sure that these guest paths, each with the reason why, are mapped.
 pub(crate) fn check_mapped<'a>(
     wanted: &[(String, String)],
     mapped: impl Iterator<Item = &'a str>,
+    hint: impl FnOnce(&[&str]) -> String,
 ) -> anyhow::Result<()> {
     let segments = |path: &str| -> Vec<String> {
         path.split('/').filter(|segment| !matches!(*segment, "" | ".")).map(str::to_owned).collect()
@@ -223,9 +250,9 @@ pub(crate) fn check_mapped<'a>(
         return Ok(());
     }
     let named: Vec<_> = missing.iter().map(|(guest, reason)| format!("{guest} ({reason})")).collect();
-    let hint: Vec<_> = missing.iter().map(|(guest, _)| format!("--mapdir {guest}:DIR")).collect();
+    let hint = hint(&missing.iter().map(|(guest, _)| guest.as_str()).collect::<Vec<_>>());
     let message = format!("the package wants directories of this machine: {}", named.join(", "));
-    Err(Refusal::new(message, hint.join(" ")).into())
+    Err(Refusal::new(message, hint).into())
 }
 
 /// Where scripts see the folder that they lie in.

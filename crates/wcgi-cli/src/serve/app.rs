@@ -11,11 +11,13 @@ use hyper::body::Incoming;
 use tower_service::Service as _;
 use tower_wcgi::{ResponseBody, TrustedProxies, WcgiService};
 
+use super::cache::{Body, SiteCache};
 use super::config::Site;
 use super::count;
 use super::hosts::{self, Host, Hosts};
 use crate::access::{Access, Counted};
 use crate::log::Log;
+use crate::registry::Resolved;
 use crate::server::App;
 use crate::stamp::Stamp;
 
@@ -41,8 +43,11 @@ pub(crate) struct Sites {
 pub(crate) struct OpenSite {
     pub(crate) name: Arc<str>,
     pub(crate) service: WcgiService,
+    pub(crate) cache: Option<Arc<SiteCache>>,
     /// What it was opened by.
     pub(crate) settings: Arc<Site>,
+    /// What its package has led to.
+    pub(crate) resolved: Arc<Resolved>,
     /// The files that it was opened from.
     pub(crate) stamp: Stamp,
     pub(crate) opened: Instant,
@@ -70,27 +75,40 @@ impl Served {
 }
 
 impl App for Served {
-    type Body = Counted;
+    type Body = Counted<Body>;
 
-    async fn answer(&self, request: Request<Incoming>) -> Response<Counted> {
+    async fn answer(&self, request: Request<Incoming>) -> Response<Counted<Body>> {
         let sites = self.sites();
         let (parts, body) = request.into_parts();
         let target = sites.target(&parts);
-        let (site, client) = match &target {
-            Target::Site(site) => (Arc::clone(&site.name), site.service.connection_info(&parts).client()),
-            Target::Own(_) => (Arc::default(), sites.proxies.connection_info(&parts).client()),
+        let (site, info) = match &target {
+            Target::Site(site) => (Arc::clone(&site.name), site.service.connection_info(&parts)),
+            Target::Own(_) => (Arc::default(), sites.proxies.connection_info(&parts)),
         };
+        let client = info.client();
         let (access, request) = Access::start(Request::from_parts(parts, body), client, Some(site), &self.log);
         let (method, start) = (request.method().clone(), Instant::now());
         let response = match target {
             Target::Site(site) => {
                 site.count();
-                let Ok(response) = site.service.clone().call(request).await;
-                response
+                match &site.cache {
+                    Some(cache) => {
+                        let https = info.is_https().unwrap_or(false);
+                        let (response, is_counted) = cache.answer(site.service.clone(), request, https).await;
+                        if !is_counted {
+                            count::own_answer(&site.name, &method, response.status(), start);
+                        }
+                        response
+                    }
+                    None => {
+                        let Ok(response) = site.service.clone().call(request).await;
+                        response.map(Body::Own)
+                    }
+                }
             }
             Target::Own(response) => {
-                count::own_answer(&method, response.status(), start);
-                *response
+                count::own_answer("", &method, response.status(), start);
+                response.map(Body::Own)
             }
         };
         access.response(response)

@@ -1,15 +1,17 @@
 //! `wcgi serve`: many sites by a configuration file.
 //!
-//! [`config`] reads the file. [`open`] opens the packages that it names. [`app`] answers requests, and asks [`hosts`] for the
-//! site. [`reload`] reads and opens again while requests are answered. [`admin`] shows operators the state of the server.
+//! [`config`] reads the file. [`open`] opens the packages that it names, and [`packages`] finds them. [`app`] answers requests, and asks [`hosts`] for the
+//! site. [`cache`] keeps responses of sites that ask for it. [`reload`] reads and opens again while requests are answered. [`admin`] shows operators the state of the server.
 
 mod admin;
 mod app;
+mod cache;
 mod config;
-mod count;
+pub(crate) mod count;
 mod cron;
 mod hosts;
 mod open;
+mod packages;
 mod reload;
 
 use std::path::Path;
@@ -62,7 +64,8 @@ async fn check(config: Arc<Config>, path: &Path, log: &Log) -> anyhow::Result<()
         open::tls(settings)?;
     }
     let engine = open::engine(&config.engine)?;
-    open::sites(&config, &engine, &TrustedProxies::new(&config.server.trusted_proxies)?, &[]).await?;
+    let opening = open::Opening::new(&config, engine);
+    open::sites(&config, &opening, &TrustedProxies::new(&config.server.trusted_proxies)?, &[]).await?;
     let sites = match config.sites.len() {
         1 => "1 site opens".to_owned(),
         sites => format!("{sites} sites open"),
@@ -98,7 +101,8 @@ async fn serve(config: Arc<Config>, arguments: Serve, log: &Log) -> anyhow::Resu
     drop(inherited);
     let engine = open::engine(&config.engine)?;
     let proxies = TrustedProxies::new(&config.server.trusted_proxies)?;
-    let opened = open::sites(&config, &engine, &proxies, &[]).await?;
+    let opening = open::Opening::new(&config, engine.clone());
+    let opened = open::sites(&config, &opening, &proxies, &[]).await?;
     let secure = listeners.iter().find(|listener| listener.tls.is_some());
     let secure = secure.and_then(|listener| Some(listener.tcp.local_addr().ok()?.port()));
     let served = Served::new(reload::sites(&config, opened, proxies, secure), log.clone());
@@ -106,7 +110,7 @@ async fn serve(config: Arc<Config>, arguments: Serve, log: &Log) -> anyhow::Resu
         path: arguments.config,
         started: Arc::clone(&config),
         current: config,
-        engine: engine.clone(),
+        opening,
         served: served.clone(),
         tls,
         secure,

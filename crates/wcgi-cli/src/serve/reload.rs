@@ -5,11 +5,12 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use tower_wcgi::{Engine, TrustedProxies};
+use tower_wcgi::TrustedProxies;
 
 use super::app::{OpenSite, Served, Sites};
 use super::config::Config;
 use super::hosts::Hosts;
+use super::open::Opening;
 use super::{count, open};
 use crate::report;
 use crate::stamp::{Stamp, files_of};
@@ -23,7 +24,7 @@ pub(crate) struct Reloader {
     /// What the listeners and the engine were made by.
     pub(crate) started: Arc<Config>,
     pub(crate) current: Arc<Config>,
-    pub(crate) engine: Engine,
+    pub(crate) opening: Opening,
     pub(crate) served: Served,
     pub(crate) tls: Option<Tls>,
     /// The port of the first TLS listener.
@@ -50,7 +51,7 @@ impl Reloader {
         let same_builders = config.server.trusted_proxies == self.current.server.trusted_proxies;
         let before = self.served.sites();
         let reusable = if same_builders { before.sites.as_slice() } else { &[] };
-        let opened = open::sites(&config, &self.engine, &proxies, reusable).await?;
+        let opened = open::sites(&config, &self.opening, &proxies, reusable).await?;
         // From here on nothing fails.
         let is_kept = |site: &&OpenSite| before.sites.iter().any(|old| old.opened == site.opened);
         let (all, kept) = (opened.len(), opened.iter().filter(is_kept).count());
@@ -77,7 +78,8 @@ impl Reloader {
         {
             paths.extend(config.tls.iter().flat_map(|tls| [tls.cert.value.clone(), tls.key.value.clone()]));
             for site in &config.sites {
-                paths.extend(files_of(&site.package.value));
+                paths.extend(site.package.value.path().map(files_of).into_iter().flatten());
+                paths.extend(site.verify.iter().map(|key| key.value.clone()));
             }
         }
         paths.extend(self.served.sites().sites.iter().flat_map(|site| site.stamp.paths().map(PathBuf::from)));
@@ -110,6 +112,7 @@ fn restarts(started: &Config, config: &Config) -> Vec<&'static str> {
         ("server.listen", started.server.listen != config.server.listen),
         ("server.admin", started.server.admin != config.server.admin),
         ("tls.listen", listen(started) != listen(config)),
+        ("cache", started.cache != config.cache),
         ("engine", started.engine != config.engine),
     ];
     changed.into_iter().filter(|(_, changed)| *changed).map(|(key, _)| key).collect()

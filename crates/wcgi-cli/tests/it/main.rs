@@ -9,6 +9,8 @@ mod clock;
 mod compile;
 mod dev;
 #[cfg(unix)]
+mod doctor;
+#[cfg(unix)]
 mod executable;
 #[cfg(unix)]
 mod exhausted;

@@ -98,6 +98,9 @@ fn describe() {
     describe_gauge!("wcgi_permits_available", Unit::Count, "Exchanges that could start without waiting.");
     describe_gauge!("wcgi_snapshot_age_seconds", Unit::Seconds, "How long ago the site was opened.");
     describe_counter!("wcgi_log_lines_dropped_total", Unit::Count, "Lines of the log that could not be written.");
+    describe_counter!("wcgi_cache_total", Unit::Count, "Requests to sites with a cache, by what that did.");
+    describe_counter!("wcgi_tls_handshakes_failed_total", Unit::Count, "TLS handshakes that failed or took too long.");
+    counter!("wcgi_tls_handshakes_failed_total").absolute(0);
     describe_counter!("wcgi_reloads_total", Unit::Count, "Reloads of the configuration, by result.");
     for result in ["ok", "failed"] {
         counter!("wcgi_reloads_total", "result" => result).absolute(0);

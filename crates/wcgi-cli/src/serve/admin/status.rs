@@ -47,7 +47,7 @@ impl Status {
             let (running, queued) = counts.get(&*site.name).copied().unwrap_or_default();
             SiteStatus {
                 name: site.name.to_string(),
-                package: site.settings.package.value.display().to_string(),
+                package: site.settings.package.value.to_string(),
                 requests: site.requests.load(Ordering::Relaxed),
                 running,
                 queued,

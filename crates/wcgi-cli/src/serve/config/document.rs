@@ -138,6 +138,22 @@ impl<'d> Table<'d> {
         items.iter().map(item).collect::<Result<_, _>>().map(Some)
     }
 
+    /// One string, or an array of them.
+    pub(super) fn text_or_texts(&self, name: &str) -> anyhow::Result<Vec<Said<String>>> {
+        match self.find(name) {
+            Some((_, value)) if value.get_ref().is_str() => Ok(self.text(name)?.into_iter().collect()),
+            _ => Ok(self.texts(name)?.unwrap_or_default()),
+        }
+    }
+
+    /// The names and sizes of a table.
+    pub(super) fn sizes(&self, name: &str) -> anyhow::Result<Vec<(String, u64)>> {
+        let Some(table) = self.table(name)? else { return Ok(Vec::new()) };
+        let names = table.entries.keys().map(|name| AsRef::<str>::as_ref(name.get_ref()));
+        let size = |name: &str| Ok(table.size(name)?.map(|size| (name.to_owned(), size.value)));
+        names.filter_map(|name| size(name).transpose()).collect()
+    }
+
     pub(super) fn bool(&self, name: &str) -> anyhow::Result<Option<bool>> {
         match self.find(name) {
             None => Ok(None),

@@ -16,7 +16,7 @@ use tower_wcgi::TrustedProxies;
 
 pub(crate) use self::document::Said;
 use self::document::{Document, Table, Zero};
-pub(crate) use self::site::{Cron, Site};
+pub(crate) use self::site::{Cron, Package, Site};
 use crate::listen;
 use crate::log::Form;
 
@@ -28,6 +28,8 @@ pub(crate) struct Config {
     pub(crate) server: Server,
     pub(crate) tls: Option<Tls>,
     pub(crate) engine: Engine,
+    /// How many bytes stored responses may have, of all sites together.
+    pub(crate) cache: u64,
     pub(crate) sites: Vec<Arc<Site>>,
 }
 
@@ -72,7 +74,8 @@ impl Config {
         let text = fs::read_to_string(file).with_context(|| format!("cannot read {name}"))?;
         let config = Self::parse(&name, &text, file.parent().unwrap_or(Path::new("")))?;
         for Said { value, place } in config.sites.iter().map(|site| &site.package) {
-            anyhow::ensure!(value.exists(), place.error(format!("there is no {}", value.display())));
+            let exists = value.path().is_none_or(Path::exists);
+            anyhow::ensure!(exists, place.error(format!("there is no {value}")));
         }
         Ok(Self { dev, ..config })
     }
@@ -82,9 +85,8 @@ impl Config {
         let parsed = document.parse(text)?;
         let root = document.root(&parsed);
         root.only(&["server", "tls", "engine", "site", "sandbox", "cache"])?;
-        for name in ["sandbox", "cache"] {
-            root.refuse(name)?;
-        }
+        root.refuse("sandbox")?;
+        let cache = root.table("cache")?.map(|table| cache(&table)).transpose()?.unwrap_or(MEMORY_OF_CACHE);
         let tls = root.table("tls")?.map(|table| Tls::read(&table, base)).transpose()?;
         let server = Server::read(&root, tls.is_some())?;
         let engine = root.table("engine")?.map(|table| Engine::read(&table, base)).transpose()?.unwrap_or_default();
@@ -107,7 +109,17 @@ impl Config {
                 return Err(address.place.error(format!("{} is listened on already", address.value)));
             }
         }
-        Ok(Self { dev: false, server, tls, engine, sites })
+        Ok(Self { dev: false, server, tls, engine, cache, sites })
+    }
+}
+
+/// `[cache]`
+fn cache(table: &Table<'_>) -> anyhow::Result<u64> {
+    table.only(&["memory"])?;
+    match table.size("memory")? {
+        None => Ok(MEMORY_OF_CACHE),
+        Some(memory) if memory.value < 1 << 20 => Err(memory.place.error("must be at least 1MiB")),
+        Some(memory) => Ok(memory.value),
     }
 }
 
@@ -203,6 +215,7 @@ fn addresses(table: &Table<'_>) -> anyhow::Result<Option<Vec<Said<String>>>> {
     Ok(Some(addresses))
 }
 
+const MEMORY_OF_CACHE: u64 = 64 << 20;
 /// An engine's when nothing is said.
 const MEMORY_OF_ENGINE: usize = 256 << 20;
 

@@ -1,13 +1,16 @@
 //! `[[site]]`: one package, and which requests are for it.
 
+use std::fmt::{self, Display};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use tower_wcgi::{InvalidNetRule, NetRule};
+use wcgi_registry::Reference;
 
 use super::document::{Said, Table, Zero};
 use crate::arguments::{self, MapDir};
+use crate::registry::reference_of;
 
 /// One site.
 #[derive(Debug, PartialEq, Clone)]
@@ -18,20 +21,63 @@ pub(crate) struct Site {
     pub(crate) hosts: Vec<Said<String>>,
     /// Empty for the root, else with a slash before and none after.
     pub(crate) path: Said<String>,
-    pub(crate) package: Said<PathBuf>,
+    pub(crate) package: Said<Package>,
+    /// Public keys, one of which has signed a package of a registry.
+    pub(crate) verify: Vec<Said<PathBuf>>,
     pub(crate) command: Option<String>,
     pub(crate) mounts: Vec<Said<MapDir>>,
     pub(crate) env: Vec<(String, Said<String>)>,
     /// What its scripts may connect to.
     pub(crate) net: Vec<Said<NetRule>>,
+    pub(crate) net_as_asked: bool,
     /// `None` is the default, zero is no deadline.
     pub(crate) deadline: Option<Said<Duration>>,
     pub(crate) max_body: Option<Said<u64>>,
     pub(crate) max_memory: Option<Said<usize>>,
+    /// Guest paths of mounts, and how many bytes all files there may have together.
+    pub(crate) quota: Vec<(String, u64)>,
     pub(crate) share: Option<u32>,
     pub(crate) max_concurrency: Option<Said<usize>>,
     pub(crate) pass_authorization: Option<bool>,
+    /// The freshness of a response that says none.
+    pub(crate) cache: Option<Duration>,
     pub(crate) cron: Vec<Cron>,
+}
+
+/// What a site's `package` names.
+#[derive(Debug, PartialEq, Eq, Hash, Clone)]
+pub(crate) enum Package {
+    /// On this machine.
+    Path(PathBuf),
+    /// In a registry.
+    Reference(Reference),
+}
+
+impl Package {
+    /// A path that exists goes before a reference.
+    fn read(text: &Said<String>, base: &Path) -> anyhow::Result<Self> {
+        let path = base.join(&text.value);
+        let reference =
+            if path.exists() { None } else { reference_of(&text.value).map_err(|why| text.place.error(why))? };
+        Ok(reference.map_or(Self::Path(path), Self::Reference))
+    }
+
+    /// Where it is, if it is on this machine.
+    pub(crate) fn path(&self) -> Option<&Path> {
+        match self {
+            Self::Path(path) => Some(path),
+            Self::Reference(_) => None,
+        }
+    }
+}
+
+impl Display for Package {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Path(path) => path.display().fmt(f),
+            Self::Reference(reference) => reference.fmt(f),
+        }
+    }
 }
 
 /// A request that the server makes itself.
@@ -45,11 +91,13 @@ pub(crate) struct Cron {
 impl Site {
     pub(super) fn read(table: &Table<'_>, base: &Path) -> anyhow::Result<Self> {
         table.only(&KEYS)?;
-        for name in ["cache", "quota"] {
-            table.refuse(name)?;
-        }
         let package = table.text("package")?.ok_or_else(|| table.place("package").error("missing"))?;
-        let package = Said { value: base.join(package.value), place: package.place };
+        let package = Said { value: Package::read(&package, base)?, place: package.place };
+        let verify = table.text_or_texts("verify")?;
+        if let (Some(key), Some(path)) = (verify.first(), package.value.path()) {
+            let why = "it is for packages of registries, and the package is";
+            return Err(key.place.error(format!("{why} {}", path.display())));
+        }
         let hosts = hosts(table)?;
         let path = match table.text("path")? {
             Some(path) => Said { value: mount(&path)?, place: path.place },
@@ -77,6 +125,7 @@ impl Site {
             hosts,
             path,
             package,
+            verify: verify.into_iter().map(|key| Said { value: base.join(key.value), place: key.place }).collect(),
             command: table.text("command")?.map(|command| command.value),
             mounts: table
                 .texts("mapdir")?
@@ -86,12 +135,15 @@ impl Site {
                 .collect::<anyhow::Result<_>>()?,
             env: table.variables("env")?,
             net: table.texts("net")?.unwrap_or_default().into_iter().map(rule).collect::<anyhow::Result<_>>()?,
+            net_as_asked: table.bool("net_as_asked")?.unwrap_or(false),
             deadline: table.duration("deadline", Zero::Allowed)?,
             max_body: table.size("max_body")?,
             max_memory: table.memory("max_memory")?,
+            quota: table.sizes("quota")?,
             share: table.count("share", 1)?.map(|share| u32::try_from(share.value).unwrap_or(u32::MAX)),
             max_concurrency: table.count("max_concurrency", 1)?,
             pass_authorization: table.bool("pass_authorization")?,
+            cache: table.duration("cache", Zero::Refused)?.map(|freshness| freshness.value),
             cron: crons(table)?,
         })
     }
@@ -188,15 +240,17 @@ fn mount(path: &Said<String>) -> anyhow::Result<String> {
 
 const SHORTEST_PERIOD: Duration = Duration::from_millis(100);
 
-const KEYS: [&str; 17] = [
+const KEYS: [&str; 19] = [
     "name",
     "hosts",
     "path",
     "package",
+    "verify",
     "command",
     "mapdir",
     "env",
     "net",
+    "net_as_asked",
     "deadline",
     "max_body",
     "max_memory",

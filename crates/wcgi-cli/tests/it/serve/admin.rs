@@ -10,7 +10,7 @@ use super::{configured, serve};
 use crate::process::{PATIENCE, Serving, address};
 
 /// A server with an admin address, and that address.
-fn start(sites: &str) -> (Serving, SocketAddr) {
+pub(crate) fn start(sites: &str) -> (Serving, SocketAddr) {
     let dir = configured(&format!(
         "[server]\nlisten = ['127.0.0.1:0']\nadmin = '127.0.0.1:0'\n[engine]\nmax_concurrency = 2\nCACHE\n{sites}"
     ));
@@ -20,7 +20,7 @@ fn start(sites: &str) -> (Serving, SocketAddr) {
     (serving, address(&line))
 }
 
-fn get(addr: SocketAddr, target: &str, accept: &str) -> String {
+pub(crate) fn get(addr: SocketAddr, target: &str, accept: &str) -> String {
     let mut stream = std::net::TcpStream::connect(addr).unwrap();
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
     write!(stream, "GET {target} HTTP/1.1\r\nHost: x\r\nAccept: {accept}\r\nConnection: close\r\n\r\n").unwrap();
@@ -37,7 +37,7 @@ fn json(addr: SocketAddr) -> Value {
 }
 
 /// The value of a series, as it stands in the text.
-fn value(metrics: &str, series: &str) -> f64 {
+pub(crate) fn value(metrics: &str, series: &str) -> f64 {
     let line = metrics.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
     line.unwrap_or_else(|| panic!("no {series} in {metrics}")).parse().unwrap()
 }

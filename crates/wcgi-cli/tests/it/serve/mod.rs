@@ -1,9 +1,11 @@
 //! `wcgi serve`: many sites by a configuration file.
 
 mod admin;
+mod cache;
 mod check;
 mod cron;
 mod log;
+mod packages;
 mod reload;
 mod sites;
 mod sockets;

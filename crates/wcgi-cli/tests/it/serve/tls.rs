@@ -5,10 +5,12 @@ use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Instant;
 
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 
+use super::admin::{self, value};
 use super::{configured, serve, variable};
 use crate::process::{PATIENCE, Serving, address, text, wcgi};
 
@@ -164,4 +166,23 @@ fn ten_lines_are_two_sites_with_tls() {
     let serving = Serving::spawn(command);
     let response = get(serving.addr, &client(&certificate, &[]), "/?name=Ada").unwrap();
     assert!(response.contains("Hello"), "{response}");
+}
+
+#[test]
+fn a_handshake_that_fails_is_counted() {
+    let dir = configured(
+        "[server]\nadmin = '127.0.0.1:0'\n[tls]\nlisten = ['127.0.0.1:0']\ncert = 'cert.pem'\nkey = 'key.pem'\n\
+         [engine]\nCACHE\n[[site]]\npackage = GUEST(hello)\n",
+    );
+    certify(dir.path());
+    let serving = serve(dir.path(), &[]);
+    let admin = address(&serving.lines.recv_timeout(PATIENCE).unwrap());
+    let failed = || value(&admin::get(admin, "/metrics", "*/*"), "wcgi_tls_handshakes_failed_total");
+    assert_eq!(failed(), 0.0);
+    let mut plain = serving.connect();
+    plain.write_all(b"GET / HTTP/1.1\r\n\r\n").unwrap();
+    let begin = Instant::now();
+    while failed() < 1.0 {
+        assert!(begin.elapsed() < PATIENCE);
+    }
 }
