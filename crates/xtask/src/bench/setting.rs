@@ -135,8 +135,8 @@ impl<'a> Setting<'a> {
     }
 }
 
-/// How programs are built that are given away.
-const PROFILE: &str = "dist";
+/// What users build.
+const PROFILE: &str = "release";
 
 /// One selection of packages and features for all there is, so that nothing is built twice.
 fn cargo(workspace: &Workspace, words: &[&str]) -> Command {
