@@ -7,6 +7,7 @@ use tower_wcgi::Engine;
 use wcgi_registry::{Options, Registry};
 
 use crate::arguments::Doctor;
+use crate::cgroup;
 use crate::log::Log;
 use crate::registry::store;
 use crate::report::{self, data};
@@ -20,7 +21,7 @@ pub(crate) fn run(arguments: &Doctor, log: &Log) -> anyhow::Result<bool> {
     kernel(&mut findings);
     engine(arguments, &mut findings);
     temporary(&mut findings);
-    if let Some(limit) = control_group() {
+    if let Some(limit) = cgroup::limit() {
         findings.fact("control group", format!("at most {} MiB of memory", limit >> 20));
     }
     runtimes(arguments, &mut findings);
@@ -131,13 +132,6 @@ fn can_write(dir: &Path) -> bool {
     made && fs::remove_file(&file).is_ok()
 }
 
-fn control_group() -> Option<u64> {
-    #[cfg(feature = "compiler")]
-    return crate::cgroup::limit();
-    #[cfg(not(feature = "compiler"))]
-    None
-}
-
 fn runtimes(arguments: &Doctor, findings: &mut Findings) {
     let known =
         store(&arguments.cache).and_then(|store| Ok(Registry::new(store, Options::from_environment()?).runtimes()));
@@ -149,14 +143,13 @@ fn runtimes(arguments: &Doctor, findings: &mut Findings) {
     findings.fact("runtimes", text);
 }
 
-#[cfg(all(test, unix))]
+#[cfg(test)]
 mod tests {
-    use super::*;
-
+    #[cfg(unix)]
     #[test]
     fn releases_are_two_numbers_at_first() {
         for (release, numbers) in [("6.8.0-generic", (6, 8)), ("5.15", (5, 15)), ("x", (0, 0))] {
-            assert_eq!(version(release), numbers);
+            assert_eq!(super::version(release), numbers);
         }
     }
 }

@@ -15,8 +15,8 @@ mod access;
 mod arguments;
 #[cfg(feature = "compiler")]
 mod build;
-#[cfg(feature = "compiler")]
 mod cgroup;
+#[cfg(feature = "compiler")]
 mod check;
 mod doctor;
 mod executable;

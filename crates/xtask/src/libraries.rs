@@ -8,8 +8,9 @@ use std::thread;
 
 use anyhow::{Context as _, Result, anyhow, bail};
 
+use crate::compiler::Compiler;
 use crate::fetch::{self, Crate, DebianSource};
-use crate::guests::{self, Compiler};
+use crate::guests;
 use crate::sources::{self, ZLIB};
 use crate::stamp::{self, Stamp};
 use crate::workspace::Workspace;

@@ -4,6 +4,7 @@
 
 mod bench;
 mod checks;
+mod compiler;
 mod debian;
 mod dist;
 mod fetch;

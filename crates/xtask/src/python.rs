@@ -9,8 +9,9 @@ use std::process::Command;
 
 use anyhow::{Context as _, Result};
 
+use crate::compiler::Compiler;
 use crate::fetch::{self, DebianSource};
-use crate::guests::{self, Compiler};
+use crate::guests;
 use crate::libraries;
 use crate::program;
 use crate::sources::SQLITE;

@@ -8,7 +8,7 @@ use std::process::Command;
 use anyhow::{Context as _, Result};
 
 use super::release::Arch;
-use crate::guests::zig;
+use crate::compiler::zig;
 use crate::program;
 use crate::workspace::Workspace;
 

@@ -1,12 +1,10 @@
-//! Guests in C: the compiler, and one call of it per program.
+//! Guests in C: one call of the compiler per program.
 //!
-//! The compiler is Zig's clang, in a pinned version. pip checks its hash and installs it below `target/toolchains`. It
-//! brings a linker and a C library for WASI, on every host and without root. `WCGI_WASM_CC` puts another in its
-//! place, as a command line: `WCGI_WASM_CC="clang-19 --target=wasm32-wasi"`. Packages in C and C++ are built by their own
-//! Makefile, in which Zig is the default too; for C++ the variable is `WCGI_WASM_CXX`.
+//! Packages in C and C++ are built by their own Makefile, in which Zig is the default too; for C++ the variable is
+//! `WCGI_WASM_CXX`.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 use std::sync::Mutex;
 use std::{env, thread};
@@ -15,6 +13,7 @@ use anyhow::{Context as _, Result, anyhow, bail};
 
 use super::guest::{Guest, headers, install};
 use super::library::Libraries;
+use crate::compiler::{Compiler, words, zig};
 use crate::fetch::{self, Unavailable};
 use crate::libraries;
 use crate::program;
@@ -55,7 +54,7 @@ pub(super) fn build(workspace: &Workspace, guests: &[Guest]) -> Result<usize> {
     let work = || -> Result<()> {
         while let Some((guest, output, stamp)) = next() {
             let unfinished = output.with_extension("wasm.unfinished");
-            let warnings = compiler.compile(workspace, &guest.source, &unfinished)?;
+            let warnings = compile(&compiler, workspace, &guest.source, &unfinished)?;
             eprint!("{warnings}");
             install(&unfinished, &output, &stamp)?;
         }
@@ -69,69 +68,26 @@ pub(super) fn build(workspace: &Workspace, guests: &[Guest]) -> Result<usize> {
     Ok(count)
 }
 
-/// A C compiler for WASI and the words every call of it begins with.
-#[derive(Debug)]
-pub(crate) struct Compiler {
-    words: Vec<String>,
-    cache: PathBuf,
-}
-
-impl Compiler {
-    /// The one `WCGI_WASM_CC` names, else Zig's, fetched when it is not there.
-    pub(super) fn find(workspace: &Workspace) -> Result<Self> {
-        match words("WCGI_WASM_CC") {
-            Some(words) => Ok(Self { words, cache: workspace.toolchains().join("zig-cache") }),
-            None => Self::zig(workspace),
-        }
+fn compile(compiler: &Compiler, workspace: &Workspace, source: &Path, output: &Path) -> Result<String> {
+    let mut command = compiler.call()?;
+    command.args(FLAGS).arg("-o").arg(output).arg(source);
+    let libraries = Libraries::of(workspace, source)?;
+    command.args(&libraries.sources);
+    for include in &libraries.includes {
+        command.arg("-I").arg(include);
     }
-
-    /// Zig's, whatever `WCGI_WASM_CC` says: what only it can build, or what has to be the same everywhere.
-    pub(crate) fn zig(workspace: &Workspace) -> Result<Self> {
-        let zig = zig(workspace)?.to_str().context("the path of the repository is not UTF-8")?.to_owned();
-        let words = [&zig, "cc", "-target", "wasm32-wasi"].map(str::to_owned).to_vec();
-        Ok(Self { words, cache: workspace.toolchains().join("zig-cache") })
+    if !libraries.built.is_empty() {
+        command.args(libraries.archives(workspace)?).args(WITH_LIBRARIES);
     }
-
-    /// A call of it, to be completed.
-    pub(super) fn call(&self) -> Result<Command> {
-        let (program, first_arguments) = self.words.split_first().context("WCGI_WASM_CC is empty")?;
-        let mut command = Command::new(program);
-        command.args(first_arguments);
-        self.set_cache(&mut command);
-        Ok(command)
+    if libraries.is_foreign {
+        command.arg("-w");
     }
-
-    /// As a command line for a shell script, with the environment it needs.
-    pub(crate) fn export_to(&self, command: &mut Command) {
-        command.env("WCGI_CC", self.words.join(" "));
-        self.set_cache(command);
+    let run = command.output().context("cannot run the C compiler")?;
+    let messages = String::from_utf8_lossy(&run.stderr).into_owned();
+    if !run.status.success() {
+        bail!("{} does not compile\n{}", source.display(), messages.trim_end());
     }
-
-    fn compile(&self, workspace: &Workspace, source: &Path, output: &Path) -> Result<String> {
-        let mut command = self.call()?;
-        command.args(FLAGS).arg("-o").arg(output).arg(source);
-        let libraries = Libraries::of(workspace, source)?;
-        command.args(&libraries.sources);
-        for include in &libraries.includes {
-            command.arg("-I").arg(include);
-        }
-        if !libraries.built.is_empty() {
-            command.args(libraries.archives(workspace)?).args(WITH_LIBRARIES);
-        }
-        if libraries.is_foreign {
-            command.arg("-w");
-        }
-        let run = command.output().context("cannot run the C compiler")?;
-        let messages = String::from_utf8_lossy(&run.stderr).into_owned();
-        if !run.status.success() {
-            bail!("{} does not compile\n{}", source.display(), messages.trim_end());
-        }
-        Ok(messages)
-    }
-
-    fn set_cache(&self, command: &mut Command) {
-        command.env("ZIG_GLOBAL_CACHE_DIR", &self.cache).env("ZIG_LOCAL_CACHE_DIR", &self.cache);
-    }
+    Ok(messages)
 }
 
 /// Which compiler it is: the one the variable names, else Zig's.
@@ -165,25 +121,6 @@ pub(super) fn run_make(workspace: &Workspace, directory: &Path, replacement: (&s
 /// What decides the output besides the source.
 fn recipe(workspace: &Workspace) -> Result<String> {
     Ok(format!("{} {}", compiler(workspace, "WCGI_WASM_CC")?, FLAGS.join(" ")))
-}
-
-/// The words of a command line in the environment.
-fn words(variable: &str) -> Option<Vec<String>> {
-    let words = env::var(variable).ok()?;
-    Some(words.split_whitespace().map(str::to_owned).collect()).filter(|words: &Vec<_>| !words.is_empty())
-}
-
-/// The Zig that pip's requirements file names, installed once per such file.
-pub(crate) fn zig(workspace: &Workspace) -> Result<PathBuf> {
-    let is_first = !workspace.toolchains().join("zig-cache").exists();
-    let directory = fetch::pip(workspace, "zig", 100).context(
-        "or set WCGI_WASM_CC to a C compiler for WASI (for example `clang-19 --target=wasm32-wasi`, with Debian's lld-19, \
-         wasi-libc and libclang-rt-19-dev-wasm32)",
-    )?;
-    if is_first {
-        println!("guests: the first call of the C compiler builds the C library, which takes half a minute");
-    }
-    Ok(directory.join("ziglang").join(if cfg!(windows) { "zig.exe" } else { "zig" }))
 }
 
 /// Small code and a small stack, so that an instance begins with two pages of memory.

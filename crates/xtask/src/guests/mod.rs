@@ -16,7 +16,6 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail};
 
-pub(crate) use self::c::{Compiler, zig};
 pub(crate) use self::guest::files;
 use self::guest::{Guest, copy_text};
 pub(crate) use self::languages::{LANGUAGES, Language, PYTHON_MODULE};

@@ -8,8 +8,8 @@ use std::{env, fs};
 
 use anyhow::{Context as _, Result, bail};
 
-use super::c::Compiler;
 use super::guest::{Guest, files, install};
+use crate::compiler::Compiler;
 use crate::fetch::Unavailable;
 use crate::program;
 use crate::stamp::{self, Stamp};

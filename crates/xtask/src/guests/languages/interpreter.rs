@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 
+use crate::compiler::Compiler;
 use crate::fetch::{self, Crate};
-use crate::guests::c::Compiler;
 use crate::guests::guest::install;
 use crate::program;
 use crate::stamp::{self, Stamp};
