@@ -157,7 +157,7 @@ impl Walk<'_> {
 
     fn reference(&mut self, name: &str, reference: &Reference, of: &Of<'_>) -> Result<(), Error> {
         let pinned = match &self.lock {
-            Some(lock) => lock.pinned(name, reference)?,
+            Some(lock) => lock.pinned(name, reference)?.filter(|pinned| !self.is_replaced(lock, reference, pinned)),
             None => reference.digest().map(|_| reference.clone()),
         };
         let (parent, covered) = match of {
@@ -187,6 +187,25 @@ impl Walk<'_> {
         self.visit(&pulled.dependencies, &Of::Pulled(&pulled.reference))?;
         self.chain.pop();
         Ok(())
+    }
+
+    /// Whether `reference` is a runtime that was added anew, and what was locked before is nowhere.
+    fn is_replaced(&self, lock: &LockFile, reference: &Reference, pinned: &Reference) -> bool {
+        let store = self.registry.store();
+        let is_elsewhere = || pinned.digest().is_some_and(|digest| store.blob(digest).exists());
+        let is_replaced = !lock.insists()
+            && reference.registry().is_none()
+            && reference.digest().is_none()
+            && !self.registry.options().has_registry()
+            && store.runtime(reference).is_some_and(|added| pinned.digest() != Some(&added))
+            && !is_elsewhere();
+        if is_replaced {
+            tracing::warn!(
+                "{reference} was added anew, and what {} has is not here; the new one is used",
+                lock.shown()
+            );
+        }
+        is_replaced
     }
 
     fn asks(&mut self, rule: String) {

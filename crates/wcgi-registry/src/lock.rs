@@ -110,6 +110,16 @@ impl LockFile {
         }
     }
 
+    /// Whether nothing but what it has may be used.
+    pub(crate) fn insists(&self) -> bool {
+        self.mode == Lock::Insist
+    }
+
+    /// What messages call it.
+    pub(crate) fn shown(&self) -> impl std::fmt::Display {
+        self.path.display()
+    }
+
     /// Notes what a reference led to.
     pub(crate) fn note(&mut self, name: &str, reference: &Reference, digest: &Digest) {
         if reference.digest().is_some() {

@@ -40,6 +40,32 @@ fn a_new_package_names_the_interpreter_that_is_here() {
     assert!(machine.serve(&[shown(&api)]).get("/").contains("/app/main.py"));
 }
 
+/// The lock file came from elsewhere, or was written before.
+#[test]
+fn a_runtime_that_was_added_anew_takes_the_place_of_a_locked_one_that_is_nowhere() {
+    let [before, now] = [Machine::new(), Machine::new()];
+    let folder = tempfile::tempdir().unwrap();
+    let blog = folder.path().join("blog");
+    before.does(&["runtime", "add", "php:8.4", shown(&guest("env"))]);
+    before.does(&["new", "--template", "php", shown(&blog)]);
+    assert!(before.serve(&[shown(&blog)]).get("/").contains(RUNS_INDEX));
+    let locked = fs::read_to_string(blog.join("wcgi.lock")).unwrap();
+
+    now.does(&["runtime", "add", "php:8.4", shown(&guest("args"))]);
+    assert!(now.refuses(&["run", "--locked", shown(&blog)], 1).contains("is not on this machine"));
+    let serving = now.serve(&[shown(&blog)]);
+    assert!(serving.line("WARN").contains("php:8.4 was added anew"));
+    assert!(serving.get("/").contains("200 OK"));
+    assert_ne!(fs::read_to_string(blog.join("wcgi.lock")).unwrap(), locked);
+    drop(serving);
+
+    // Where it is, it is used as before.
+    fs::write(blog.join("wcgi.lock"), &locked).unwrap();
+    before.does(&["runtime", "add", "php:8.4", shown(&guest("args"))]);
+    assert!(before.serve(&[shown(&blog)]).get("/").contains(RUNS_INDEX));
+    assert_eq!(fs::read_to_string(blog.join("wcgi.lock")).unwrap(), locked);
+}
+
 #[test]
 fn a_machine_with_a_registry_needs_nothing_else() {
     let storage = tempfile::tempdir().unwrap();
