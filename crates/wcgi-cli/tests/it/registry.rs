@@ -30,7 +30,12 @@ impl Machine {
     }
 
     pub(crate) fn output(&self, arguments: &[&str]) -> Output {
-        self.command(arguments).output().unwrap()
+        let mut command = self.command(arguments);
+        // The usual port may be another program's.
+        if arguments.first() == Some(&"run") {
+            command.args(["--addr", "127.0.0.1:0"]);
+        }
+        command.output().unwrap()
     }
 
     /// What it prints, if it does what it is asked.
