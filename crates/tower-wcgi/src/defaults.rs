@@ -105,7 +105,7 @@ mod tests {
 
     #[test]
     fn the_program_has_the_same_defaults() {
-        let Some(arguments) = read("../wcgi-cli/src/arguments.rs") else { return };
+        let Some(arguments) = read("../wcgi-cli/src/arguments/mod.rs") else { return };
         for (setting, default) in all() {
             let Some((before, _)) = arguments.split_once(&format!("pub(crate) {setting}: ")) else { continue };
             let attribute = before.rsplit_once("#[arg(").unwrap().1;
