@@ -1,7 +1,7 @@
 //! `wcgi`: serves CGI programs compiled to WebAssembly over HTTP.
 //!
 //! - [`arguments`]: the command line.
-//! - [`run`]: opens a package and starts. [`serve`]: opens the sites of a configuration and starts.
+//! - [`run`](mod@run): opens a package and starts. [`serve`]: opens the sites of a configuration and starts.
 //! - [`server`]: answers connections, also by [`tls`].
 //! - [`writers`]: warns of directories that another process writes to.
 //! - [`access`]: logs each request. [`refused`] logs those that are not HTTP.
