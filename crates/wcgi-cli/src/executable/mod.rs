@@ -4,7 +4,8 @@
 //! this program │ tar of the package │ trailer: magic, where the tar begins, its length, the memory limit
 //! ```
 //!
-//! [`write`](mod@write) makes one. [`unpack`](mod@unpack) puts the package of a running one into a temporary folder, and [`start`](mod@start) serves it.
+//! [`write`](mod@write) makes one. [`unpack`](mod@unpack) puts the package of a running one into a temporary folder, and
+//! [`start`](mod@start) serves it.
 
 pub(crate) mod start;
 mod unpack;
