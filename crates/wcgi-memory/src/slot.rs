@@ -153,16 +153,18 @@ impl Slot {
         if self.allowed > self.at_first {
             self.clear(self.at_first)?;
         }
-        self.kept = 0;
+        // Pages that an earlier use of a stack has kept stay where they are.
+        let with_earlier = self.kept.max(STACK_ZEROED);
         if let Kind::Stack(len) = self.kind
             && scanner.is_some()
-            && keep >= STACK_ZEROED
+            && keep >= with_earlier
             && self.was_shallow(len)
         {
             self.region.zero(self.place(len - STACK_ZEROED..len));
-            self.kept = STACK_ZEROED;
+            self.kept = with_earlier;
             return Ok(());
         }
+        self.kept = 0;
         let mut from = 0;
         if let Some(scanner) = scanner {
             from = self.restore_written(scanner, keep).unwrap_or(0);

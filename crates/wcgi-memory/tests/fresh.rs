@@ -294,6 +294,28 @@ fn a_stack_that_was_used_to_any_depth_holds_zeros() {
     }
 }
 
+/// The pages of an earlier, deeper use are still there.
+#[test]
+fn what_a_stack_has_kept_counts_however_little_is_used_later() {
+    let pool = Pool::builder().idle(Duration::from_secs(600)).build();
+    let use_to = |depth: usize| {
+        let stack = pool.stack(1 << 20).unwrap();
+        for at in (page()..=depth).step_by(page()) {
+            // SAFETY: it lies within the stack, which nobody else uses.
+            unsafe { stack.top().sub(at).write_volatile(1) };
+        }
+        drop(stack);
+        pool.usage().kept_bytes
+    };
+    if !pool.scans() {
+        return;
+    }
+    let shallow = use_to(page());
+    let deep = use_to(96 << 10);
+    assert!(deep >= 96 << 10 && shallow < deep, "{shallow} {deep}");
+    assert_eq!(use_to(page()), deep);
+}
+
 #[test]
 fn what_is_kept_is_bounded_and_given_back() {
     let pool = Pool::builder().keep(1 << 20).idle(Duration::from_millis(20)).build();

@@ -52,6 +52,7 @@ use crate::warmup;
 /// | [`max_body`](Self::max_body) | 64 MiB | above common upload limits (PHP: 8 MiB), far below a disk |
 /// | [`response_buffer`](Self::response_buffer) | 64 KiB | most pages at once; a slow client holds no more |
 /// | [`max_tmp`](Self::max_tmp) | 256 MiB | four uploads of the largest size |
+/// | [`quota`](Self::quota) of a mount | none | what a visitor may store is for the operator to say |
 /// | [`ignore_abort`](Self::ignore_abort) | allowed | a client could as well stay until the deadline |
 /// | [`net`](Self::net) | what the package's directory grants | a script reaches nothing that nobody named |
 /// | [`net_as_asked`](Self::net_as_asked) | no | whoever serves a package says what it may reach |

@@ -1,7 +1,7 @@
 //! A `wcgi` process of the test's own.
 
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Child, ChildStderr, Command, ExitStatus, Output, Stdio};
 use std::sync::mpsc::{Receiver, channel};
@@ -31,6 +31,19 @@ pub(crate) fn output(arguments: &[&str]) -> Output {
 
 pub(crate) fn text(bytes: &[u8]) -> String {
     String::from_utf8(bytes.to_vec()).unwrap()
+}
+
+/// Answers one connection to `listener` with what came there, in capitals, while `ask` runs.
+pub(crate) fn shout_back<R>(listener: &TcpListener, ask: impl FnOnce() -> R) -> R {
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let (mut stream, _) = listener.accept().unwrap();
+            let mut said = String::new();
+            stream.read_to_string(&mut said).unwrap();
+            stream.write_all(said.to_uppercase().as_bytes()).unwrap();
+        });
+        ask()
+    })
 }
 
 /// A serving process. Killed when dropped.

@@ -5,7 +5,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 
 use wcgi_tests::{guest, root};
 
-use crate::process::{Serving, output, text, wcgi};
+use crate::process::{Serving, output, shout_back, text, wcgi};
 
 #[test]
 fn the_first_line_says_where_it_listens_then_each_request_has_a_line() {
@@ -74,15 +74,7 @@ fn a_program_reaches_what_it_is_granted() {
     let address = listener.local_addr().unwrap();
     let target = "/?do=echo&say=hello&host=db&port=3306";
     let serving = Serving::start(&guest("net"), &["--net", &format!("db:3306={address}")]);
-    let reply = std::thread::scope(|scope| {
-        scope.spawn(|| {
-            let (mut stream, _) = listener.accept().unwrap();
-            let mut said = String::new();
-            stream.read_to_string(&mut said).unwrap();
-            stream.write_all(said.to_uppercase().as_bytes()).unwrap();
-        });
-        serving.get(target)
-    });
+    let reply = shout_back(&listener, || serving.get(target));
     assert!(reply.contains("HELLO\npeer 198.18.0.1 3306\n"), "{reply}");
 
     let serving = Serving::start(&guest("net"), &[]);

@@ -8,7 +8,7 @@ use rustix::process::Signal;
 use wcgi_tests::guest;
 
 use super::{FREE, configured, serve, variable};
-use crate::process::address;
+use crate::process::{address, shout_back};
 
 #[test]
 fn host_and_path_say_which_site_answers() {
@@ -168,15 +168,7 @@ package = GUEST(net)
     ));
     let serving = serve(dir.path(), &[]);
     let target = "/?do=echo&say=hello&host=db&port=3306";
-    let reply = std::thread::scope(|scope| {
-        scope.spawn(|| {
-            let (mut stream, _) = listener.accept().unwrap();
-            let mut said = String::new();
-            stream.read_to_string(&mut said).unwrap();
-            stream.write_all(said.to_uppercase().as_bytes()).unwrap();
-        });
-        serving.get_from("a", target)
-    });
+    let reply = shout_back(&listener, || serving.get_from("a", target));
     assert!(reply.contains("HELLO\n"), "{reply}");
     let reply = serving.get_from("b", target);
     assert!(reply.contains("does not resolve"), "{reply}");
