@@ -33,10 +33,10 @@ impl WcgiBuilder {
     /// ```no_run
     /// # use tower_wcgi::{Engine, WcgiService};
     /// # fn main() -> Result<(), tower_wcgi::Error> {
-    /// WcgiService::builder().package("blog/").export_compiled("dist/blog")?;
+    /// WcgiService::builder().package("blog/").export_compiled("blog-built")?;
     /// // elsewhere, on such a host, in a program that may lack the feature `compiler`
     /// let engine = Engine::builder().trust_precompiled(true).build()?;
-    /// let blog = WcgiService::builder().engine(engine).package("dist/blog").build()?;
+    /// let blog = WcgiService::builder().engine(engine).package("blog-built").build()?;
     /// # Ok(()) }
     /// ```
     ///
