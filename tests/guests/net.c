@@ -1,7 +1,8 @@
 /* net: what programs do with connections, by the C library of guests/sockets. `do` says what, `host` and `port` with whom:
  * echo (sends `say`, or the request's body, and prints what comes until the end), look-up, ten (polls ten connections at once),
- * flood (writes until it fails), deaf (lets the peer write and reads nothing), wait (for what never comes), many (opens without
- * end), freed (uses what it has closed), nonblocking, timeout, large (reads to the end and counts), stdin (with a connection). */
+ * flood (writes until it fails), deaf (lets the peer write and reads nothing), wait (for what never comes, after it has sent `say`
+ * if there is one), many (opens without end), freed (uses what it has closed), nonblocking, timeout, large (reads to the end and
+ * counts), stdin (with a connection). */
 #include "guest.h"
 
 #include <arpa/inet.h>
@@ -213,6 +214,8 @@ static void waits(void) {
         struct timeval limit = {.tv_usec = 50000};
         if (setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit)) fail("setsockopt");
     }
+    const char *say = param("say");
+    if (say && write(fd, say, strlen(say)) < 0) fail("write");
     ssize_t got = recv(fd, &byte, 1, 0);
     if (got < 0) fail("recv");
     printf("got %zd\n", got);
